@@ -1,0 +1,101 @@
+# What the scripts of this folder share; sourced by them, not run.
+
+root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+ordinary_user=pooler-run
+
+# Nothing of a build may stay behind when a script ends, and no telemetry leaves it.
+export MSBUILDDISABLENODEREUSE=1 UseSharedCompilation=false DOTNET_CLI_USE_MSBUILD_SERVER=0
+export DOTNET_CLI_TELEMETRY_OPTOUT=1 DOTNET_NOLOGO=1
+
+say() { printf '%s\n' "$*" >&2; }
+die() { say "${0##*/}: $*"; exit 1; }
+
+as_root() {
+  if [ "$(id -u)" -eq 0 ]; then "$@"
+  elif command -v sudo >/dev/null; then sudo "$@"
+  else die "needs root (or sudo) for: $*"
+  fi
+}
+
+# PostgreSQL refuses to run as root, and so does a pooler: the user they run as instead.
+as_ordinary_user() {
+  if [ "$(id -u)" -eq 0 ]; then
+    setpriv --reuid="$ordinary_user" --regid="$ordinary_user" --clear-groups -- "$@"
+  else
+    "$@"
+  fi
+}
+
+# The folder of the newest PostgreSQL server's programs.
+find_postgres() {
+  local dir
+  dir=$(ls -d /usr/lib/postgresql/*/bin 2>/dev/null | sort -V | tail -n 1)
+  [ -n "$dir" ] && [ -x "$dir/postgres" ] && [ -x "$dir/pgbench" ] && printf '%s\n' "$dir"
+}
+
+# need [postgresql] [aot] [pgbouncer]: installs what is missing, and asks nothing of apt when nothing is.
+need() {
+  local what packages=()
+  for what in "$@"; do
+    case $what in
+      postgresql) find_postgres >/dev/null || packages+=(postgresql postgresql-client) ;;
+      aot)
+        command -v clang >/dev/null || packages+=(clang libc6-dev)
+        [ -e /usr/include/zlib.h ] || packages+=(zlib1g-dev)
+        ;;
+      pgbouncer) command -v pgbouncer >/dev/null || [ -x /usr/sbin/pgbouncer ] || packages+=(pgbouncer) ;;
+      *) die "need: unknown: $what" ;;
+    esac
+  done
+  command -v dotnet >/dev/null || die "the .NET SDK named in global.json is missing"
+  if [ ${#packages[@]} -gt 0 ]; then
+    say "installing ${packages[*]}"
+    install_packages "${packages[@]}" || die "could not install ${packages[*]}"
+  fi
+  if [ "$(id -u)" -eq 0 ] && ! getent passwd "$ordinary_user" >/dev/null; then
+    useradd --system --user-group --no-create-home --home-dir /nonexistent --shell /usr/sbin/nologin "$ordinary_user"
+  fi
+}
+
+install_packages() {
+  local log apt=(env DEBIAN_FRONTEND=noninteractive apt-get -q -y -o Dpkg::Use-Pty=0) own=/etc/postgresql-common/createcluster.d/zz-pooler.conf
+  log=$(mktemp)
+  {
+    as_root "${apt[@]}" update
+    # The packages would make and start a cluster of their own, which nobody asked for.
+    case " $* " in *" postgresql "* | *" pgbouncer "*)
+      as_root "${apt[@]}" install --no-install-recommends postgresql-common &&
+        as_root mkdir -p "${own%/*}" && echo 'create_main_cluster = false' | as_root tee "$own"
+    esac
+    as_root "${apt[@]}" install --no-install-recommends "$@"
+  } >"$log" 2>&1
+  local status=$?
+  if [ -e "$own" ]; then as_root rm -f "$own"; fi
+  if [ $status -ne 0 ]; then cat "$log" >&2; fi
+  rm -f "$log"
+  return $status
+}
+
+# publish_pooler [--if-changed]: the native binary, at artifacts/pooler/pooler.
+publish_pooler() {
+  local binary=$root/artifacts/pooler/pooler changed
+  if [ "${1-}" = --if-changed ] && [ -x "$binary" ]; then
+    changed=$(find "$root/src" "$root/global.json" \( -name bin -o -name obj \) -prune -o \
+      -type f ! -name '*.md' -newer "$binary" -print -quit)
+    [ -n "$changed" ] || return 0
+  fi
+  say "publishing Pooler (native, takes a minute)"
+  dotnet publish "$root/src/Pooler" -c Release -o "$root/artifacts/pooler" -v quiet >&2 || die "dotnet publish failed"
+  [ -x "$binary" ] || die "dotnet publish left no $binary"
+  touch "$binary" # an unchanged build keeps its old time, and would be published for ever
+}
+
+# A port on 127.0.0.1 nobody listens on, below the range the kernel gives to outgoing connections.
+free_port() {
+  local port try
+  for try in $(seq 100); do
+    port=$((20000 + (RANDOM * 32768 + RANDOM) % 12000))
+    (exec 3<>"/dev/tcp/127.0.0.1/$port") 2>/dev/null || { printf '%s\n' "$port"; return; }
+  done
+  die "found no free port"
+}

@@ -1,0 +1,7 @@
+using Pooler.IntegrationTests.Harness;
+
+// One PostgreSQL for all tests of the assembly; each test has a database of its own in it.
+[assembly: AssemblyFixture(typeof(PostgresCluster))]
+
+// The tests read /proc and send signals.
+[assembly: System.Runtime.Versioning.SupportedOSPlatform("linux")]

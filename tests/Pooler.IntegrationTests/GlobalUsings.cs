@@ -1,0 +1,2 @@
+global using Pooler.IntegrationTests.Harness;
+global using Xunit;

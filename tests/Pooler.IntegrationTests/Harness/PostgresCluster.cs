@@ -1,0 +1,144 @@
+using Npgsql;
+
+namespace Pooler.IntegrationTests.Harness;
+
+/// <summary>A PostgreSQL of the tests' own: a temporary folder, a free port, no fsync. Ended and removed with the fixture.</summary>
+public sealed class PostgresCluster : IAsyncLifetime
+{
+    public const string Superuser = "postgres";
+
+    /// <summary>Owner of the tests' databases; let in without a password.</summary>
+    public const string User = "app";
+
+    public const string Md5User = "app_md5";
+    public const string Md5Password = "md5 secret";
+    public const string ScramUser = "app_scram";
+    public const string ScramPassword = "scram secret";
+
+    public const int MaxConnections = 300;
+
+    private ChildProcess? _server;
+    private int _databases;
+
+    /// <summary>Where the newest installed PostgreSQL has its programs.</summary>
+    internal static string Programs { get; } = FindPrograms();
+
+    public int Port { get; private set; }
+
+    public string Folder { get; private set; } = "";
+
+    public async ValueTask InitializeAsync()
+    {
+        Folder = OrdinaryUser.CreateFolder();
+        string data = Path.Combine(Folder, "data");
+        await using (ChildProcess initdb = ChildProcess.Start(Folder, Path.Combine(Programs, "initdb"),
+            "-D", data, "-U", Superuser, "-A", "trust", "-E", "UTF8", "--no-locale", "--no-sync", "--no-instructions"))
+        {
+            Assert.True(await initdb.WaitForExitAsync(Patience.Long) && initdb.ExitCode == 0, initdb.Log);
+        }
+
+        await File.WriteAllTextAsync(Path.Combine(data, "pg_hba.conf"), $"""
+            local all all trust
+            host all {Md5User} 127.0.0.1/32 md5
+            host all {ScramUser} 127.0.0.1/32 scram-sha-256
+            host all all 127.0.0.1/32 trust
+            host replication all 127.0.0.1/32 trust
+            """ + "\n");
+
+        Port = FreePort.Next();
+        await File.AppendAllTextAsync(Path.Combine(data, "postgresql.conf"), $"""
+            listen_addresses = '127.0.0.1'
+            port = {Port}
+            unix_socket_directories = '{Folder}'
+            max_connections = {MaxConnections}
+            fsync = off
+            synchronous_commit = off
+            full_page_writes = off
+            max_wal_size = '4GB'
+            shared_buffers = '128MB'
+            log_min_messages = fatal
+            """ + "\n");
+
+        _server = ChildProcess.Start(Folder, Path.Combine(Programs, "postgres"), "-D", data);
+        await WaitUntilReadyAsync();
+        await ExecuteAsync(Superuser, $"""
+            CREATE ROLE {User} LOGIN;
+            SET password_encryption = 'md5';
+            CREATE ROLE {Md5User} LOGIN PASSWORD '{Md5Password}';
+            SET password_encryption = 'scram-sha-256';
+            CREATE ROLE {ScramUser} LOGIN PASSWORD '{ScramPassword}';
+            """);
+    }
+
+    public async ValueTask DisposeAsync()
+    {
+        if (_server is not null)
+        {
+            _server.Send(ChildProcess.Signal.Quit);
+            await _server.WaitForExitAsync(Patience.Default);
+            await _server.DisposeAsync();
+        }
+
+        if (Folder.Length > 0)
+            Directory.Delete(Folder, recursive: true);
+    }
+
+    /// <summary>Waits until connections are taken, at the start or after a crash of a backend.</summary>
+    public async Task WaitUntilReadyAsync() =>
+        await Eventually.EqualsAsync("PostgreSQL takes connections", "ready", async () =>
+        {
+            if (_server!.HasExited)
+                Assert.Fail($"PostgreSQL ended:\n{_server.Log}");
+            try
+            {
+                await ExecuteAsync(Superuser, "SELECT 1");
+                return "ready";
+            }
+            catch (NpgsqlException fault)
+            {
+                return fault.Message;
+            }
+        });
+
+    /// <summary>A new database of User, so that what one test does to its servers is not seen by another.</summary>
+    public async Task<string> CreateDatabaseAsync()
+    {
+        string name = $"t{Interlocked.Increment(ref _databases)}";
+        await ExecuteAsync(Superuser, $"CREATE DATABASE {name} OWNER {User}");
+        await ExecuteAsync(name, $"GRANT ALL ON SCHEMA public TO PUBLIC");
+        return name;
+    }
+
+    /// <summary>Connection string of the superuser, past any pooler.</summary>
+    public string Direct(string database) =>
+        $"Host=127.0.0.1;Port={Port};Username={Superuser};Database={database};Pooling=false;Timeout=15;Command Timeout=60;Server Compatibility Mode=NoTypeLoading";
+
+    public async Task ExecuteAsync(string database, string sql)
+    {
+        await using var connection = new NpgsqlConnection(Direct(database));
+        await connection.OpenAsync();
+        await using var command = new NpgsqlCommand(sql, connection);
+        await command.ExecuteNonQueryAsync();
+    }
+
+    public async Task<T> ScalarAsync<T>(string database, string sql)
+    {
+        await using var connection = new NpgsqlConnection(Direct(database));
+        await connection.OpenAsync();
+        await using var command = new NpgsqlCommand(sql, connection);
+        return (T)(await command.ExecuteScalarAsync())!;
+    }
+
+    /// <summary>How many connections the database has now, not counting this look.</summary>
+    public Task<long> CountServersAsync(string database) =>
+        ScalarAsync<long>(Superuser, $"SELECT count(*) FROM pg_stat_activity WHERE datname = '{database}'");
+
+    private static string FindPrograms() =>
+        Directory.Exists("/usr/lib/postgresql")
+            ? Directory.GetDirectories("/usr/lib/postgresql")
+                .Where(static folder => File.Exists(Path.Combine(folder, "bin", "postgres")))
+                .OrderByDescending(static folder => int.TryParse(Path.GetFileName(folder), out int version) ? version : 0)
+                .Select(static folder => Path.Combine(folder, "bin"))
+                .FirstOrDefault() ?? throw new InvalidOperationException("no PostgreSQL server under /usr/lib/postgresql")
+            : throw new InvalidOperationException("PostgreSQL is not installed: /usr/lib/postgresql is missing");
+}
