@@ -1,1 +1,1 @@
-Console.Error.WriteLine("pooler");
+Console.WriteLine();

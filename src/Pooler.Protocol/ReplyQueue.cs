@@ -1,0 +1,297 @@
+namespace Pooler.Protocol;
+
+/// <summary>
+/// What must still come back from one server, oldest first, run-length coded. Whoever writes to a server pushes here first;
+/// whoever reads from it asks <see cref="Accept"/> about each message. Follows PostgreSQL's own rules (55.2 Message Flow): an
+/// error in the extended protocol drops everything up to the next Sync, COPY IN swallows Sync.
+/// </summary>
+public sealed class ReplyQueue
+{
+    /// <summary>Requests that may be outstanding; at the bound the client is not read.</summary>
+    public const int Capacity = 16_384;
+
+    private const int FirstSize = 8;
+
+    private Entry[] _entries = [];
+    private int _head, _runs;
+
+    /// <summary>Requests outstanding.</summary>
+    public int Count { get; private set; }
+
+    public bool IsFull => Count >= Capacity;
+
+    /// <summary>Extended-protocol messages were sent after the last Sync: the server owes no ReadyForQuery for them.</summary>
+    public bool BatchOpen { get; private set; }
+
+    /// <summary>An error came and the server discards everything until a Sync that was not sent yet.</summary>
+    public bool Skipping { get; private set; }
+
+    /// <summary>The server waits for COPY data, and its end was not sent yet.</summary>
+    public bool InCopy { get; private set; }
+
+    /// <summary>Nothing is outstanding, nothing half-way: at ReadyForQuery(I) the server owes and knows nothing of this client.</summary>
+    public bool IsSettled => Count == 0 && !BatchOpen && !InCopy;
+
+    /// <summary>The oldest request. Only with <see cref="Count"/> above 0.</summary>
+    public ReplyKind Head => _entries[_head].Kind;
+
+    public ReplyUse HeadUse => _entries[_head].Use;
+
+    public void Push(ReplyKind kind, ReplyUse use = ReplyUse.Forward)
+    {
+        switch (kind)
+        {
+            case ReplyKind.Sync:
+                if (InCopy)
+                {
+                    return; // Ignored by a server in COPY IN.
+                }
+
+                BatchOpen = false;
+                Skipping = false;
+                break;
+            case ReplyKind.CopyEnd:
+                if (InCopy)
+                {
+                    InCopy = false;
+                    return; // The server is known to wait for it: the command's own answer follows.
+                }
+
+                if (Count == 0 || Skipping)
+                {
+                    return;
+                }
+
+                break;
+            default:
+                if (Skipping)
+                {
+                    return; // A server that skips to Sync reads and forgets it, Query included.
+                }
+
+                if (kind <= ReplyKind.Execute)
+                {
+                    BatchOpen = true;
+                }
+
+                break;
+        }
+
+        Append(kind, use);
+    }
+
+    /// <summary>Takes one message type from the server and moves on.</summary>
+    public ReplyVerdict Accept(byte type)
+    {
+        if (type is BackendMessage.NoticeResponse or BackendMessage.ParameterStatus or BackendMessage.NotificationResponse)
+        {
+            return ReplyVerdict.Asynchronous;
+        }
+
+        if (Count == 0)
+        {
+            return ReplyVerdict.Unexpected;
+        }
+
+        ReplyVerdict verdict = HeadUse == ReplyUse.Forward ? ReplyVerdict.Forward : ReplyVerdict.Swallow;
+        switch (Step(Head, type))
+        {
+            case Move.Stay:
+                return verdict;
+            case Move.Pop:
+                Pop();
+                return verdict;
+            case Move.Fail:
+                InCopy = false;
+                DropToSync();
+                return verdict;
+            case Move.ErrorStay:
+                InCopy = false;
+                return verdict;
+            case Move.CopyIn:
+                EnterCopyIn();
+                return verdict;
+            default:
+                return ReplyVerdict.Unexpected;
+        }
+    }
+
+    private enum Move : byte
+    {
+        Wrong,
+        Stay,
+        Pop,
+        Fail,
+        ErrorStay,
+        CopyIn,
+    }
+
+    private static Move Step(ReplyKind head, byte type)
+    {
+        bool isError = type == BackendMessage.ErrorResponse;
+        switch (head)
+        {
+            case ReplyKind.Parse:
+                return isError ? Move.Fail : type == BackendMessage.ParseComplete ? Move.Pop : Move.Wrong;
+            case ReplyKind.Bind:
+                return isError ? Move.Fail : type == BackendMessage.BindComplete ? Move.Pop : Move.Wrong;
+            case ReplyKind.Close:
+                return isError ? Move.Fail : type == BackendMessage.CloseComplete ? Move.Pop : Move.Wrong;
+            case ReplyKind.Describe:
+                return type switch
+                {
+                    BackendMessage.RowDescription or BackendMessage.NoData => Move.Pop,
+                    BackendMessage.ParameterDescription => Move.Stay,
+                    BackendMessage.ErrorResponse => Move.Fail,
+                    _ => Move.Wrong,
+                };
+            case ReplyKind.Execute:
+                return type switch
+                {
+                    BackendMessage.DataRow or BackendMessage.CopyOutResponse or BackendMessage.CopyData or BackendMessage.CopyDone => Move.Stay,
+                    BackendMessage.CommandComplete or BackendMessage.EmptyQueryResponse or BackendMessage.PortalSuspended => Move.Pop,
+                    BackendMessage.CopyInResponse => Move.CopyIn,
+                    BackendMessage.ErrorResponse => Move.Fail,
+                    _ => Move.Wrong,
+                };
+            case ReplyKind.Query:
+                return type switch
+                {
+                    BackendMessage.DataRow or BackendMessage.RowDescription or BackendMessage.CommandComplete or BackendMessage.EmptyQueryResponse
+                        or BackendMessage.CopyOutResponse or BackendMessage.CopyData or BackendMessage.CopyDone => Move.Stay,
+                    BackendMessage.ReadyForQuery => Move.Pop,
+                    BackendMessage.CopyInResponse => Move.CopyIn,
+                    BackendMessage.ErrorResponse => Move.ErrorStay,
+                    _ => Move.Wrong,
+                };
+            case ReplyKind.Sync:
+                // The implicit transaction commits at Sync, which may fail.
+                return type == BackendMessage.ReadyForQuery ? Move.Pop : isError ? Move.ErrorStay : Move.Wrong;
+            case ReplyKind.FunctionCall:
+                return type switch
+                {
+                    BackendMessage.FunctionCallResponse => Move.Stay,
+                    BackendMessage.ReadyForQuery => Move.Pop,
+                    BackendMessage.ErrorResponse => Move.ErrorStay,
+                    _ => Move.Wrong,
+                };
+            default:
+                return Move.Wrong;
+        }
+    }
+
+    private void Append(ReplyKind kind, ReplyUse use)
+    {
+        Count++;
+        if (_runs > 0)
+        {
+            ref Entry last = ref _entries[(_head + _runs - 1) & (_entries.Length - 1)];
+            if (last.Kind == kind && last.Use == use)
+            {
+                last.Length++;
+                return;
+            }
+        }
+
+        if (_runs == _entries.Length)
+        {
+            Grow();
+        }
+
+        _entries[(_head + _runs++) & (_entries.Length - 1)] = new Entry(kind, use);
+    }
+
+    private void Pop()
+    {
+        PopOne();
+        while (Count > 0 && Head == ReplyKind.CopyEnd)
+        {
+            PopOne(); // A stray COPY frame: a server outside COPY ignores it.
+        }
+    }
+
+    private void PopOne()
+    {
+        Count--;
+        if (--_entries[_head].Length == 0)
+        {
+            _head = (_head + 1) & (_entries.Length - 1);
+            _runs--;
+        }
+    }
+
+    private void DropToSync()
+    {
+        while (Count > 0 && Head != ReplyKind.Sync)
+        {
+            PopOne();
+        }
+
+        if (Count == 0)
+        {
+            Skipping = BatchOpen = true;
+        }
+    }
+
+    /// <summary>
+    /// The server reads COPY data from here on: Syncs sent behind the command are ignored by it, up to the first CopyDone or
+    /// CopyFail, which ends the COPY. (libpq sends Sync right behind Execute and once more behind CopyDone.)
+    /// </summary>
+    private void EnterCopyIn()
+    {
+        Entry[] rest = new Entry[_runs];
+        for (int i = 0; i < rest.Length; i++)
+        {
+            rest[i] = _entries[(_head + i) & (_entries.Length - 1)];
+        }
+
+        bool inCopy = true, batchOpen = rest[0].Kind == ReplyKind.Execute;
+        (_runs, Count, _head) = (0, 0, 0);
+        Skipping = false;
+        for (int i = 0; i < rest.Length; i++)
+        {
+            for (; rest[i].Length > 0; rest[i].Length--)
+            {
+                if (i > 0 && inCopy && rest[i].Kind == ReplyKind.Sync)
+                {
+                    continue;
+                }
+
+                if (i > 0 && inCopy && rest[i].Kind == ReplyKind.CopyEnd)
+                {
+                    inCopy = false;
+                    continue;
+                }
+
+                if (i > 0)
+                {
+                    batchOpen = rest[i].Kind <= ReplyKind.Execute || (batchOpen && rest[i].Kind != ReplyKind.Sync);
+                }
+
+                Append(rest[i].Kind, rest[i].Use);
+            }
+        }
+
+        InCopy = inCopy;
+        BatchOpen = batchOpen;
+    }
+
+    private void Grow()
+    {
+        var larger = new Entry[Math.Max(FirstSize, _entries.Length * 2)];
+        for (int i = 0; i < _runs; i++)
+        {
+            larger[i] = _entries[(_head + i) & (_entries.Length - 1)];
+        }
+
+        _entries = larger;
+        _head = 0;
+    }
+
+    private struct Entry(ReplyKind kind, ReplyUse use)
+    {
+        public readonly ReplyKind Kind = kind;
+        public readonly ReplyUse Use = use;
+        public ushort Length = 1;
+    }
+}

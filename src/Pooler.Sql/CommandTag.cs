@@ -1,0 +1,27 @@
+namespace Pooler.Sql;
+
+/// <summary>Command tags (CommandComplete) that tell of session state left on the server (architecture rule 10).</summary>
+public static class CommandTag
+{
+    /// <summary>Whether the command may have left state behind that the next client must not see.</summary>
+    public static bool LeavesState(ReadOnlySpan<byte> tag)
+    {
+        if (tag.Length < 2)
+        {
+            return false;
+        }
+
+        // The most frequent tags (SELECT, INSERT, UPDATE, BEGIN, COMMIT …) are ruled out by their first two letters.
+        return (tag[0], tag[1]) switch
+        {
+            ((byte)'S', (byte)'E') => tag.SequenceEqual("SET"u8) || tag.StartsWith("SET "u8) || tag.StartsWith("SECURITY"u8),
+            ((byte)'R', (byte)'E') => tag.SequenceEqual("RESET"u8),
+            ((byte)'L', (byte)'I') => tag.SequenceEqual("LISTEN"u8),
+            ((byte)'L', (byte)'O') => tag.SequenceEqual("LOAD"u8),
+            ((byte)'P', (byte)'R') => tag.SequenceEqual("PREPARE"u8),
+            ((byte)'D', (byte)'E') => tag.StartsWith("DECLARE"u8),
+            ((byte)'D', (byte)'O') => tag.SequenceEqual("DO"u8),
+            _ => false,
+        };
+    }
+}

@@ -1,0 +1,77 @@
+using System.Buffers;
+
+namespace Pooler.Sql;
+
+/// <summary>
+/// Finds in a statement's text what may leave session state behind that no command tag shows: a case-insensitive scan for whole
+/// words. A false hit costs one reset of the server; a miss would leak state, so the list errs on the side of hits.
+/// </summary>
+public static class StateScan
+{
+    // First letters of the words below, in both cases: plain reads and writes rarely get beyond this vectorised look.
+    private static readonly SearchValues<byte> Starts = SearchValues.Create("sStTpPaAdDlL"u8);
+
+    /// <summary>Whether the text may change session state that outlives its transaction.</summary>
+    public static bool MayLeaveState(ReadOnlySpan<byte> text)
+    {
+        int at = 0;
+        while (at < text.Length)
+        {
+            int next = text[at..].IndexOfAny(Starts);
+            if (next < 0)
+            {
+                return false;
+            }
+
+            at += next;
+            if ((at == 0 || !IsWordByte(text[at - 1])) && IsStateWord(Word(text[at..])))
+            {
+                return true;
+            }
+
+            at += Word(text[at..]).Length;
+        }
+
+        return false;
+    }
+
+    private static ReadOnlySpan<byte> Word(ReadOnlySpan<byte> text)
+    {
+        int length = 0;
+        while (length < text.Length && IsWordByte(text[length]))
+        {
+            length++;
+        }
+
+        return text[..Math.Max(length, 1)];
+    }
+
+    private static bool IsStateWord(ReadOnlySpan<byte> word) => word.Length switch
+    {
+        4 => Is(word, "temp"u8),
+        7 => Is(word, "setseed"u8) || Is(word, "pg_temp"u8),
+        9 => Is(word, "temporary"u8),
+        10 => Is(word, "set_config"u8),
+        _ => HasAdvisoryLock(word) || (word.Length > 6 && Is(word[..6], "dblink"u8)),
+    };
+
+    /// <summary>pg_advisory_lock, pg_try_advisory_lock_shared …; the xact forms end with their transaction.</summary>
+    private static bool HasAdvisoryLock(ReadOnlySpan<byte> word)
+    {
+        ReadOnlySpan<byte> name = "advisory_lock"u8;
+        for (int i = 0; i + name.Length <= word.Length; i++)
+        {
+            if (Is(word.Slice(i, name.Length), name))
+            {
+                return true;
+            }
+        }
+
+        return false;
+    }
+
+    private static bool Is(ReadOnlySpan<byte> word, ReadOnlySpan<byte> lower) => System.Text.Ascii.EqualsIgnoreCase(word, lower);
+
+    private static bool IsWordByte(byte b) =>
+        b is (>= (byte)'a' and <= (byte)'z') or (>= (byte)'A' and <= (byte)'Z') or (>= (byte)'0' and <= (byte)'9') or (byte)'_' or (byte)'$' or >= 0x80;
+}

@@ -1,0 +1,252 @@
+using System.Net;
+
+namespace Pooler.Net;
+
+/// <summary>
+/// One socket of one I/O thread: an input, an outbox, an end. A broken or closed connection is told to its reader, which
+/// is the one to clean up.
+/// </summary>
+internal sealed class Connection : PollTarget
+{
+    private bool _closeWhenDrained;
+    private LingerTimer? _linger;
+
+    public Connection(IoThread owner, int fd)
+    {
+        Owner = owner;
+        Fd = fd;
+        Input = new ConnectionInput(this);
+        Outbox = new Outbox(this);
+    }
+
+    /// <summary>The I/O thread this connection belongs to at the moment.</summary>
+    public IoThread Owner { get; private set; }
+
+    public int Fd { get; }
+
+    public ConnectionInput Input { get; }
+
+    public Outbox Outbox { get; }
+
+    public bool IsClosed { get; private set; }
+
+    /// <summary>The connect of an outgoing connection has not ended yet.</summary>
+    public bool IsConnecting { get; private set; }
+
+    /// <summary>The errno that broke the connection; 0 when none did.</summary>
+    public int Error { get; private set; }
+
+    /// <summary>The thread's clock when the kernel last took bytes of ours, in microseconds.</summary>
+    public long LastProgress { get; private set; }
+
+    /// <summary>There may be bytes to receive: set by the event, cleared by a short read.</summary>
+    internal bool Readable { get; set; }
+
+    /// <summary>The peer has ended its side, or both are gone; what it sent before may still be unread.</summary>
+    internal bool HasHungUp { get; private set; }
+
+    internal override bool EdgeTriggered => true;
+
+    /// <summary>Starts a non-blocking connect. Returns null and the errno when it fails at once.</summary>
+    public static Connection? Connect(IoThread owner, SocketAddress address, SocketOptions options, out int error)
+    {
+        int fd = Syscalls.Socket((int)address.Family == 1 ? Syscalls.AF_UNIX : NativeFamily(address));
+        if (fd < 0)
+        {
+            error = -fd;
+            return null;
+        }
+
+        options.Apply(fd, address.Family == System.Net.Sockets.AddressFamily.Unix);
+        int result = Syscalls.Connect(fd, address);
+        var connection = new Connection(owner, fd) { IsConnecting = result == -Syscalls.EINPROGRESS };
+        if (result < 0 && result != -Syscalls.EINPROGRESS)
+        {
+            Syscalls.Close(fd);
+            error = -result;
+            return null;
+        }
+
+        error = -connection.Open();
+        return error == 0 ? connection : null;
+    }
+
+    /// <summary>Registers the socket with its thread. Returns 0 or the negative errno; on failure the socket is closed.</summary>
+    public int Open()
+    {
+        CheckThread();
+        int result = Owner.Register(Fd, this);
+        if (result < 0)
+        {
+            IsClosed = true;
+            Input.Complete();
+            Syscalls.Close(Fd);
+            return result;
+        }
+
+        Owner.Counters.Connections++;
+        LastProgress = Owner.Now;
+        return 0;
+    }
+
+    /// <summary>Closes at once: what is pending is dropped, the reader is told.</summary>
+    public void Close()
+    {
+        if (IsClosed)
+        {
+            return;
+        }
+
+        CheckThread();
+        IsClosed = true;
+        if (_linger != null)
+        {
+            Owner.Wheel.Clear(_linger);
+        }
+
+        Owner.Deregister(Fd);
+        Syscalls.Close(Fd);
+        Owner.Counters.Connections--;
+        Outbox.Clear();
+        Input.End();
+    }
+
+    /// <summary>
+    /// Sends what is pending, then ends our side and waits a little for the peer to end its own: closing a socket with unread
+    /// input would make the kernel reset the connection and lose the error message we sent. To be called by the reader as its last act.
+    /// </summary>
+    public void CloseGracefully()
+    {
+        if (IsClosed)
+        {
+            return;
+        }
+
+        Input.Complete();
+        Outbox.Flush();
+        if (IsClosed)
+        {
+            return;
+        }
+
+        _closeWhenDrained = true;
+        _linger = new LingerTimer(this);
+        Owner.Wheel.Set(_linger, Owner.Now + 2_000_000);
+        EndIfDrained();
+    }
+
+    /// <summary>The name of the peer or of our own end: address and port, or "unix".</summary>
+    public (string Address, int Port) Name(bool peer) => EndpointText.Describe(IsClosed ? null : Syscalls.Name(Fd, peer));
+
+    /// <summary>Entry points call this: a connection is touched on its own thread only.</summary>
+    public void CheckThread()
+    {
+        if (!Owner.IsCurrent)
+        {
+            IoThread.Defect("A connection was touched off its I/O thread");
+            throw new InvalidOperationException("A connection was touched off its I/O thread.");
+        }
+    }
+
+    internal void Break(int errno)
+    {
+        if (Error == 0)
+        {
+            Error = errno;
+        }
+
+        HasHungUp = true;
+        Outbox.Clear();
+        Input.End();
+    }
+
+    internal void Progress() => LastProgress = Owner.Now;
+
+    internal override void OnEvents(uint events)
+    {
+        const uint end = Syscalls.EPOLLRDHUP | Syscalls.EPOLLHUP | Syscalls.EPOLLERR;
+        if ((events & (Syscalls.EPOLLIN | end)) != 0)
+        {
+            Readable = true;
+            HasHungUp |= (events & end) != 0;
+        }
+
+        if (IsConnecting && (events & (Syscalls.EPOLLOUT | end)) != 0)
+        {
+            FinishConnect();
+            return;
+        }
+
+        if (Outbox.IsBlocked && (events & (Syscalls.EPOLLOUT | end)) != 0)
+        {
+            Outbox.OnWritable();
+        }
+
+        if (_closeWhenDrained)
+        {
+            EndIfDrained();
+            return;
+        }
+
+        if (Readable)
+        {
+            Input.OnReadable();
+        }
+    }
+
+    internal override void Run()
+    {
+        if (!IsClosed)
+        {
+            OnEvents(Syscalls.EPOLLIN);
+        }
+    }
+
+    private static int NativeFamily(SocketAddress address) =>
+        address.Family == System.Net.Sockets.AddressFamily.InterNetworkV6 ? Syscalls.AF_INET6 : Syscalls.AF_INET;
+
+    private void FinishConnect()
+    {
+        IsConnecting = false;
+        int error = Syscalls.PendingError(Fd);
+        if (error != 0)
+        {
+            Break(error);
+        }
+        else
+        {
+            Input.Wake();
+        }
+    }
+
+    private void EndIfDrained()
+    {
+        if (Outbox.Pending > 0)
+        {
+            return;
+        }
+
+        Syscalls.ShutdownWrite(Fd);
+        byte[] block = Owner.Blocks.Rent();
+        int result = 1;
+        for (int reads = 0; result > 0 && reads < 16; reads++)
+        {
+            result = Syscalls.Receive(Fd, block);
+        }
+
+        Owner.Blocks.Return(block);
+        if (result is 0 or (< 0 and not -Syscalls.EAGAIN))
+        {
+            Close();
+        }
+        else if (result > 0)
+        {
+            Owner.Schedule(this);
+        }
+    }
+
+    private sealed class LingerTimer(Connection connection) : WheelTimer
+    {
+        internal override void Expired() => connection.Close();
+    }
+}

@@ -1,0 +1,140 @@
+using System.Net;
+using System.Net.Sockets;
+
+namespace Pooler.Net;
+
+/// <summary>
+/// A listening socket on an I/O thread. What it accepts goes to the handler given by Program. When descriptors run out it
+/// stops accepting for a second, says so once, and goes on.
+/// </summary>
+internal sealed class Listener : PollTarget
+{
+    // As many as one turn takes: the rest is still readable (level-triggered) in the next.
+    private const int AcceptsPerTurn = 64;
+    private const long PauseMicroseconds = 1_000_000;
+
+    private readonly IoThread _owner;
+    private readonly Action<int, Listener> _accepted;
+    private readonly Action<string> _warn;
+    private readonly int _fd;
+    private readonly ResumeTimer _resume;
+    private bool _exhausted, _closed;
+
+    private Listener(IoThread owner, int fd, string name, bool isUnix, Action<int, Listener> accepted, Action<string> warn)
+    {
+        _owner = owner;
+        _fd = fd;
+        Name = name;
+        IsUnix = isUnix;
+        _accepted = accepted;
+        _warn = warn;
+        _resume = new ResumeTimer(this);
+    }
+
+    /// <summary>The address as the log shows it.</summary>
+    public string Name { get; }
+
+    public bool IsUnix { get; }
+
+    internal override bool EdgeTriggered => false;
+
+    /// <summary>Binds and listens. The error text names the address; accepting begins with <see cref="Start"/>.</summary>
+    public static Listener? Create(
+        IoThread owner, EndPoint endpoint, int backlog, Action<int, Listener> accepted, Action<string> warn, out string? error)
+    {
+        bool isUnix = endpoint.AddressFamily == AddressFamily.Unix;
+        int family = isUnix ? Syscalls.AF_UNIX : endpoint.AddressFamily == AddressFamily.InterNetworkV6 ? Syscalls.AF_INET6 : Syscalls.AF_INET;
+        int fd = Syscalls.Socket(family);
+        int result = fd;
+        if (fd >= 0)
+        {
+            Syscalls.SetOption(fd, 1, 2, 1); // SOL_SOCKET, SO_REUSEADDR: a restart does not wait for old connections to time out
+            if (family == Syscalls.AF_INET6)
+            {
+                Syscalls.SetOption(fd, 41, 26, 1); // IPPROTO_IPV6, IPV6_V6ONLY: the IPv4 wildcard is bound by itself
+            }
+
+            result = Syscalls.Bind(fd, endpoint.Serialize());
+            if (result >= 0)
+            {
+                result = Syscalls.Listen(fd, backlog);
+            }
+        }
+
+        if (result < 0)
+        {
+            error = $"cannot listen on {endpoint}: {Syscalls.ErrorText(-result)}";
+            if (fd >= 0)
+            {
+                Syscalls.Close(fd);
+            }
+
+            return null;
+        }
+
+        error = null;
+        return new Listener(owner, fd, endpoint.ToString()!, isUnix, accepted, warn);
+    }
+
+    public void Start() => _owner.Post(() => _owner.Register(_fd, this));
+
+    /// <summary>Stops listening; on the owner's thread.</summary>
+    public void Close()
+    {
+        if (!_closed)
+        {
+            _closed = true;
+            _owner.Wheel.Clear(_resume);
+            _owner.Deregister(_fd);
+            Syscalls.Close(_fd);
+        }
+    }
+
+    internal override void OnEvents(uint events)
+    {
+        for (int n = 0; n < AcceptsPerTurn && !_closed; n++)
+        {
+            int fd = Syscalls.Accept(_fd);
+            if (fd >= 0)
+            {
+                _exhausted = false;
+                _owner.Counters.Accepted++;
+                _accepted(fd, this);
+                continue;
+            }
+
+            if (fd is -Syscalls.EINTR or -Syscalls.ECONNABORTED)
+            {
+                continue;
+            }
+
+            if (fd is -Syscalls.EMFILE or -Syscalls.ENFILE or -Syscalls.ENOBUFS or -Syscalls.ENOMEM)
+            {
+                Pause(-fd);
+            }
+
+            return;
+        }
+    }
+
+    internal override void Run()
+    {
+    }
+
+    private void Pause(int errno)
+    {
+        if (!_exhausted)
+        {
+            _exhausted = true;
+            _warn($"accept on {Name} failed: {Syscalls.ErrorText(errno)}; accepting pauses until descriptors are free (raise the limit: ulimit -n, LimitNOFILE=)");
+        }
+
+        _owner.Deregister(_fd);
+        _owner.Wheel.Set(_resume, _owner.Now + PauseMicroseconds);
+    }
+
+    private sealed class ResumeTimer(Listener listener) : WheelTimer
+    {
+        internal override void Expired() => listener._owner.Register(listener._fd, listener);
+    }
+}

@@ -1,0 +1,243 @@
+using System.Net;
+using System.Runtime.CompilerServices;
+using System.Runtime.InteropServices;
+
+namespace Pooler.Net;
+
+/// <summary>
+/// The Linux system calls the event loop is made of, as safe methods over spans. The only file with unsafe code.
+/// Every method returns the kernel's result, or the negative errno.
+/// </summary>
+internal static unsafe partial class Syscalls
+{
+    public const int EAGAIN = 11, EINTR = 4, EMFILE = 24, ENFILE = 23, ENOBUFS = 105, ENOMEM = 12, EINPROGRESS = 115, ECONNABORTED = 103;
+    public const int AF_UNIX = 1, AF_INET = 2, AF_INET6 = 10;
+    public const uint EPOLLIN = 1, EPOLLOUT = 4, EPOLLERR = 8, EPOLLHUP = 16, EPOLLRDHUP = 0x2000, EPOLLET = 1u << 31;
+
+    private const int SOCK_STREAM = 1, SOCK_NONBLOCK = 0x800, SOCK_CLOEXEC = 0x80000;
+    private const int EPOLL_CTL_ADD = 1, EPOLL_CTL_DEL = 2;
+    private const int EPOLL_CLOEXEC = 0x80000, EFD_NONBLOCK = 0x800, EFD_CLOEXEC = 0x80000;
+    private const int MSG_NOSIGNAL = 0x4000;
+    private const int SHUT_WR = 1;
+    private const int RLIMIT_NOFILE = 7;
+
+    /// <summary>struct epoll_event is packed on x86-64 only (see epoll_ctl(2)).</summary>
+    private static readonly bool Packed = RuntimeInformation.ProcessArchitecture == Architecture.X64;
+
+    public static readonly int EpollEventSize = Packed ? 12 : 16;
+
+    private static readonly int EpollDataOffset = Packed ? 4 : 8;
+
+    public static int EpollCreate() => Result(epoll_create1(EPOLL_CLOEXEC));
+
+    public static int EpollAdd(int epoll, int fd, uint events, ulong data)
+    {
+        byte* e = stackalloc byte[16];
+        Unsafe.WriteUnaligned(e, events);
+        Unsafe.WriteUnaligned(e + EpollDataOffset, data);
+        return Result(epoll_ctl(epoll, EPOLL_CTL_ADD, fd, e));
+    }
+
+    public static int EpollRemove(int epoll, int fd) => Result(epoll_ctl(epoll, EPOLL_CTL_DEL, fd, null));
+
+    /// <summary>Waits up to <paramref name="timeout"/> milliseconds (-1: for ever) and fills <paramref name="events"/>.</summary>
+    public static int EpollWait(int epoll, Span<byte> events, int timeout)
+    {
+        fixed (byte* p = events)
+        {
+            return Result(epoll_wait(epoll, p, events.Length / EpollEventSize, timeout));
+        }
+    }
+
+    public static (uint Events, ulong Data) EpollEvent(ReadOnlySpan<byte> events, int index)
+    {
+        ReadOnlySpan<byte> e = events.Slice(index * EpollEventSize, EpollEventSize);
+        return (MemoryMarshal.Read<uint>(e), MemoryMarshal.Read<ulong>(e[EpollDataOffset..]));
+    }
+
+    public static void ClearEpollEvent(Span<byte> events, int index) => events.Slice(index * EpollEventSize, 4).Clear();
+
+    public static int EventFd() => Result(eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC));
+
+    public static void EventFdSignal(int fd)
+    {
+        ulong one = 1;
+        _ = write(fd, (byte*)&one, 8);
+    }
+
+    public static void EventFdClear(int fd)
+    {
+        ulong value;
+        _ = read(fd, (byte*)&value, 8);
+    }
+
+    public static int Socket(int family) => Result(socket(family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
+
+    public static int Bind(int fd, SocketAddress address)
+    {
+        fixed (byte* p = address.Buffer.Span)
+        {
+            return Result(bind(fd, p, address.Size));
+        }
+    }
+
+    public static int Listen(int fd, int backlog) => Result(listen(fd, backlog));
+
+    public static int Accept(int fd) => Result(accept4(fd, null, null, SOCK_NONBLOCK | SOCK_CLOEXEC));
+
+    public static int Connect(int fd, SocketAddress address)
+    {
+        fixed (byte* p = address.Buffer.Span)
+        {
+            return Result(connect(fd, p, address.Size));
+        }
+    }
+
+    /// <summary>The peer's (or the local) address as the kernel gives it.</summary>
+    public static SocketAddress? Name(int fd, bool peer)
+    {
+        var address = new SocketAddress(System.Net.Sockets.AddressFamily.Unspecified, 128);
+        int size = 128;
+        fixed (byte* p = address.Buffer.Span)
+        {
+            int result = peer ? getpeername(fd, p, &size) : getsockname(fd, p, &size);
+            if (result < 0)
+            {
+                return null;
+            }
+        }
+
+        address.Size = size;
+        return address;
+    }
+
+    public static int Receive(int fd, Span<byte> buffer)
+    {
+        fixed (byte* p = buffer)
+        {
+            return Result((int)recv(fd, p, (nuint)buffer.Length, 0));
+        }
+    }
+
+    public static int Send(int fd, ReadOnlySpan<byte> data)
+    {
+        fixed (byte* p = data)
+        {
+            return Result((int)send(fd, p, (nuint)data.Length, MSG_NOSIGNAL));
+        }
+    }
+
+    public static void ShutdownWrite(int fd) => _ = shutdown(fd, SHUT_WR);
+
+    public static void Close(int fd) => _ = close(fd);
+
+    public static int SetOption(int fd, int level, int name, int value) => Result(setsockopt(fd, level, name, (byte*)&value, 4));
+
+    /// <summary>The pending error of a socket (SO_ERROR), as a positive errno; 0 when there is none.</summary>
+    public static int PendingError(int fd)
+    {
+        int value, size = 4;
+        int result = getsockopt(fd, 1, 4, (byte*)&value, &size);
+        return result < 0 ? Marshal.GetLastSystemError() : value;
+    }
+
+    /// <summary>The uid of a Unix socket's peer (SO_PEERCRED), or -1.</summary>
+    public static int PeerUid(int fd)
+    {
+        int* credentials = stackalloc int[3];
+        int size = 12;
+        return getsockopt(fd, 1, 17, (byte*)credentials, &size) < 0 ? -1 : credentials[1];
+    }
+
+    public static int EffectiveUid() => (int)geteuid();
+
+    /// <summary>Raises the soft limit of file descriptors to the hard one. Returns (before, now).</summary>
+    public static (long Before, long Now) RaiseDescriptorLimit()
+    {
+        ulong* limit = stackalloc ulong[2];
+        if (getrlimit(RLIMIT_NOFILE, limit) < 0)
+        {
+            return (-1, -1);
+        }
+
+        long before = (long)limit[0];
+        limit[0] = limit[1];
+        return setrlimit(RLIMIT_NOFILE, limit) < 0 ? (before, before) : (before, (long)limit[0]);
+    }
+
+    public static void SetMode(string path, int mode) => _ = chmod(path, (uint)mode);
+
+    public static string ErrorText(int errno) => Marshal.GetPInvokeErrorMessage(errno);
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static int Result(int result) => result >= 0 ? result : -Marshal.GetLastSystemError();
+
+    [LibraryImport("libc")]
+    private static partial int epoll_create1(int flags);
+
+    [LibraryImport("libc")]
+    private static partial int epoll_ctl(int epoll, int op, int fd, byte* e);
+
+    [LibraryImport("libc")]
+    private static partial int epoll_wait(int epoll, byte* events, int max, int timeout);
+
+    [LibraryImport("libc")]
+    private static partial int eventfd(uint value, int flags);
+
+    [LibraryImport("libc")]
+    private static partial nint read(int fd, byte* buffer, nuint length);
+
+    [LibraryImport("libc")]
+    private static partial nint write(int fd, byte* buffer, nuint length);
+
+    [LibraryImport("libc")]
+    private static partial int socket(int family, int type, int protocol);
+
+    [LibraryImport("libc")]
+    private static partial int bind(int fd, byte* address, int size);
+
+    [LibraryImport("libc")]
+    private static partial int listen(int fd, int backlog);
+
+    [LibraryImport("libc")]
+    private static partial int accept4(int fd, byte* address, int* size, int flags);
+
+    [LibraryImport("libc")]
+    private static partial int connect(int fd, byte* address, int size);
+
+    [LibraryImport("libc")]
+    private static partial int getpeername(int fd, byte* address, int* size);
+
+    [LibraryImport("libc")]
+    private static partial int getsockname(int fd, byte* address, int* size);
+
+    [LibraryImport("libc")]
+    private static partial nint recv(int fd, byte* buffer, nuint length, int flags);
+
+    [LibraryImport("libc")]
+    private static partial nint send(int fd, byte* data, nuint length, int flags);
+
+    [LibraryImport("libc")]
+    private static partial int shutdown(int fd, int how);
+
+    [LibraryImport("libc")]
+    private static partial int close(int fd);
+
+    [LibraryImport("libc")]
+    private static partial int setsockopt(int fd, int level, int name, byte* value, int size);
+
+    [LibraryImport("libc")]
+    private static partial int getsockopt(int fd, int level, int name, byte* value, int* size);
+
+    [LibraryImport("libc")]
+    private static partial uint geteuid();
+
+    [LibraryImport("libc")]
+    private static partial int getrlimit(int resource, ulong* limit);
+
+    [LibraryImport("libc")]
+    private static partial int setrlimit(int resource, ulong* limit);
+
+    [LibraryImport("libc", StringMarshalling = StringMarshalling.Utf8)]
+    private static partial int chmod(string path, uint mode);
+}
