@@ -1,0 +1,184 @@
+using System.Collections.Frozen;
+using System.Collections.Immutable;
+using System.Text;
+
+namespace Pooler.Config;
+
+/// <summary>A configuration while its entries are read: a later entry of the same name replaces the earlier one.</summary>
+internal sealed class ConfigDraft(List<ConfigError> errors)
+{
+    /// <summary>Bytes, PgBouncer's MAX_DBNAME without its closing zero; PostgreSQL's names are as long.</summary>
+    private const int LongestDatabase = 63;
+
+    /// <summary>In [databases] and [users] PgBouncer takes -1 for "not set".</summary>
+    private const string NotSet = "-1";
+
+    private readonly object?[] values = [.. Settings.All.Select(static setting => setting.DefaultValue)];
+    private readonly HashSet<Setting> written = [];
+    private readonly Dictionary<string, DatabaseConfig> databases = new(StringComparer.Ordinal);
+    private readonly Dictionary<string, UserConfig> users = new(StringComparer.Ordinal);
+    private readonly Dictionary<(string Section, string Key), ConfigEntry> seen = [];
+    private readonly List<string> warnings = [];
+
+    public void Apply(ConfigEntry entry)
+    {
+        WarnIfRepeated(entry);
+        switch (entry.Section)
+        {
+            case ConfigSection.Main: ApplyMain(entry); break;
+            case ConfigSection.Databases: ApplyDatabase(entry); break;
+            case ConfigSection.Users: ApplyUser(entry); break;
+            default: WarnOnce(entry, "[" + entry.Section + "]"); break;
+        }
+    }
+
+    /// <summary>The snapshot; only right if there was no error.</summary>
+    public PoolerConfig Build(string filePath)
+    {
+        if (!written.Contains(Settings.ConfFile) && filePath.Length > 0) values[Settings.ConfFile.Index] = filePath;
+        FrozenDictionary<string, string> secrets = ReadSecrets();
+        databases.Remove(PoolerConfig.AutoDatabaseName, out DatabaseConfig? auto);
+        return new PoolerConfig([.. values])
+        {
+            Databases = databases.ToFrozenDictionary(StringComparer.Ordinal),
+            AutoDatabase = auto,
+            Users = users.ToFrozenDictionary(StringComparer.Ordinal),
+            Secrets = secrets,
+            Warnings = [.. warnings],
+            FilePath = filePath,
+        };
+    }
+
+    private void ApplyMain(ConfigEntry entry)
+    {
+        Setting? setting = Settings.Find(entry.Key, SettingScope.Global);
+        if (setting is null) Error(entry, UnknownName(entry.Key, SettingScope.Global));
+        else if (setting.TryParse(entry.Value, out object? value, out string? problem)) Set(entry, setting, value);
+        else Error(entry, problem!);
+    }
+
+    private void Set(ConfigEntry entry, Setting setting, object? value)
+    {
+        values[setting.Index] = value;
+        written.Add(setting);
+        if (setting.Support == Support.Later) WarnOnce(entry, setting.Name);
+    }
+
+    private void ApplyDatabase(ConfigEntry entry)
+    {
+        if (entry.Key == PoolerConfig.ConsoleDatabase)
+            Error(entry, $"database name \"{entry.Key}\" is reserved for the console: choose another one");
+        else if (Encoding.UTF8.GetByteCount(entry.Key) > LongestDatabase)
+            Error(entry, $"database name \"{entry.Key}\" is too long: at most {LongestDatabase} bytes");
+        else if (ParsePairs(entry, SettingScope.Database) is { } own)
+            databases[entry.Key] = DatabaseConfig.From(entry.Key, own);
+    }
+
+    private void ApplyUser(ConfigEntry entry)
+    {
+        if (Encoding.UTF8.GetByteCount(entry.Key) > Userlist.LongestUser)
+            Error(entry, $"user name \"{entry.Key}\" is too long: at most {Userlist.LongestUser} bytes");
+        else if (ParsePairs(entry, SettingScope.User) is { } own)
+            users[entry.Key] = UserConfig.From(entry.Key, own);
+    }
+
+    /// <summary>Null if the value cannot be taken apart; a pair that is wrong is an error and left out.</summary>
+    private SettingValues? ParsePairs(ConfigEntry entry, SettingScope scope)
+    {
+        if (!ConnectString.TryParse(entry.Value, out List<KeyValuePair<string, string>> pairs, out string? problem))
+        {
+            Error(entry, $"{entry.Key}: {problem}");
+            return null;
+        }
+
+        SettingValues own = new();
+        foreach ((string key, string text) in pairs) ApplyPair(entry, scope, own, key, text);
+        return own;
+    }
+
+    private void ApplyPair(ConfigEntry entry, SettingScope scope, SettingValues own, string key, string text)
+    {
+        if (Settings.Find(key, scope) is not { } setting)
+        {
+            Error(entry, $"{entry.Key}: {UnknownName(key, scope)}");
+        }
+        else if (text != NotSet || !setting.IsNumber)
+        {
+            if (!setting.TryParse(text, out object? value, out string? problem))
+            {
+                Error(entry, $"{entry.Key}: {problem}");
+                return;
+            }
+
+            own.Set(setting, value);
+            if (setting.Support == Support.Later) WarnOnce(entry, setting.Name);
+        }
+    }
+
+    private static string UnknownName(string name, SettingScope scope)
+    {
+        string place = SectionOf(scope);
+        foreach (SettingScope other in (SettingScope[])[SettingScope.Global, SettingScope.Database, SettingScope.User])
+        {
+            if (other != scope && Settings.Find(name, other) is not null)
+                return $"\"{name}\" does not belong in {place} but in {SectionOf(other)}";
+        }
+
+        string? nearest = NearestName.Find(name, Settings.Names(scope));
+        return $"unknown setting \"{name}\" in {place}: "
+            + (nearest is null ? "the names are in docs/settings.md" : $"did you mean {nearest}?");
+    }
+
+    private static string SectionOf(SettingScope scope) => scope switch
+    {
+        SettingScope.Database => $"[{ConfigSection.Databases}]",
+        SettingScope.User => $"[{ConfigSection.Users}]",
+        _ => $"[{ConfigSection.Main}]",
+    };
+
+    private FrozenDictionary<string, string> ReadSecrets()
+    {
+        string? path = (string?)values[Settings.AuthFile.Index];
+        if (string.IsNullOrEmpty(path))
+        {
+            WarnWithoutAuthFile();
+            return FrozenDictionary<string, string>.Empty;
+        }
+
+        if (!TextFile.TryRead(path, out string? text, out string? problem))
+        {
+            ConfigEntry? entry = seen.GetValueOrDefault((ConfigSection.Main, Settings.AuthFile.Name));
+            errors.Add(new ConfigError(entry?.File ?? path, entry?.Line ?? 0, $"auth_file: {problem}"));
+            return FrozenDictionary<string, string>.Empty;
+        }
+
+        Dictionary<string, string> secrets = Userlist.Parse(text, out problem);
+        if (problem is not null) warnings.Add($"{path}: {problem}");
+        return secrets.ToFrozenDictionary(StringComparer.Ordinal);
+    }
+
+    private void WarnWithoutAuthFile()
+    {
+        AuthType type = (AuthType)values[Settings.AuthType.Index]!;
+        if (type is AuthType.Any or AuthType.Trust) return;
+        string word = Settings.AuthType.Format(type)!;
+        warnings.Add($"auth_type is {word} but there is no auth_file: no user is known, so nobody can log in");
+    }
+
+    private void WarnIfRepeated(ConfigEntry entry)
+    {
+        (string, string) place = (entry.Section, entry.Key);
+        if (seen.TryGetValue(place, out ConfigEntry? earlier) && entry.Line > 0)
+            warnings.Add($"{entry.File}:{entry.Line}: {entry.Key} was given before at {earlier.File}:{earlier.Line}; this one counts");
+        seen[place] = entry;
+    }
+
+    private void WarnOnce(ConfigEntry entry, string name)
+    {
+        string tail = $"{name} is accepted but has no effect yet";
+        if (warnings.Exists(warning => warning.EndsWith(": " + tail, StringComparison.Ordinal))) return;
+        warnings.Add(new ConfigError(entry.File, entry.Line, tail).ToString());
+    }
+
+    private void Error(ConfigEntry entry, string message) => errors.Add(new ConfigError(entry.File, entry.Line, message));
+}

@@ -1,0 +1,132 @@
+using System.Collections.Frozen;
+using System.Collections.Immutable;
+
+namespace Pooler.Config;
+
+/// <summary>Everything that is configured, as one immutable snapshot; RELOAD and SET make another one and swap it.</summary>
+internal sealed class PoolerConfig
+{
+    /// <summary>The database name of the console; no entry can have it, and the entry * does not stand for it.</summary>
+    public const string ConsoleDatabase = "pgbouncer";
+
+    /// <summary>The name of the fallback entry.</summary>
+    public const string AutoDatabaseName = "*";
+
+    private readonly ImmutableArray<object?> values;
+    private readonly FrozenSet<string> adminUsers;
+    private readonly FrozenSet<string> statsUsers;
+
+    /// <param name="values">One value per row of <see cref="Settings.All"/>.</param>
+    public PoolerConfig(ImmutableArray<object?> values)
+    {
+        this.values = values;
+        adminUsers = Get(Settings.AdminUsers).ToFrozenSet(StringComparer.Ordinal);
+        statsUsers = Get(Settings.StatsUsers).ToFrozenSet(StringComparer.Ordinal);
+    }
+
+    /// <summary>By the name clients ask for, without the fallback entry.</summary>
+    public required IReadOnlyDictionary<string, DatabaseConfig> Databases { get; init; }
+
+    /// <summary>The entry * of [databases], or null.</summary>
+    public required DatabaseConfig? AutoDatabase { get; init; }
+
+    /// <summary>The entries of [users]; a user need not have one.</summary>
+    public required IReadOnlyDictionary<string, UserConfig> Users { get; init; }
+
+    /// <summary>User to secret, from auth_file. An empty secret refuses the login.</summary>
+    public required IReadOnlyDictionary<string, string> Secrets { get; init; }
+
+    /// <summary>What the operator should know but what does not stop the start.</summary>
+    public required ImmutableArray<string> Warnings { get; init; }
+
+    /// <summary>The file this came from; empty if it was the environment alone.</summary>
+    public required string FilePath { get; init; }
+
+    /// <summary>I/O threads to start: <c>workers</c>, or half of the processors, at least one and at most four.</summary>
+    public int WorkerCount => Get(Settings.Workers) is > 0 and int count ? count : Math.Clamp(Environment.ProcessorCount / 2, 1, 4);
+
+    /// <summary>The value in the [pgbouncer] section, or the default.</summary>
+    public T Get<T>(Setting<T> setting) => (T)values[setting.Index]!;
+
+    /// <summary>The same as SHOW CONFIG prints it.</summary>
+    public string? GetText(Setting setting) => setting.IsSecret ? "********" : setting.Format(values[setting.Index]);
+
+    /// <summary>Null if there is neither an entry nor a fallback. With the fallback, a fresh record under the asked name.</summary>
+    public DatabaseConfig? FindDatabase(string name)
+    {
+        if (Databases.TryGetValue(name, out DatabaseConfig? database)) return database;
+        if (AutoDatabase is null || name == ConsoleDatabase) return null;
+        return AutoDatabase with { Name = name, DbName = AutoDatabase.DbName.Length == 0 ? name : AutoDatabase.DbName };
+    }
+
+    public bool IsAdmin(string user) => adminUsers.Contains(user);
+
+    public bool IsStatsUser(string user) => statsUsers.Contains(user);
+
+    /// <summary>
+    /// The effective values; user beats database beats [pgbouncer] section, as in PgBouncer. For what belongs to the pool ask with
+    /// the pool's user (the forced one, if there is one), for a client's timeouts with the user it logged in as.
+    /// </summary>
+    public PoolSettings Resolve(DatabaseConfig database, string user)
+    {
+        UserConfig? own = Users.GetValueOrDefault(user);
+        int poolSize = own?.PoolSize ?? database.PoolSize ?? Get(Settings.DefaultPoolSize);
+        int minPoolSize = database.MinPoolSize ?? Get(Settings.MinPoolSize);
+        return new PoolSettings
+        {
+            Mode = own?.PoolMode ?? database.PoolMode ?? Get(Settings.PoolMode),
+            PoolSize = poolSize,
+            MinPoolSize = poolSize == 0 ? minPoolSize : Math.Min(minPoolSize, poolSize),
+            ReservePoolSize = own?.ReservePoolSize ?? database.ReservePoolSize ?? Get(Settings.ReservePoolSize),
+            ReservePoolTimeout = Get(Settings.ReservePoolTimeout),
+            MaxDbConnections = database.MaxDbConnections ?? Get(Settings.MaxDbConnections),
+            MaxUserConnections = own?.MaxUserConnections ?? Get(Settings.MaxUserConnections),
+            QueryTimeout = own?.QueryTimeout ?? Get(Settings.QueryTimeout),
+            QueryWaitTimeout = own?.QueryWaitTimeout ?? database.QueryWaitTimeout ?? Get(Settings.QueryWaitTimeout),
+            QueryWaitNotify = Get(Settings.QueryWaitNotify),
+            IdleTransactionTimeout = own?.IdleTransactionTimeout ?? Get(Settings.IdleTransactionTimeout),
+            TransactionTimeout = own?.TransactionTimeout ?? Get(Settings.TransactionTimeout),
+            ClientIdleTimeout = own?.ClientIdleTimeout ?? Get(Settings.ClientIdleTimeout),
+            ClientWriteTimeout = Get(Settings.ClientWriteTimeout),
+            ServerCleanupTimeout = Get(Settings.ServerCleanupTimeout),
+            ServerLifetime = database.ServerLifetime ?? Get(Settings.ServerLifetime),
+            ServerIdleTimeout = Get(Settings.ServerIdleTimeout),
+            ServerConnectTimeout = Get(Settings.ServerConnectTimeout),
+            ServerLoginRetry = Get(Settings.ServerLoginRetry),
+            ServerCheckDelay = Get(Settings.ServerCheckDelay),
+            ServerCheckQuery = Get(Settings.ServerCheckQuery),
+            ServerResetQuery = Get(Settings.ServerResetQuery),
+            ServerResetQueryAlways = Get(Settings.ServerResetQueryAlways),
+            RoundRobin = Get(Settings.ServerRoundRobin),
+            ConnectQuery = database.ConnectQuery,
+        };
+    }
+
+    /// <summary>The snapshot with one [pgbouncer] value changed (SET); the value comes from the setting's TryParse.</summary>
+    public PoolerConfig With(Setting setting, object? value) => Copy(values.SetItem(setting.Index, value));
+
+    /// <summary>
+    /// Names of settings that a RELOAD changed in the file but not in the process. PgBouncer ignores them silently; say them.
+    /// </summary>
+    public static IReadOnlyList<string> RestartOnlyChanges(PoolerConfig running, PoolerConfig loaded) =>
+        [.. Settings.All.Where(setting => IsRestartOnlyChange(setting, running, loaded)).Select(static setting => setting.Name)];
+
+    /// <summary>The snapshot to run after a RELOAD: what only a restart can change stays as it runs.</summary>
+    public PoolerConfig KeepRestartOnly(PoolerConfig running) =>
+        Copy([.. Settings.All.Select(setting => (setting.WhenChanged == WhenChanged.AtRestart ? running : this).values[setting.Index])]);
+
+    // Compared as text: an array of names has no equality of its own.
+    private static bool IsRestartOnlyChange(Setting setting, PoolerConfig running, PoolerConfig loaded) =>
+        setting.WhenChanged == WhenChanged.AtRestart
+        && setting.Format(running.values[setting.Index]) != setting.Format(loaded.values[setting.Index]);
+
+    private PoolerConfig Copy(ImmutableArray<object?> changed) => new(changed)
+    {
+        Databases = Databases,
+        AutoDatabase = AutoDatabase,
+        Users = Users,
+        Secrets = Secrets,
+        Warnings = Warnings,
+        FilePath = FilePath,
+    };
+}

@@ -1,0 +1,310 @@
+using System.Collections.Frozen;
+using System.Collections.Immutable;
+using static Pooler.Config.SettingScope;
+using static Pooler.Config.Support;
+using static Pooler.Config.ValueKinds;
+using static Pooler.Config.WhenChanged;
+
+namespace Pooler.Config;
+
+/// <summary>
+/// The one table of settings. It drives the file, the environment, SHOW CONFIG, SET, RELOAD and docs/settings.md. Names, defaults
+/// and order (SHOW CONFIG prints it) are PgBouncer 1.25.2's (src/main.c, src/loader.c); rows of our own say so. The sentence of a row
+/// is its documentation; times are seconds unless it says otherwise.
+/// </summary>
+internal static class Settings
+{
+    private const string AuthQueryDefault = "SELECT rolname, CASE WHEN rolvaliduntil < now() THEN NULL ELSE rolpassword END "
+        + "FROM pg_authid WHERE rolname=$1 AND rolcanlogin";
+
+    // A row joins the list where it is declared, so the list cannot forget one. It must stand before the first row.
+    private static readonly List<Setting> Rows = [];
+
+    // [pgbouncer]; some of these may also be written for one database or one user.
+    public static readonly Setting<ImmutableArray<string>> AdminUsers = Row("admin_users", NameList, "", Global,
+        "Users who may do everything on the console.");
+    public static readonly Setting<bool> ApplicationNameAddHost = Row("application_name_add_host", Switch, "0", Global,
+        "Appends the client's address to application_name at login.", support: Later);
+    public static readonly Setting<string?> AuthDbName = Row("auth_dbname", OptionalText, null, Global | Database,
+        "Database in which auth_query runs.", support: RefusedUnlessDefault);
+    public static readonly Setting<string?> AuthFile = Row("auth_file", OptionalText, null, Global,
+        "File of users and their secrets; a relative path starts at the working directory.");
+    public static readonly Setting<string> AuthHbaFile = Row("auth_hba_file", Text, "", Global,
+        "Rules for auth_type = hba.", support: RefusedUnlessDefault);
+    public static readonly Setting<string?> AuthIdentFile = Row("auth_ident_file", OptionalText, null, Global,
+        "User name map for auth_type = hba.", support: RefusedUnlessDefault);
+    public static readonly Setting<string?> AuthLdapOptions = Row("auth_ldap_options", OptionalText, null, Global,
+        "Options for auth_type = ldap.", support: RefusedUnlessDefault);
+    public static readonly Setting<string> AuthQuery = Row("auth_query", Text, AuthQueryDefault, Global | Database,
+        "Query that fetches the secret of a user who is not in auth_file.", support: RefusedUnlessDefault);
+    public static readonly Setting<AuthType> AuthType = Row("auth_type", AuthTypeWord, "md5", Global,
+        "How clients prove who they are; cert, hba, ldap and pam are refused so far.",
+        notYet: [Config.AuthType.Cert, Config.AuthType.Hba, Config.AuthType.Ldap, Config.AuthType.Pam]);
+    public static readonly Setting<string?> AuthUser = Row("auth_user", OptionalText, null, Global | Database,
+        "Role that runs auth_query.", support: RefusedUnlessDefault);
+    public static readonly Setting<TimeSpan> AutoDbIdleTimeout = Row("autodb_idle_timeout", Seconds, "3600", Global,
+        "A database made from the entry * is forgotten after that long without use.", support: Later);
+    public static readonly Setting<TimeSpan> CancelWaitTimeout = Row("cancel_wait_timeout", Seconds, "10", Global,
+        "Longest wait of a cancel request for a connection; 0 = no limit.", support: Later);
+    public static readonly Setting<TimeSpan> ClientIdleTimeout = Row("client_idle_timeout", Seconds, "0", Global | User,
+        "Closes a client that is idle that long; 0 = never.");
+    public static readonly Setting<TimeSpan> ClientLoginTimeout = Row("client_login_timeout", Seconds, "60", Global,
+        "Closes a client that has not logged in by then; 0 = never.");
+    public static readonly Setting<string?> ClientTls13Ciphers = Row("client_tls13_ciphers", OptionalText, null, Global,
+        "TLS 1.3 cipher suites offered to clients.", support: RefusedUnlessDefault);
+    public static readonly Setting<string> ClientTlsCaFile = Row("client_tls_ca_file", Text, "", Global,
+        "Authority that signed the certificates of clients.", support: RefusedUnlessDefault);
+    public static readonly Setting<string> ClientTlsCertFile = Row("client_tls_cert_file", Text, "", Global,
+        "Certificate shown to clients.", support: RefusedUnlessDefault);
+    public static readonly Setting<string> ClientTlsCiphers = Row("client_tls_ciphers", Text, "default", Global,
+        "Ciphers offered to clients up to TLS 1.2.", support: RefusedUnlessDefault);
+    public static readonly Setting<string> ClientTlsDheParams = Row("client_tls_dheparams", Text, "auto", Global,
+        "DHE key exchange with clients.", support: RefusedUnlessDefault);
+    public static readonly Setting<string> ClientTlsEcdhCurve = Row("client_tls_ecdhcurve", Text, "auto", Global,
+        "ECDH curve with clients.", support: RefusedUnlessDefault);
+    public static readonly Setting<string> ClientTlsKeyFile = Row("client_tls_key_file", Text, "", Global,
+        "Key of client_tls_cert_file.", support: RefusedUnlessDefault);
+    public static readonly Setting<string> ClientTlsProtocols = Row("client_tls_protocols", Text, "secure", Global,
+        "TLS versions offered to clients.", support: RefusedUnlessDefault);
+    public static readonly Setting<SslMode> ClientTlsSslMode = Row("client_tls_sslmode", SslModeWord, "disable", Global,
+        "TLS with clients.", support: RefusedUnlessDefault);
+    public static readonly Setting<TimeSpan> ClientWriteTimeout = Row("client_write_timeout", Seconds, "0", Global,
+        "Ours: closes a client that holds a server and takes no data that long; 0 = never.");
+    public static readonly Setting<string?> ConfFile = Row("conffile", OptionalText, null, Global,
+        "The file the next RELOAD reads.");
+    public static readonly Setting<int> DefaultPoolSize = Row("default_pool_size", Count, "20", Global,
+        "Most servers per user and database; 0 = no limit.");
+    public static readonly Setting<bool> DisablePqExec = Row("disable_pqexec", Switch, "0", Global,
+        "Refuses the simple query protocol.", AtRestart);
+    public static readonly Setting<TimeSpan> DnsMaxTtl = Row("dns_max_ttl", Seconds, "15", Global,
+        "How long a resolved name is kept.", support: Later);
+    public static readonly Setting<TimeSpan> DnsNxDomainTtl = Row("dns_nxdomain_ttl", Seconds, "15", Global,
+        "How long a failed name lookup is kept.", support: Later);
+    public static readonly Setting<TimeSpan> DnsZoneCheckPeriod = Row("dns_zone_check_period", Seconds, "0", Global,
+        "How often the serial of a DNS zone is looked at; 0 = never.", support: Later);
+    public static readonly Setting<TimeSpan> IdleTransactionTimeout = Row("idle_transaction_timeout", Seconds, "0", Global | User,
+        "Closes a client idle in a transaction that long; 0 = never.");
+    public static readonly Setting<ImmutableArray<string>> IgnoreStartupParameters = Row("ignore_startup_parameters", NameList, "", Global,
+        "Startup parameters that are swallowed instead of refused.");
+    public static readonly Setting<IoEngine> IoEngine = Row("io_engine", IoEngineWord, "auto", Global,
+        "Ours: system interface of the I/O threads.", AtRestart, Later);
+    public static readonly Setting<string> JobName = Row("job_name", Text, "pgbouncer", Global,
+        "Name of the Windows service.", AtRestart, Later, alias: "service_name");
+    public static readonly Setting<ImmutableArray<string>> ListenAddr = Row("listen_addr", NameList, "", Global,
+        "Addresses to listen on; * = all; empty = Unix socket only.", AtRestart);
+    public static readonly Setting<int> ListenBacklog = Row("listen_backlog", Count, "128", Global,
+        "Backlog argument of listen(2).", AtRestart);
+    public static readonly Setting<int> ListenPort = Row("listen_port", PortNumber, "6432", Global,
+        "TCP port, and the number in the name of the Unix socket.", AtRestart);
+    public static readonly Setting<bool> LogConnections = Row("log_connections", Switch, "1", Global,
+        "Logs every login.");
+    public static readonly Setting<bool> LogDisconnections = Row("log_disconnections", Switch, "1", Global,
+        "Logs every disconnect with its reason.");
+    public static readonly Setting<bool> LogPoolerErrors = Row("log_pooler_errors", Switch, "1", Global,
+        "Logs the errors sent to clients.");
+    public static readonly Setting<bool> LogStats = Row("log_stats", Switch, "1", Global,
+        "Logs the figures of each stats_period.", support: Later);
+    public static readonly Setting<string> LogFile = Row("logfile", Text, "", Global,
+        "File the log goes to.", support: Later);
+    public static readonly Setting<string> LoginNotifyMessage = Row("login_notify_message", Text, "", Global,
+        "NOTICE sent to each client after login.", support: Later);
+    public static readonly Setting<int> MaxClientConn = Row("max_client_conn", Count, "100", Global,
+        "Most clients; the console is exempt.");
+    public static readonly Setting<int> MaxDbClientConnections = Row("max_db_client_connections", Count, "0", Global | Database,
+        "Most clients per database; 0 = no limit.", support: Later);
+    public static readonly Setting<int> MaxDbConnections = Row("max_db_connections", Count, "0", Global | Database,
+        "Most servers per database, over all users; 0 = no limit.");
+    public static readonly Setting<long> MaxLookaheadMemory = Row("max_lookahead_memory", Bytes, "67108864", Global,
+        "Ours: bytes all look-aheads together may hold.");
+    public static readonly Setting<long> MaxPacketSize = Row("max_packet_size", Bytes, "2147483647", Global,
+        "A larger message closes the client (bytes).");
+    public static readonly Setting<int> MaxPreparedStatements = Row("max_prepared_statements", Count, "200", Global,
+        "Prepared statements kept per server in transaction mode; 0 = not tracked.", support: Later);
+    public static readonly Setting<long> MaxStatementSize = Row("max_statement_size", Bytes, "1048576", Global,
+        "Ours: bytes of a statement whose text must be known whole.");
+    public static readonly Setting<int> MaxUserClientConnections = Row("max_user_client_connections", Count, "0", Global | User,
+        "Most clients per user; 0 = no limit.", support: Later);
+    public static readonly Setting<int> MaxUserConnections = Row("max_user_connections", Count, "0", Global | User,
+        "Most servers per user, over all databases; 0 = no limit.");
+    public static readonly Setting<int> MinPoolSize = Row("min_pool_size", Count, "0", Global | Database,
+        "Servers kept open in a pool with a forced user or a client; at most the pool size.");
+    public static readonly Setting<int> PeerId = Row("peer_id", PeerNumber, "0", Global,
+        "Number of this process among its peers; 0 = no peers.", support: Later);
+    public static readonly Setting<string> PidFile = Row("pidfile", Text, "", Global,
+        "File the process id is written to.", AtRestart, Later);
+    public static readonly Setting<long> PktBuf = Row("pkt_buf", Bytes, "4096", Global,
+        "Buffer size; ours come from the block pool.", AtRestart, Later);
+    public static readonly Setting<PoolMode> PoolMode = Row("pool_mode", PoolModeWord, "session", Global | Database | User,
+        "When a server goes back to its pool.");
+    public static readonly Setting<TimeSpan> PoolIdleTimeout = Row("pool_idle_timeout", Seconds, "0", Global,
+        "Forgets a pool without servers after that long; 0 = never.", support: Later);
+    public static readonly Setting<TimeSpan> QueryTimeout = Row("query_timeout", Seconds, "0", Global | User,
+        "Ends a query that runs longer, with its client and server; 0 = never.");
+    public static readonly Setting<TimeSpan> QueryWaitNotify = Row("query_wait_notify", WholeSeconds, "5", Global,
+        "A waiting client gets a NOTICE after that long; 0 = never.");
+    public static readonly Setting<TimeSpan> QueryWaitTimeout = Row("query_wait_timeout", Seconds, "120", Global | Database | User,
+        "Closes a client that waited that long for a server; 0 = never.");
+    public static readonly Setting<int> ReservePoolSize = Row("reserve_pool_size", Count, "0", Global | Database | User,
+        "Servers a pool may open beyond its size when clients wait too long.", alias: "reserve_pool");
+    public static readonly Setting<TimeSpan> ReservePoolTimeout = Row("reserve_pool_timeout", Seconds, "5", Global,
+        "The wait that opens the reserve; 0 = no reserve.");
+    public static readonly Setting<string> ResolvConf = Row("resolv_conf", Text, "", Global,
+        "The resolver's configuration file.", AtRestart, Later);
+    public static readonly Setting<int> SBufLoopCount = Row("sbuf_loopcnt", Count, "5", Global,
+        "Reads of one connection before the others get their turn; 0 = no limit.");
+    public static readonly Setting<int> ScramIterations = Row("scram_iterations", Count, "4096", Global,
+        "Iterations of SCRAM secrets derived from clear-text passwords.", support: Later);
+    public static readonly Setting<TimeSpan> ServerCheckDelay = Row("server_check_delay", Seconds, "30", Global,
+        "A server idle longer is checked before it is lent; 0 = always.");
+    public static readonly Setting<string> ServerCheckQuery = Row("server_check_query", Text, "<empty>", Global,
+        "The check; <empty> = an empty query, nothing = no check.");
+    public static readonly Setting<TimeSpan> ServerCleanupTimeout = Row("server_cleanup_timeout", Seconds, "5", Global,
+        "Ours: longest clean-up of a server that a client left in the middle.");
+    public static readonly Setting<TimeSpan> ServerConnectTimeout = Row("server_connect_timeout", Seconds, "15", Global,
+        "Longest connect and login of a server.");
+    public static readonly Setting<bool> ServerFastClose = Row("server_fast_close", Switch, "0", Global,
+        "Session mode: a server to be replaced is closed after its transaction.", support: Later);
+    public static readonly Setting<TimeSpan> ServerIdleTimeout = Row("server_idle_timeout", Seconds, "600", Global,
+        "Closes a server idle that long; 0 = never.");
+    public static readonly Setting<TimeSpan> ServerLifetime = Row("server_lifetime", Seconds, "3600", Global | Database,
+        "Closes an idle server that old; 0 = after one use.");
+    public static readonly Setting<TimeSpan> ServerLoginRetry = Row("server_login_retry", Seconds, "15", Global,
+        "Pause after a failed server login; clients get its error meanwhile.");
+    public static readonly Setting<string> ServerResetQuery = Row("server_reset_query", Text, "DISCARD ALL", Global,
+        "Sent to a released server in session mode.");
+    public static readonly Setting<bool> ServerResetQueryAlways = Row("server_reset_query_always", Switch, "0", Global,
+        "Sends server_reset_query in every pool mode.");
+    public static readonly Setting<bool> ServerRoundRobin = Row("server_round_robin", Switch, "0", Global,
+        "Lends the server idle longest instead of the one used last.");
+    public static readonly Setting<string?> ServerTls13Ciphers = Row("server_tls13_ciphers", OptionalText, null, Global,
+        "TLS 1.3 cipher suites offered to servers.", support: RefusedUnlessDefault);
+    public static readonly Setting<string> ServerTlsCaFile = Row("server_tls_ca_file", Text, "", Global,
+        "Authority that signed the certificates of servers.", support: RefusedUnlessDefault);
+    public static readonly Setting<string> ServerTlsCertFile = Row("server_tls_cert_file", Text, "", Global,
+        "Certificate shown to servers.", support: RefusedUnlessDefault);
+    public static readonly Setting<string> ServerTlsCiphers = Row("server_tls_ciphers", Text, "default", Global,
+        "Ciphers offered to servers up to TLS 1.2.", support: RefusedUnlessDefault);
+    public static readonly Setting<string> ServerTlsKeyFile = Row("server_tls_key_file", Text, "", Global,
+        "Key of server_tls_cert_file.", support: RefusedUnlessDefault);
+    public static readonly Setting<string> ServerTlsProtocols = Row("server_tls_protocols", Text, "secure", Global,
+        "TLS versions offered to servers.", support: RefusedUnlessDefault);
+    public static readonly Setting<SslMode> ServerTlsSslMode = Row("server_tls_sslmode", SslModeWord, "prefer", Global,
+        "TLS with servers; while there is none, allow and prefer mean plain connections.", support: RefusedUnlessDefault,
+        notYet: [SslMode.Require, SslMode.VerifyCa, SslMode.VerifyFull]);
+    public static readonly Setting<bool> SoReusePort = Row("so_reuseport", Switch, "0", Global,
+        "Lets several processes listen on the same port.", AtRestart, Later);
+    public static readonly Setting<TimeSpan> StatsPeriod = Row("stats_period", WholeSeconds, "60", Global,
+        "Interval of averages and of log_stats.", support: Later);
+    public static readonly Setting<ImmutableArray<string>> StatsUsers = Row("stats_users", NameList, "", Global,
+        "Users who may read the console (SHOW except FDS).");
+    public static readonly Setting<TimeSpan> SuspendTimeout = Row("suspend_timeout", Seconds, "10", Global,
+        "Longest flush of SUSPEND.", support: Later);
+    public static readonly Setting<bool> Syslog = Row("syslog", Switch, "0", Global,
+        "Logs to syslog.", support: Later);
+    public static readonly Setting<string> SyslogFacility = Row("syslog_facility", Text, "daemon", Global,
+        "Facility of the syslog messages.", support: Later);
+    public static readonly Setting<string> SyslogIdent = Row("syslog_ident", Text, "pgbouncer", Global,
+        "Name in the syslog messages.", support: Later);
+    public static readonly Setting<bool> TcpDeferAccept = Row("tcp_defer_accept", Switch, "1", Global,
+        "Accepts a connection when its first data is there (45 s).");
+    public static readonly Setting<bool> TcpKeepAlive = Row("tcp_keepalive", Switch, "1", Global,
+        "TCP keepalive on every connection.");
+    public static readonly Setting<int> TcpKeepCount = Row("tcp_keepcnt", Count, "0", Global,
+        "Unanswered probes before a connection is dead; 0 = as the system has it.");
+    public static readonly Setting<int> TcpKeepIdle = Row("tcp_keepidle", Count, "0", Global,
+        "Seconds of silence before the first probe; 0 = as the system has it.");
+    public static readonly Setting<int> TcpKeepInterval = Row("tcp_keepintvl", Count, "0", Global,
+        "Seconds between probes; 0 = as the system has it.");
+    public static readonly Setting<int> TcpSocketBuffer = Row("tcp_socket_buffer", Count, "0", Global,
+        "Bytes of the kernel's buffer per direction; 0 = as the system has it.");
+    public static readonly Setting<int> TcpUserTimeout = Row("tcp_user_timeout", Count, "0", Global,
+        "Milliseconds sent data may stay unacknowledged; 0 = as the system has it.");
+    public static readonly Setting<ImmutableArray<string>> TrackExtraParameters =
+        Row("track_extra_parameters", NameList, "IntervalStyle", Global,
+        "Further reported parameters kept per client.", AtRestart, Later);
+    public static readonly Setting<TimeSpan> TransactionTimeout = Row("transaction_timeout", Seconds, "0", Global | User,
+        "Closes a client whose transaction lasts longer; 0 = never.");
+    public static readonly Setting<string> UnixSocketDir = Row("unix_socket_dir", Text, "/tmp", Global,
+        "Directory of our Unix socket and of those of servers without a host; @ = abstract; empty = none.", AtRestart);
+    public static readonly Setting<string> UnixSocketGroup = Row("unix_socket_group", Text, "", Global,
+        "Group of the Unix socket.", AtRestart, Later);
+    public static readonly Setting<int> UnixSocketMode = Row("unix_socket_mode", OctalMode, "0777", Global,
+        "File mode of the Unix socket.", AtRestart);
+    public static readonly Setting<string?> SystemUser = Row("user", OptionalText, null, Global,
+        "System user to change to after the start.", AtRestart, Later);
+    public static readonly Setting<int> Verbose = Row("verbose", Verbosity, null, Global,
+        "How much is logged, 0 to 3.");
+    public static readonly Setting<int> Workers = Row("workers", Count, "0", Global,
+        "Ours: I/O threads; 0 = half of the processors, at least 1, at most 4.", AtRestart);
+
+    // Only for one database or one user.
+    public static readonly Setting<string?> DbName = Row("dbname", OptionalText, null, Database,
+        "Name of the database on the server; the name of the entry if left out.");
+    public static readonly Setting<string> Host = Row("host", HostName, "", Database,
+        "Where the server is; left out = the Unix socket in unix_socket_dir.");
+    public static readonly Setting<int> Port = Row("port", PortNumber, "5432", Database,
+        "Port of the server.");
+    public static readonly Setting<string?> ForcedUser = Row("user", OptionalText, null, Database,
+        "Forced user: every client shares one pool under this name.");
+    public static readonly Setting<string?> Password = Row("password", OptionalText, null, Database,
+        "Password of the forced user; left out = the one in auth_file.", secret: true);
+    public static readonly Setting<int> PoolSize = Row("pool_size", Count, null, Database | User,
+        "Most servers per user and database; left out = default_pool_size.");
+    public static readonly Setting<string?> ConnectQuery = Row("connect_query", OptionalText, null, Database,
+        "Sent to each new server; its errors are logged and ignored.");
+    public static readonly Setting<LoadBalanceHosts> LoadBalanceHosts = Row("load_balance_hosts", LoadBalanceWord, "round-robin", Database,
+        "Which host of a list a new server connection goes to.", support: Later);
+    public static readonly Setting<string?> ClientEncoding = Row("client_encoding", OptionalText, null, Database,
+        "Startup parameter client_encoding of the servers.");
+    public static readonly Setting<string?> DateStyle = Row("datestyle", OptionalText, null, Database,
+        "Startup parameter datestyle of the servers.");
+    public static readonly Setting<string?> TimeZone = Row("timezone", OptionalText, null, Database,
+        "Startup parameter timezone of the servers.");
+    public static readonly Setting<string?> ApplicationName = Row("application_name", OptionalText, null, Database,
+        "Startup parameter application_name of the servers.");
+
+    /// <summary>Every row; <see cref="Setting.Index"/> counts in it.</summary>
+    public static readonly ImmutableArray<Setting> All = [.. Rows];
+
+    private static readonly FrozenDictionary<(string Name, SettingScope Scope), Setting> ByName = Places().ToFrozenDictionary();
+
+    /// <summary>The row of a name, or of its second name, in one place; null if there is none. Case matters, as in PgBouncer.</summary>
+    public static Setting? Find(string name, SettingScope scope) => ByName.GetValueOrDefault((name, scope));
+
+    /// <summary>The names of the rows that may stand in one place.</summary>
+    public static IEnumerable<string> Names(SettingScope scope) =>
+        All.Where(setting => setting.Scope.HasFlag(scope)).Select(static setting => setting.Name);
+
+    private static Dictionary<(string Name, SettingScope Scope), Setting> Places()
+    {
+        Dictionary<(string, SettingScope), Setting> places = [];
+        foreach (Setting setting in All)
+        {
+            foreach (SettingScope scope in (SettingScope[])[Global, Database, User])
+            {
+                if (!setting.Scope.HasFlag(scope)) continue;
+                places.Add((setting.Name, scope), setting);
+                if (setting.Alias is { } alias) places.Add((alias, scope), setting);
+            }
+        }
+
+        return places;
+    }
+
+    private static Setting<T> Row<T>(string name, ValueKind<T> kind, string? defaultText, SettingScope scope, string meaning,
+        WhenChanged when = AtOnce, Support support = Works, string? alias = null, bool secret = false, ImmutableArray<T> notYet = default)
+    {
+        Setting<T> setting = new(Rows.Count, name, scope, kind, defaultText)
+        {
+            Alias = alias,
+            DefaultText = defaultText,
+            WhenChanged = when,
+            Support = support,
+            IsSecret = secret,
+            Meaning = meaning,
+            NotYet = notYet.IsDefault ? [] : notYet,
+        };
+        Rows.Add(setting);
+        return setting;
+    }
+}

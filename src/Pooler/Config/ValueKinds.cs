@@ -1,0 +1,170 @@
+using System.Collections.Immutable;
+using System.Globalization;
+
+namespace Pooler.Config;
+
+/// <summary>The kinds of values there are, each with PgBouncer's notation (lib/usual/cfparser.c).</summary>
+internal static class ValueKinds
+{
+    private static readonly string[] YesWords = ["yes", "on", "true", "y", "t"];
+    private static readonly string[] NoWords = ["no", "off", "false", "n", "f"];
+
+    /// <summary>
+    /// PgBouncer's switches are integers where any other number than 0 is on (tcp_defer_accept = 45); the words are ours.
+    /// Shown as 1 or 0.
+    /// </summary>
+    public static ValueKind<bool> Switch { get; } = new("boolean", "0 or 1 (no or yes, off or on, false or true)", ParseSwitch,
+        static value => value ? "1" : "0");
+
+    public static ValueKind<int> Count { get; } = Int32Kind("integer", 0, int.MaxValue);
+
+    public static ValueKind<int> PortNumber { get; } = Int32Kind("port", 1, 65535);
+
+    /// <summary>Printed in decimal, as PgBouncer does: 0777 is shown as 511.</summary>
+    public static ValueKind<int> OctalMode { get; } = new("octal file mode", "an octal number with its leading 0, at most 0777",
+        static (string text, out int value) => TryInt32(text, 0, 0x1FF, out value), static value => value.ToString());
+
+    public static ValueKind<int> PeerNumber { get; } = Int32Kind("integer", 0, 16383);
+
+    public static ValueKind<int> Verbosity { get; } = Int32Kind("integer", 0, 3);
+
+    public static ValueKind<long> Bytes { get; } = new("bytes", "a whole number of bytes, at least 0",
+        static (string text, out long value) => TryWholeNumber(text, out value) && value >= 0, static value => value.ToString());
+
+    /// <summary>Rounded to the microsecond, PgBouncer's unit; zero switches the setting off.</summary>
+    public static ValueKind<TimeSpan> Seconds { get; } = new("seconds", "a number of seconds without a unit, decimals allowed, at least 0",
+        ParseSeconds, static value => value.TotalSeconds.ToString("0.######", CultureInfo.InvariantCulture));
+
+    public static ValueKind<TimeSpan> WholeSeconds { get; } = new("whole seconds", "a whole number of seconds without a unit, at least 0",
+        ParseWholeSeconds, static value => ((long)value.TotalSeconds).ToString());
+
+    public static ValueKind<string> Text { get; } = new("text", "a text", KeepText, static value => value);
+
+    /// <summary>Text that is null when it is not set: PgBouncer shows NULL for it on the console.</summary>
+    public static ValueKind<string?> OptionalText { get; } = new("text", "a text",
+        static (string text, out string? value) => KeepText(text, out value!), static value => value);
+
+    /// <summary>Separated by commas or blanks, as PgBouncer's strlist_contains reads them.</summary>
+    public static ValueKind<ImmutableArray<string>> NameList { get; } = new("comma list", "names separated by commas",
+        ParseNames, static value => string.Join(',', value));
+
+    /// <summary>PgBouncer takes a comma list here; half of it would silently never be used, so it is refused.</summary>
+    public static ValueKind<string> HostName { get; } = new("host name, address or socket directory",
+        "one host name, address, /directory or @abstract socket; host lists (a,b) are not supported yet",
+        static (string text, out string value) => KeepText(text, out value) && !text.Contains(','), static value => value);
+
+    public static ValueKind<PoolMode> PoolModeWord { get; } = Choice(
+        ("session", PoolMode.Session), ("transaction", PoolMode.Transaction), ("statement", PoolMode.Statement));
+
+    public static ValueKind<AuthType> AuthTypeWord { get; } = Choice(
+        ("any", AuthType.Any), ("trust", AuthType.Trust), ("plain", AuthType.Plain), ("md5", AuthType.Md5),
+        ("scram-sha-256", AuthType.ScramSha256), ("cert", AuthType.Cert), ("hba", AuthType.Hba), ("ldap", AuthType.Ldap),
+        ("pam", AuthType.Pam));
+
+    public static ValueKind<SslMode> SslModeWord { get; } = Choice(
+        ("disable", SslMode.Disable), ("allow", SslMode.Allow), ("prefer", SslMode.Prefer), ("require", SslMode.Require),
+        ("verify-ca", SslMode.VerifyCa), ("verify-full", SslMode.VerifyFull));
+
+    public static ValueKind<IoEngine> IoEngineWord { get; } = Choice(("auto", IoEngine.Auto), ("epoll", IoEngine.Epoll));
+
+    public static ValueKind<LoadBalanceHosts> LoadBalanceWord { get; } = Choice(
+        ("round-robin", LoadBalanceHosts.RoundRobin), ("disable", LoadBalanceHosts.Disable));
+
+    /// <summary>Upper and lower case are the same (cf_set_lookup uses strcasecmp).</summary>
+    private static ValueKind<T> Choice<T>(params (string Word, T Value)[] choices)
+        where T : struct, Enum
+    {
+        string expected = "one of " + string.Join(", ", choices.Select(static choice => choice.Word));
+        return new ValueKind<T>(expected, expected, ParseChoice, FormatChoice)
+        {
+            Words = [.. choices.Select(static choice => KeyValuePair.Create(choice.Word, choice.Value))],
+        };
+
+        bool ParseChoice(string text, out T value)
+        {
+            int index = Array.FindIndex(choices, choice => choice.Word.Equals(text, StringComparison.OrdinalIgnoreCase));
+            value = index < 0 ? default : choices[index].Value;
+            return index >= 0;
+        }
+
+        string FormatChoice(T value) => choices.First(choice => choice.Value.Equals(value)).Word;
+    }
+
+    private static ValueKind<int> Int32Kind(string name, int least, int most) => new(name,
+        most == int.MaxValue ? $"a whole number, at least {least}" : $"a whole number from {least} to {most}",
+        (string text, out int value) => TryInt32(text, least, most, out value), static value => value.ToString());
+
+    private static bool TryInt32(string text, int least, int most, out int value)
+    {
+        bool right = TryWholeNumber(text, out long number) && number >= least && number <= most;
+        value = right ? (int)number : 0;
+        return right;
+    }
+
+    /// <summary>strtol with base 0: 0x starts a hexadecimal number, 0 an octal one; nothing may follow.</summary>
+    private static bool TryWholeNumber(ReadOnlySpan<char> text, out long value)
+    {
+        bool negative = text.StartsWith('-');
+        ReadOnlySpan<char> digits = negative || text.StartsWith('+') ? text[1..] : text;
+        bool right = digits switch
+        {
+            ['0', 'x' or 'X', .. var hex] => long.TryParse(hex, NumberStyles.AllowHexSpecifier, null, out value) && value >= 0,
+            ['0', .. { Length: > 0 } octal] => TryOctal(octal, out value),
+            _ => long.TryParse(digits, NumberStyles.None, null, out value),
+        };
+        value = negative ? -value : value;
+        return right;
+    }
+
+    private static bool TryOctal(ReadOnlySpan<char> digits, out long value)
+    {
+        value = 0;
+        foreach (char digit in digits)
+        {
+            if (digit is < '0' or > '7' || value > long.MaxValue >> 3) return false;
+            value = (value << 3) + (digit - '0');
+        }
+
+        return true;
+    }
+
+    private static bool ParseSwitch(string text, out bool value)
+    {
+        if (TryWholeNumber(text, out long number))
+        {
+            value = number != 0;
+            return true;
+        }
+
+        value = YesWords.Contains(text, StringComparer.OrdinalIgnoreCase);
+        return value || NoWords.Contains(text, StringComparer.OrdinalIgnoreCase);
+    }
+
+    private static bool ParseSeconds(string text, out TimeSpan value)
+    {
+        const double MostSeconds = 1e9; // 31 years: far beyond any timeout, far below TimeSpan's end.
+        const NumberStyles Decimal = NumberStyles.AllowDecimalPoint | NumberStyles.AllowExponent;
+        bool right = double.TryParse(text, Decimal, CultureInfo.InvariantCulture, out double seconds) && seconds is >= 0 and <= MostSeconds;
+        value = right ? TimeSpan.FromMicroseconds(Math.Round(seconds * 1e6)) : default;
+        return right;
+    }
+
+    private static bool ParseWholeSeconds(string text, out TimeSpan value)
+    {
+        bool right = TryInt32(text, 0, 1_000_000_000, out int seconds);
+        value = TimeSpan.FromSeconds(seconds);
+        return right;
+    }
+
+    private static bool KeepText(string text, out string value)
+    {
+        value = text;
+        return true;
+    }
+
+    private static bool ParseNames(string text, out ImmutableArray<string> value)
+    {
+        value = [.. text.Split([',', ' ', '\t'], StringSplitOptions.RemoveEmptyEntries)];
+        return true;
+    }
+}

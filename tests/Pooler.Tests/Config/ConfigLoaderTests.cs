@@ -1,0 +1,173 @@
+using Pooler.Config;
+using Xunit;
+
+namespace Pooler.Tests.Config;
+
+public sealed class ConfigLoaderTests : IDisposable
+{
+    private const string Trust = "[pgbouncer]\nauth_type = trust\n";
+
+    private readonly TempFolder folder = new();
+
+    public void Dispose() => folder.Dispose();
+
+    [Fact]
+    public void WithoutFileAndVariablesEverythingIsTheDefault()
+    {
+        ConfigResult result = ConfigLoader.Load(null, TempFolder.Variables());
+        Assert.True(result.IsValid);
+        Assert.All(Settings.All.Where(static setting => !setting.IsSecret),
+            setting => Assert.Equal(setting.Format(setting.DefaultValue), result.Config.GetText(setting)));
+        Assert.Equal("", result.Config.FilePath);
+        Assert.Empty(result.Config.Databases);
+        Assert.Null(result.Config.AutoDatabase);
+    }
+
+    [Fact]
+    public void TheFileIsRememberedAsConffile()
+    {
+        PoolerConfig config = folder.LoadRight(Trust);
+        Assert.Equal(folder.Path("pooler.ini"), config.FilePath);
+        Assert.Equal(folder.Path("pooler.ini"), config.GetText(Settings.ConfFile));
+        Assert.Equal("other.ini", folder.LoadRight(Trust + "conffile = other.ini").GetText(Settings.ConfFile));
+    }
+
+    [Fact]
+    public void AllErrorsAreToldWithTheirLines()
+    {
+        string[] errors = folder.LoadWrong("""
+            [pgbouncer]
+            pool_mode = transactional
+            pool_mod = session
+            pool_size = 5
+            auth_type = hba
+            [databases]
+            pgbouncer = host=a
+            app = host=a,b
+            shop = hots=a port=0
+            broken = host
+            [users]
+            bob = pool_mode=never min_pool_size=1
+            """, "POOLER_LISTEN_PROT=1");
+        Assert.Equal(
+        [
+            "environment variable POOLER_LISTEN_PROT: no such setting: did you mean POOLER_LISTEN_PORT?",
+            "pooler.ini:2: pool_mode = \"transactional\" is not valid: one of session, transaction, statement",
+            "pooler.ini:3: unknown setting \"pool_mod\" in [pgbouncer]: did you mean pool_mode?",
+            "pooler.ini:4: \"pool_size\" does not belong in [pgbouncer] but in [databases]",
+            "pooler.ini:5: auth_type = \"hba\" is not supported yet: one of any, trust, plain, md5, scram-sha-256",
+            "pooler.ini:7: database name \"pgbouncer\" is reserved for the console: choose another one",
+            "pooler.ini:8: app: host = \"a,b\" is not valid: one host name, address, /directory or @abstract socket; "
+                + "host lists (a,b) are not supported yet",
+            "pooler.ini:9: shop: unknown setting \"hots\" in [databases]: did you mean host?",
+            "pooler.ini:9: shop: port = \"0\" is not valid: a whole number from 1 to 65535",
+            "pooler.ini:10: broken: expected key=value pairs separated by blanks, values with blanks in single quotes",
+            "pooler.ini:12: bob: pool_mode = \"never\" is not valid: one of session, transaction, statement",
+            "pooler.ini:12: bob: \"min_pool_size\" does not belong in [users] but in [pgbouncer]",
+        ], errors);
+    }
+
+    [Fact]
+    public void AnUnknownNameWithoutNeighbourPointsToThePage() =>
+        Assert.Equal(["pooler.ini:2: unknown setting \"quux_frobnicate\" in [pgbouncer]: the names are in docs/settings.md"],
+            folder.LoadWrong("[pgbouncer]\nquux_frobnicate = 1"));
+
+    [Fact]
+    public void AMissingFileIsAnError()
+    {
+        ConfigResult result = ConfigLoader.Load(folder.Path("none.ini"), TempFolder.Variables());
+        Assert.False(result.IsValid);
+        Assert.Equal("none.ini: could not read \"none.ini\": there is no such file",
+            folder.Shorten(Assert.Single(result.Errors).ToString()));
+    }
+
+    [Fact]
+    public void LongNamesAreRefused()
+    {
+        string name = new('x', 64);
+        Assert.Contains("at most 63 bytes", Assert.Single(folder.LoadWrong($"[databases]\n{name} =")), StringComparison.Ordinal);
+        Assert.Contains("at most 127 bytes", Assert.Single(folder.LoadWrong($"[users]\n{name}{name} =")), StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void LaterSettingsWarnOnceByName()
+    {
+        PoolerConfig config = folder.LoadRight(Trust + """
+            pidfile = x.pid
+            dns_max_ttl = 3
+            [databases]
+            a = load_balance_hosts=disable max_db_client_connections=3
+            b = load_balance_hosts=disable
+            [peers]
+            1 = host=x
+            2 = host=y
+            """);
+        Assert.Equal(
+        [
+            "pooler.ini:3: pidfile is accepted but has no effect yet",
+            "pooler.ini:4: dns_max_ttl is accepted but has no effect yet",
+            "pooler.ini:6: load_balance_hosts is accepted but has no effect yet",
+            "pooler.ini:6: max_db_client_connections is accepted but has no effect yet",
+            "pooler.ini:9: [peers] is accepted but has no effect yet",
+        ], config.Warnings.Select(folder.Shorten));
+        Assert.Equal("x.pid", config.GetText(Settings.PidFile));
+    }
+
+    [Fact]
+    public void ARepeatedNameWarnsAndTheLastOneCounts()
+    {
+        PoolerConfig config = folder.LoadRight(Trust + "listen_port = 1\nlisten_port = 2\n");
+        Assert.Equal(2, config.Get(Settings.ListenPort));
+        Assert.EndsWith("pooler.ini:3; this one counts", Assert.Single(config.Warnings), StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void SecretsComeFromTheAuthFile()
+    {
+        string users = folder.Write("users.txt", "\"alice\" \"secret\"\n# broken\n");
+        PoolerConfig config = folder.LoadRight($"[pgbouncer]\nauth_file = {users}\n");
+        Assert.Equal("secret", config.Secrets["alice"]);
+        Assert.Contains("broken auth file at line 2", Assert.Single(config.Warnings), StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void AMissingAuthFileIsAnErrorWhereItIsNamed() =>
+        Assert.Equal(["pooler.ini:2: auth_file: could not read \"no/users.txt\": there is no such file"],
+            folder.LoadWrong("[pgbouncer]\nauth_file = no/users.txt\n"));
+
+    [Theory]
+    [InlineData("any", 0)]
+    [InlineData("trust", 0)]
+    [InlineData("md5", 1)]
+    [InlineData("scram-sha-256", 1)]
+    public void PasswordsWithoutAnAuthFileWarn(string type, int warnings) =>
+        Assert.Equal(warnings, folder.LoadRight($"[pgbouncer]\nauth_type = {type}\n").Warnings.Length);
+
+    [Theory]
+    [InlineData("auth_user=postgres")]
+    [InlineData("auth_query='select 1'")]
+    [InlineData("auth_dbname=postgres")]
+    public void ADatabaseCannotAskForAuthQueryYet(string pair) =>
+        Assert.Contains("is not supported yet", Assert.Single(folder.LoadWrong($"[databases]\na = {pair}")), StringComparison.Ordinal);
+
+    [Fact]
+    public void NoMessageHoldsAPassword()
+    {
+        string[] errors = folder.LoadWrong("[databases]\na = password='hidden'x\nb = password='hidden' user= port=q\nc = hidden");
+        Assert.All(errors, static error => Assert.DoesNotContain("hidden", error, StringComparison.Ordinal));
+        DatabaseConfig database = folder.LoadRight("[databases]\na = password=hidden").Databases["a"];
+        Assert.Equal("hidden", database.Password);
+        Assert.Equal("a", database.ToString());
+    }
+
+    [Fact]
+    public void TheSampleLoads()
+    {
+        ConfigResult result = ConfigLoader.Load(Repository.Path("config", "pooler.ini"),
+            TempFolder.Variables("POOLER_AUTH_FILE=" + Repository.Path("config", "userlist.txt")));
+        Assert.Empty(result.Errors);
+        Assert.Empty(result.Config!.Warnings);
+        Assert.NotEmpty(result.Config.Secrets);
+        Assert.NotEmpty(result.Config.Databases);
+    }
+}
