@@ -11,14 +11,24 @@ internal static class Offload
     public static ValueTask<TResult> Run<TState, TResult>(Connection connection, Func<TState, TResult> work, TState state)
     {
         connection.CheckThread();
-        var source = new Source<TState, TResult>(connection, work, state);
+        return Queue(new Source<TState, TResult>(connection, connection.Owner, work, state));
+    }
+
+    /// <summary>The same for what has no connection yet (the name of the host to connect to).</summary>
+    public static ValueTask<TResult> Run<TState, TResult>(IoThread thread, Func<TState, TResult> work, TState state) =>
+        Queue(new Source<TState, TResult>(null, thread, work, state));
+
+    private static ValueTask<TResult> Queue<TState, TResult>(Source<TState, TResult> source)
+    {
         ThreadPool.UnsafeQueueUserWorkItem(source, preferLocal: false);
         return new ValueTask<TResult>(source, 0);
     }
 
-    private sealed class Source<TState, TResult>(Connection connection, Func<TState, TResult> work, TState state)
+    private sealed class Source<TState, TResult>(Connection? connection, IoThread thread, Func<TState, TResult> work, TState state)
         : RunItem, IThreadPoolWorkItem, IValueTaskSource<TResult>
     {
+        private IoThread Owner => connection?.Owner ?? thread;
+
         private TResult? _result;
         private Exception? _fault;
         private bool _completed;
@@ -36,14 +46,14 @@ internal static class Offload
                 _fault = e;
             }
 
-            connection.Owner.Post(this);
+            Owner.Post(this);
         }
 
         internal override void Run()
         {
-            if (!connection.Owner.IsCurrent)
+            if (!Owner.IsCurrent)
             {
-                connection.Owner.Post(this);
+                Owner.Post(this);
                 return;
             }
 
