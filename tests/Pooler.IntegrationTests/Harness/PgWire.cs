@@ -161,6 +161,8 @@ internal sealed class PgWire : IDisposable
     /// <summary>One byte outside any message: the answer to an SSLRequest.</summary>
     public async ValueTask<char?> ReadByteAsync() => await FillAsync(1) ? (char)_buffer[_start++] : null;
 
+    public async ValueTask<char?> PeekByteAsync() => await FillAsync(1) ? (char)_buffer[_start] : null;
+
     /// <summary>Closes at once; what was not read yet makes it a reset, as when a program dies.</summary>
     public void Dispose()
     {
