@@ -18,13 +18,14 @@ as_root() {
 }
 
 # PostgreSQL refuses to run as root, and so does a pooler: the user they run as instead.
-as_ordinary_user() {
+# become_ordinary_user COMMAND… replaces this shell; behind it with & the id is that of the command.
+become_ordinary_user() {
   if [ "$(id -u)" -eq 0 ]; then
-    setpriv --reuid="$ordinary_user" --regid="$ordinary_user" --clear-groups -- "$@"
-  else
-    "$@"
+    exec setpriv --reuid="$ordinary_user" --regid="$ordinary_user" --clear-groups -- "$@"
   fi
+  exec "$@"
 }
+as_ordinary_user() { (become_ordinary_user "$@"); }
 
 # The folder of the newest PostgreSQL server's programs.
 find_postgres() {
