@@ -77,6 +77,16 @@ install_packages() {
   return $status
 }
 
+# dotnet, without the temporary folders it leaves behind.
+run_dotnet() {
+  local temporary status
+  temporary=$(mktemp -d)
+  TMPDIR=$temporary dotnet "$@"
+  status=$?
+  rm -rf "$temporary"
+  return $status
+}
+
 # publish_pooler [--if-changed]: the native binary, at artifacts/pooler/pooler.
 publish_pooler() {
   local binary=$root/artifacts/pooler/pooler changed
@@ -86,7 +96,7 @@ publish_pooler() {
     [ -n "$changed" ] || return 0
   fi
   say "publishing Pooler (native, takes a minute)"
-  dotnet publish "$root/src/Pooler" -c Release -o "$root/artifacts/pooler" -v quiet >&2 || die "dotnet publish failed"
+  run_dotnet publish "$root/src/Pooler" -c Release -o "$root/artifacts/pooler" -v quiet >&2 || die "dotnet publish failed"
   [ -x "$binary" ] || die "dotnet publish left no $binary"
   touch "$binary" # an unchanged build keeps its old time, and would be published for ever
 }

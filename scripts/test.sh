@@ -46,7 +46,7 @@ run_project() {
   local name=$1 xml=$results/$1.xml status counts p f s e
   printf '%s\n' "== $name"
   [ -f "tests/$name/$name.csproj" ] || { broken "$name: no such project"; return; }
-  dotnet build "tests/$name" -c Release -v quiet -clp:NoSummary || { broken "$name does not build"; return; }
+  run_dotnet build "tests/$name" -c Release -v quiet -clp:NoSummary || { broken "$name does not build"; return; }
 
   local arguments=(-noLogo -noColor -noAutoReporters -reporter verbose -longRunning 120 -xml "$xml")
   if $quick; then arguments+=(-trait- Category=Long); fi
