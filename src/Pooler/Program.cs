@@ -1,1 +1,69 @@
-Console.WriteLine();
+using System.Collections;
+using Microsoft.Extensions.DependencyInjection;
+using Microsoft.Extensions.Hosting;
+using Microsoft.Extensions.Logging;
+using Pooler;
+using Pooler.Config;
+using Pooler.Telemetry;
+
+CommandLine line = CommandLine.Parse(args);
+if (line.Problem != null)
+{
+    Console.Error.WriteLine(line.Problem + Environment.NewLine + CommandLine.Usage);
+    return 1;
+}
+
+if (line.ShowHelp || line.ShowVersion)
+{
+    Console.WriteLine(line.ShowHelp ? CommandLine.Usage : PoolerService.Version);
+    return 0;
+}
+
+Dictionary<string, string> environment = Environment.GetEnvironmentVariables().Cast<DictionaryEntry>()
+    .ToDictionary(static e => (string)e.Key, static e => (string?)e.Value ?? "");
+ConfigResult result = ConfigLoader.Load(line.ConfigFile, environment);
+foreach (ConfigError error in result.Errors)
+{
+    Console.Error.WriteLine(error);
+}
+
+if (!result.IsValid)
+{
+    return 1;
+}
+
+if (line.CheckOnly)
+{
+    foreach (string warning in result.Config.Warnings)
+    {
+        Console.Error.WriteLine("warning: " + warning);
+    }
+
+    Console.WriteLine("the configuration is valid");
+    return 0;
+}
+
+using var log = new StderrLoggerProvider();
+if (result.Config.Get(Settings.Verbose) > 0)
+{
+    log.Minimum = LogLevel.Debug;
+}
+
+HostApplicationBuilder builder = Host.CreateEmptyApplicationBuilder(new HostApplicationBuilderSettings { DisableDefaults = true });
+builder.Logging.AddProvider(log);
+builder.Services.Configure<HostOptions>(static o => o.ShutdownTimeout = TimeSpan.FromSeconds(30));
+builder.Services.Configure<ConsoleLifetimeOptions>(static o => o.SuppressStatusMessages = true);
+builder.Services.AddSingleton(new LiveConfig(result.Config));
+builder.Services.AddSingleton(environment);
+builder.Services.AddHostedService<PoolerService>();
+using IHost host = builder.Build();
+try
+{
+    host.Run();
+    return Environment.ExitCode;
+}
+catch (StartException e)
+{
+    log.CreateLogger("").Failed(e.Message);
+    return 1;
+}

@@ -135,6 +135,31 @@ internal sealed class Connection : PollTarget
         EndIfDrained();
     }
 
+    /// <summary>Lets go of its thread, if its reader is parked and nothing is unread or unsent. <see cref="Attach"/> must follow.</summary>
+    public bool TryDetach()
+    {
+        CheckThread();
+        if (IsClosed || IsConnecting || HasHungUp || Outbox.Pending > 0 || !Input.IsParkedEmpty)
+        {
+            return false;
+        }
+
+        Owner.Deregister(Fd);
+        Owner.Counters.Connections--;
+        return true;
+    }
+
+    /// <summary>Goes on on another thread, which is the current one. What arrived in between is reported by the registration.</summary>
+    public void Attach(IoThread thread)
+    {
+        Owner = thread;
+        Readable = false;
+        if (Open() < 0)
+        {
+            Input.End();
+        }
+    }
+
     /// <summary>The name of the peer or of our own end: address and port, or "unix".</summary>
     public (string Address, int Port) Name(bool peer) => EndpointText.Describe(IsClosed ? null : Syscalls.Name(Fd, peer));
 

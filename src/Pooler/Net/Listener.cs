@@ -40,7 +40,7 @@ internal sealed class Listener : PollTarget
 
     /// <summary>Binds and listens. The error text names the address; accepting begins with <see cref="Start"/>.</summary>
     public static Listener? Create(
-        IoThread owner, EndPoint endpoint, int backlog, Action<int, Listener> accepted, Action<string> warn, out string? error)
+        IoThread owner, EndPoint endpoint, int backlog, bool deferAccept, Action<int, Listener> accepted, Action<string> warn, out string? error)
     {
         bool isUnix = endpoint.AddressFamily == AddressFamily.Unix;
         int family = isUnix ? Syscalls.AF_UNIX : endpoint.AddressFamily == AddressFamily.InterNetworkV6 ? Syscalls.AF_INET6 : Syscalls.AF_INET;
@@ -52,6 +52,11 @@ internal sealed class Listener : PollTarget
             if (family == Syscalls.AF_INET6)
             {
                 Syscalls.SetOption(fd, 41, 26, 1); // IPPROTO_IPV6, IPV6_V6ONLY: the IPv4 wildcard is bound by itself
+            }
+
+            if (!isUnix && deferAccept)
+            {
+                Syscalls.SetOption(fd, 6, 9, 45); // IPPROTO_TCP, TCP_DEFER_ACCEPT: wakes with the startup packet (PgBouncer's 45 s)
             }
 
             result = Syscalls.Bind(fd, endpoint.Serialize());

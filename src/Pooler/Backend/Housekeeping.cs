@@ -1,0 +1,288 @@
+using Pooler.Net;
+using Pooler.Protocol;
+
+namespace Pooler.Backend;
+
+/// <summary>
+/// Brings a server that no client holds back to a known state: discard what is still owed, end COPY and transaction, reset,
+/// check. One deadline for all of it, else the server is closed. Nothing it reads reaches a client.
+/// </summary>
+internal sealed class Housekeeping : ServerOwner
+{
+    private enum Step
+    {
+        Drain,
+        Rollback,
+        Queries,
+        Done,
+    }
+
+    private readonly ServerConnection _server;
+    private readonly ReplyQueue _replies;
+    private readonly Action<ServerConnection> _done;
+    private readonly ServerOwner _pool;
+    private readonly Queue<string> _queries;
+    private readonly bool _errorsAreFatal;
+    private readonly DeadlineTimer _deadline;
+    private readonly TimeSpan _timeout;
+    private Step _step;
+    private bool _cancelInFlight;
+
+    private Housekeeping(
+        ServerConnection server,
+        ReplyQueue replies,
+        IEnumerable<string> queries,
+        bool errorsAreFatal,
+        ServerOwner pool,
+        Action<ServerConnection> done,
+        TimeSpan timeout)
+    {
+        _timeout = timeout;
+        _server = server;
+        _replies = replies;
+        _queries = new Queue<string>(queries);
+        _errorsAreFatal = errorsAreFatal;
+        _pool = pool;
+        _done = done;
+        _deadline = new DeadlineTimer(this);
+    }
+
+    /// <summary>
+    /// Takes a server over from a client that has left: <paramref name="replies"/> is what the server still owes it. A running
+    /// query is cancelled, a COPY failed, an open batch synced, a transaction rolled back, then each of
+    /// <paramref name="queries"/> run. <paramref name="done"/> gets the clean server; if it cannot be had, <paramref name="pool"/> gets Closed.
+    /// </summary>
+    public static void CleanUp(
+        ServerConnection server, ReplyQueue replies, IEnumerable<string> queries, TimeSpan timeout, ServerOwner pool, Action<ServerConnection> done)
+    {
+        var keeper = new Housekeeping(server, replies, queries, errorsAreFatal: true, pool, done, timeout);
+        keeper.TakeOver();
+        keeper.SetDeadline();
+        keeper.BreakOff(cancel: true);
+    }
+
+    /// <summary>
+    /// The same for a client that said goodbye (Terminate) behind its requests: PostgreSQL would run them to their end, so
+    /// nothing is cancelled, and the deadline begins when they are done.
+    /// </summary>
+    public static void FinishThenCleanUp(
+        ServerConnection server, ReplyQueue replies, IEnumerable<string> queries, TimeSpan timeout, ServerOwner pool, Action<ServerConnection> done)
+    {
+        var keeper = new Housekeeping(server, replies, queries, errorsAreFatal: true, pool, done, timeout);
+        keeper.TakeOver();
+        keeper.BreakOff(cancel: false);
+    }
+
+    /// <summary>Runs queries on an idle server (a check, connect_query). An error closes the server, or is ignored.</summary>
+    public static void Run(
+        ServerConnection server, IEnumerable<string> queries, bool errorsAreFatal, TimeSpan timeout, ServerOwner pool, Action<ServerConnection> done)
+    {
+        var keeper = new Housekeeping(server, new ReplyQueue(), queries, errorsAreFatal, pool, done, timeout);
+        keeper.TakeOver();
+        keeper.SetDeadline();
+        keeper.Next();
+    }
+
+    internal override int Receive(ServerConnection server, ReadOnlySpan<byte> data)
+    {
+        int at = 0;
+        while (at < data.Length)
+        {
+            if (server.FrameRemaining > 0)
+            {
+                int part = (int)Math.Min(server.FrameRemaining, data.Length - at);
+                server.FrameRemaining -= part;
+                at += part;
+                continue;
+            }
+
+            ReadOnlySpan<byte> rest = data[at..];
+            if (rest.Length < FrameHeader.Size)
+            {
+                break;
+            }
+
+            long length = FrameHeader.FrameLength(rest);
+            if (length == 0)
+            {
+                server.Close("protocol violation: impossible message length from server", "08P01");
+                return data.Length;
+            }
+
+            bool isShort = length <= BlockPool.BlockSize;
+            if (isShort && rest.Length < length && rest[0] is not (BackendMessage.DataRow or BackendMessage.CopyData))
+            {
+                break;
+            }
+
+            int taken = (int)Math.Min(length, rest.Length);
+            server.FrameRemaining = length - taken;
+            at += taken;
+            if (!Handle(rest[0], isShort && taken == length ? rest[FrameHeader.Size..taken] : default))
+            {
+                return data.Length;
+            }
+
+            if (_step == Step.Done)
+            {
+                return at;
+            }
+        }
+
+        return at;
+    }
+
+    internal override void Closed(ServerConnection server)
+    {
+        server.Thread.Wheel.Clear(_deadline);
+        _step = Step.Done;
+        _pool.Closed(server);
+    }
+
+    private void TakeOver()
+    {
+        _server.Owner = this;
+        _server.Socket.Input.Wake(); // What the last owner left unread is ours.
+    }
+
+    private void SetDeadline() => _server.Thread.Wheel.Set(_deadline, _server.Thread.Now + (long)_timeout.TotalMicroseconds);
+
+    /// <summary>Makes whatever the client left running come to its end.</summary>
+    private void BreakOff(bool cancel)
+    {
+        bool isRunning = cancel && _replies.Count > 0 && !_replies.InCopy;
+        if (_replies.InCopy)
+        {
+            FailCopy();
+        }
+
+        if (_replies.BatchOpen)
+        {
+            new MessageWriter(_server.Outbox).WriteSync();
+            _replies.Push(ReplyKind.Sync);
+        }
+
+        _server.Outbox.Flush();
+        if (isRunning)
+        {
+            _cancelInFlight = true;
+            CancelSender.Send(_server, _timeout, _ =>
+            {
+                _cancelInFlight = false;
+                GoOnIfSettled();
+            });
+        }
+
+        GoOnIfSettled();
+    }
+
+    private void FailCopy()
+    {
+        new MessageWriter(_server.Outbox).WriteCopyFail("client disconnected");
+        _replies.Push(ReplyKind.CopyEnd);
+    }
+
+    /// <summary>Takes one frame; false when the server was closed over it. The body is empty when it was too long to matter.</summary>
+    private bool Handle(byte type, ReadOnlySpan<byte> body)
+    {
+        switch (_replies.Accept(type))
+        {
+            case ReplyVerdict.Unexpected:
+                if (type == BackendMessage.ErrorResponse)
+                {
+                    _server.Close(ErrorFields.Parse(body));
+                    return false;
+                }
+
+                _server.Close($"protocol violation: unexpected message '{(char)type}' from server", "08P01");
+                return false;
+            case ReplyVerdict.Asynchronous when type == BackendMessage.ParameterStatus:
+                _server.Record(body, out string _);
+                return true;
+        }
+
+        switch (type)
+        {
+            case BackendMessage.CopyInResponse when _replies.InCopy:
+                FailCopy();
+                if (_replies.BatchOpen)
+                {
+                    new MessageWriter(_server.Outbox).WriteSync();
+                    _replies.Push(ReplyKind.Sync);
+                }
+
+                _server.Outbox.Flush();
+                break;
+            case BackendMessage.ErrorResponse when _step is not Step.Drain:
+                if (_step == Step.Rollback || _errorsAreFatal)
+                {
+                    _server.Close(ErrorFields.Parse(body));
+                    return false;
+                }
+
+                break;
+            case BackendMessage.ReadyForQuery:
+                if (body.Length != 1)
+                {
+                    _server.Close("protocol violation: malformed ReadyForQuery from server", "08P01");
+                    return false;
+                }
+
+                _server.Status = body[0];
+                GoOnIfSettled();
+                break;
+        }
+
+        return true;
+    }
+
+    private void GoOnIfSettled()
+    {
+        if (_step != Step.Done && !_server.IsClosed && _replies.IsSettled && !_cancelInFlight && _server.FrameRemaining == 0)
+        {
+            Next();
+        }
+    }
+
+    private void Next()
+    {
+        if (!_deadline.IsSet)
+        {
+            SetDeadline();
+        }
+
+        if (_step == Step.Drain && _server.Status != 'I')
+        {
+            _step = Step.Rollback;
+            Send("ROLLBACK");
+        }
+        else if (_server.Status == 'I' && _queries.TryDequeue(out string? query))
+        {
+            _step = Step.Queries;
+            Send(query);
+        }
+        else if (_server.Status == 'I')
+        {
+            _step = Step.Done;
+            _server.Thread.Wheel.Clear(_deadline);
+            _done(_server);
+        }
+        else
+        {
+            _server.Close($"the server stayed in transaction state '{(char)_server.Status}'", "08P01");
+        }
+    }
+
+    private void Send(string query)
+    {
+        _replies.Push(ReplyKind.Query, ReplyUse.Swallow);
+        new MessageWriter(_server.Outbox).WriteQuery(query);
+        _server.Outbox.Flush();
+    }
+
+    private sealed class DeadlineTimer(Housekeeping keeper) : WheelTimer
+    {
+        internal override void Expired() =>
+            keeper._server.Close("the server did not come back to a known state in time (server_cleanup_timeout)", "08006");
+    }
+}

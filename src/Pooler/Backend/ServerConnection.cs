@@ -1,0 +1,224 @@
+using Pooler.Net;
+using Pooler.Protocol;
+
+namespace Pooler.Backend;
+
+/// <summary>
+/// One connection to PostgreSQL: connect, login, then a reader loop that hands what arrives to its <see cref="ServerOwner"/>
+/// of the moment. Lives on one I/O thread at a time.
+/// </summary>
+internal sealed class ServerConnection
+{
+    private readonly Action<ServerConnection> _loggedIn;
+    private readonly ConnectTimer _connectTimer;
+    private IoThread _thread;
+    private Connection? _socket;
+    private bool _closing;
+
+    public ServerConnection(IoThread thread, ServerTarget target, ServerOwner owner, Action<ServerConnection> loggedIn)
+    {
+        _thread = thread;
+        Target = target;
+        Owner = owner;
+        _loggedIn = loggedIn;
+        _connectTimer = new ConnectTimer(this);
+        StartedAt = thread.Now;
+    }
+
+    public ServerTarget Target { get; }
+
+    /// <summary>Who gets the next bytes. Whoever sets it has taken the server over.</summary>
+    public ServerOwner Owner { get; set; }
+
+    public IoThread Thread => _socket?.Owner ?? _thread;
+
+    /// <summary>The socket; only after <see cref="IsLoggedIn"/>, or while connecting for the login itself.</summary>
+    public Connection Socket => _socket!;
+
+    public Outbox Outbox => _socket!.Outbox;
+
+    public bool IsLoggedIn { get; private set; }
+
+    public bool IsClosed { get; private set; }
+
+    /// <summary>Thread clock, microseconds, when the connect began.</summary>
+    public long StartedAt { get; }
+
+    /// <summary>All settings the server reported at login, in its order: what a client is told when it is welcomed.</summary>
+    public List<KeyValuePair<string, string>> Welcome { get; } = [];
+
+    /// <summary>The tracked settings as this server has them now, and as it had them after login.</summary>
+    public SessionParameters Parameters { get; set; } = SessionParameters.Empty;
+
+    public SessionParameters LoginParameters { get; private set; } = SessionParameters.Empty;
+
+    /// <summary>The backend's key for CancelRequest.</summary>
+    public int ProcessId { get; internal set; }
+
+    public byte[] CancelSecret { get; internal set; } = [];
+
+    /// <summary>The last ReadyForQuery status: I, T or E.</summary>
+    public byte Status { get; set; }
+
+    /// <summary>It may hold session state we do not carry: it is reset before the next client (architecture rule 10).</summary>
+    public bool IsDirty { get; set; }
+
+    /// <summary>Bytes still to come of the frame whose front was already handed on.</summary>
+    public long FrameRemaining { get; set; }
+
+    /// <summary>Why it ended: the server's own FATAL, or what we say of it.</summary>
+    public ErrorFields? Failure { get; private set; }
+
+    public void Start() => _ = RunAsync();
+
+    /// <summary>Ends the connection; the first reason stays. The owner learns it from the reader loop.</summary>
+    public void Close(string reason, string sqlState = "08006") => Close(new ErrorFields("FATAL", sqlState, reason, null, null));
+
+    public void Close(ErrorFields failure)
+    {
+        Failure ??= failure;
+        _closing = true;
+        _socket?.Close();
+    }
+
+    /// <summary>Says goodbye and closes: for a server that is idle and in step.</summary>
+    public void Terminate(string reason)
+    {
+        new MessageWriter(Outbox).WriteTerminate();
+        Outbox.Flush();
+        Close(reason);
+    }
+
+    /// <summary>A ParameterStatus of the server: our record of it follows. Returns the index of a tracked name, else -1.</summary>
+    public int Record(ReadOnlySpan<byte> body, out string value)
+    {
+        value = "";
+        int end = body.IndexOf((byte)0);
+        if (end < 0 || body[^1] != 0 || end == body.Length - 1)
+        {
+            return -1;
+        }
+
+        int index = SessionParameters.IndexOf(body[..end]);
+        if (index >= 0)
+        {
+            value = System.Text.Encoding.UTF8.GetString(body[(end + 1)..^1]);
+            Parameters = Parameters.With(index, value, reported: true);
+        }
+
+        return index;
+    }
+
+    /// <summary>The values after login are the state a reset brings back.</summary>
+    internal void RememberLogin() => LoginParameters = Parameters;
+
+    private async Task RunAsync()
+    {
+        try
+        {
+            await ConnectAsync();
+            if (!_closing)
+            {
+                await new ServerLogin(this).RunAsync();
+            }
+
+            _thread.Wheel.Clear(_connectTimer);
+            if (!_closing)
+            {
+                IsLoggedIn = true;
+                _loggedIn(this);
+                await ReadAsync();
+            }
+        }
+        catch (Exception e)
+        {
+            IoThread.Defect($"Server connection: {e}");
+            Close("internal error", "XX000");
+        }
+
+        Thread.Wheel.Clear(_connectTimer);
+        IsClosed = true;
+        _socket?.Close();
+        _socket?.Input.Complete();
+        Owner.Closed(this);
+    }
+
+    private async ValueTask ConnectAsync()
+    {
+        if (Target.ConnectTimeout > TimeSpan.Zero)
+        {
+            _thread.Wheel.Set(_connectTimer, _thread.Now + (long)Target.ConnectTimeout.TotalMicroseconds);
+        }
+
+        System.Net.SocketAddress address;
+        try
+        {
+            address = Target.LiteralAddress ?? await Offload.Run(_thread, ServerTarget.Resolve, Target);
+        }
+        catch (IOException e)
+        {
+            Close($"DNS lookup failed: {Target.Host}: {e.Message}", "08001");
+            return;
+        }
+
+        if (_closing)
+        {
+            return;
+        }
+
+        _socket = Connection.Connect(_thread, address, Target.Options, out int error);
+        while (_socket is { IsConnecting: true, IsClosed: false } && error == 0)
+        {
+            await _socket.Input.ParkAsync();
+            error = _socket.Error;
+        }
+
+        if (error != 0)
+        {
+            Close($"server connect failed: {Target.Host}:{Target.Port}: {Syscalls.ErrorText(error)}", "08001");
+        }
+    }
+
+    private async ValueTask ReadAsync()
+    {
+        ConnectionInput input = Socket.Input;
+        while (!_closing)
+        {
+            await input.ReadAsync();
+            while (input.UnreadLength > 0 && !_closing)
+            {
+                int used = Owner.Receive(this, input.Unread);
+                if (used == 0 || _closing)
+                {
+                    break;
+                }
+
+                input.Advance(used);
+            }
+
+            if (_closing)
+            {
+                return;
+            }
+
+            input.Advance(0);
+            if (input.IsEnded)
+            {
+                Close("server conn crashed?");
+                return;
+            }
+
+            // Back-pressure: read on when the other side has taken what it was given (architecture rule 8).
+            while (!_closing && Owner.BlockedBy is { } outbox)
+            {
+                outbox.WakeWhenDrained(input);
+                await input.ParkAsync();
+            }
+        }
+    }
+
+    private sealed class ConnectTimer(ServerConnection server) : WheelTimer
+    {
+        internal override void Expired() => server.Close("connect timeout", "08001");
+    }
+}

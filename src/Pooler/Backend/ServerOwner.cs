@@ -1,0 +1,19 @@
+using Pooler.Net;
+
+namespace Pooler.Backend;
+
+/// <summary>Who gets what a server sends: the session that holds it, the pool while it is idle, housekeeping in between.</summary>
+internal abstract class ServerOwner
+{
+    /// <summary>
+    /// Takes bytes from the front of <paramref name="data"/> and returns how many; 0 when more must come first. Whole frames
+    /// and parts of frames: <see cref="ServerConnection.FrameRemaining"/> says how much of a frame is still to come.
+    /// </summary>
+    internal abstract int Receive(ServerConnection server, ReadOnlySpan<byte> data);
+
+    /// <summary>The server is gone; <see cref="ServerConnection.Failure"/> says why. Called once, on its I/O thread.</summary>
+    internal abstract void Closed(ServerConnection server);
+
+    /// <summary>The outbox that must be empty before more is read from the server; null when nothing holds it up.</summary>
+    internal virtual Outbox? BlockedBy => null;
+}

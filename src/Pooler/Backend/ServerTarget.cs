@@ -1,0 +1,43 @@
+using System.Net;
+using System.Net.Sockets;
+
+namespace Pooler.Backend;
+
+/// <summary>Where a server of a pool is reached and as whom: immutable, from the configuration.</summary>
+internal sealed record ServerTarget(string Host, int Port, string Database, string User, string? Secret)
+{
+    /// <summary>Startup values the database entry asks for (client_encoding, datestyle …).</summary>
+    public IReadOnlyList<KeyValuePair<string, string>> StartupValues { get; init; } = [];
+
+    public TimeSpan ConnectTimeout { get; init; }
+
+    public Net.SocketOptions Options { get; init; } = new(true, 0, 0, 0, 0, 0);
+
+    /// <summary>The directory for an empty host.</summary>
+    public string UnixSocketDirectory { get; init; } = "/tmp";
+
+    public bool IsUnix => Host.Length == 0 || Host[0] is '/' or '@';
+
+    /// <summary>The address when it needs no name service; null otherwise.</summary>
+    public SocketAddress? LiteralAddress
+    {
+        get
+        {
+            if (IsUnix)
+            {
+                string directory = Host.Length == 0 ? UnixSocketDirectory : Host;
+                string path = $"{directory}/.s.PGSQL.{Port}";
+                return new UnixDomainSocketEndPoint(path[0] == '@' ? "\0" + path[1..] : path).Serialize();
+            }
+
+            return IPAddress.TryParse(Host, out IPAddress? address) ? new IPEndPoint(address, Port).Serialize() : null;
+        }
+    }
+
+    /// <summary>Asks the name service; blocks, so it runs off the I/O threads.</summary>
+    public static SocketAddress Resolve(ServerTarget target)
+    {
+        Net.IoThread.MustNotBeHere();
+        return new IPEndPoint(Dns.GetHostAddresses(target.Host)[0], target.Port).Serialize();
+    }
+}

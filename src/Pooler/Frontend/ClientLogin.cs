@@ -1,0 +1,408 @@
+using System.Buffers.Binary;
+using System.Security.Cryptography;
+using Pooler.Backend;
+using Pooler.Config;
+using Pooler.Net;
+using Pooler.Pooling;
+using Pooler.Protocol;
+using Pooler.Session;
+using Pooler.Telemetry;
+
+namespace Pooler.Frontend;
+
+/// <summary>
+/// Step 2 of the walk: from an accepted socket to an authenticated client and its session. One deadline
+/// (client_login_timeout) for all of it; what a stranger may send is bounded.
+/// </summary>
+internal sealed class ClientLogin
+{
+    /// <summary>Bytes of a startup packet or a password message (architecture rule 7; PostgreSQL's own bound is 10,000).</summary>
+    public const int MaxStartup = 10_000;
+
+    private readonly LoginContext _context;
+    private readonly PoolerConfig _config;
+    private readonly bool _isUnix;
+    private readonly DeadlineTimer _deadline;
+    private readonly WelcomeRequest _welcome;
+    private ErrorFields? _refusal;
+    private string? _name;
+
+    public ClientLogin(Connection client, LoginContext context, bool isUnix)
+    {
+        Client = client;
+        _context = context;
+        _config = context.Live.Current;
+        _isUnix = isUnix;
+        _deadline = new DeadlineTimer(this);
+        _welcome = new WelcomeRequest(client);
+    }
+
+    public Connection Client { get; }
+
+    private MessageWriter Writer => new(Client.Outbox);
+
+    public async Task RunAsync()
+    {
+        Session.ClientSession? session = null;
+        bool isConsole = false;
+        try
+        {
+            if (_config.Get(Settings.ClientLoginTimeout) is var timeout && timeout > TimeSpan.Zero)
+            {
+                Client.Owner.Wheel.Set(_deadline, Client.Owner.Now + (long)timeout.TotalMicroseconds);
+            }
+
+            StartupPacket? packet = await ReadStartupAsync();
+            if (packet != null)
+            {
+                isConsole = packet.Database == PoolerConfig.ConsoleDatabase;
+                session = await EnterAsync(packet, isConsole);
+            }
+        }
+        catch (Exception e)
+        {
+            IoThread.Defect($"Login: {e}");
+            Refuse("internal error", "XX000");
+        }
+
+        Client.Owner.Wheel.Clear(_deadline);
+        _context.Sessions.LoginEnded();
+        if (session != null)
+        {
+            session.Start();
+        }
+        else if (!isConsole || _refusal != null || Client.IsClosed || Client.Input.IsEnded)
+        {
+            GoodBye();
+        }
+    }
+
+    /// <summary>The body of the next message, which must be of this type; null when the client failed to send one.</summary>
+    internal async ValueTask<byte[]?> ReadFrameAsync(byte type, int limit)
+    {
+        Client.Outbox.Flush();
+        ConnectionInput input = Client.Input;
+        while (_refusal == null)
+        {
+            ReadOnlyMemory<byte>? body = TakeFrame(type, limit);
+            if (body != null)
+            {
+                return body.Value.ToArray();
+            }
+
+            if (_refusal != null || input.IsEnded)
+            {
+                break;
+            }
+
+            await input.ReadAsync();
+        }
+
+        return null;
+    }
+
+    private ReadOnlyMemory<byte>? TakeFrame(byte type, int limit)
+    {
+        ReadOnlySpan<byte> data = Client.Input.Unread;
+        if (data.Length >= FrameHeader.Size)
+        {
+            long length = FrameHeader.FrameLength(data);
+            if (data[0] != type || length == 0 || length > limit)
+            {
+                Refuse(data[0] == FrontendMessage.Terminate ? "client close request" : "unexpected message during login", "08P01");
+                return null;
+            }
+
+            if (data.Length >= length)
+            {
+                byte[] body = data[FrameHeader.Size..(int)length].ToArray();
+                Client.Input.Advance((int)length);
+                return body;
+            }
+        }
+
+        Client.Input.Advance(0);
+        return null;
+    }
+
+    /// <summary>Startup packet, behind any SSLRequest and GSSENCRequest (each answered N for now).</summary>
+    private async ValueTask<StartupPacket?> ReadStartupAsync()
+    {
+        bool sslAsked = false, gssAsked = false;
+        while (true)
+        {
+            byte[]? body = await ReadUntypedAsync();
+            if (body == null)
+            {
+                return null;
+            }
+
+            switch (StartupPacket.ReadCode(body))
+            {
+                case StartupPacket.SslRequest when !sslAsked:
+                    sslAsked = true;
+                    break;
+                case StartupPacket.GssEncRequest when !gssAsked:
+                    gssAsked = true;
+                    break;
+                case StartupPacket.CancelRequest:
+                    return null;
+                default:
+                    if (StartupPacket.TryParse(body, out StartupPacket? packet, out string problem))
+                    {
+                        return packet;
+                    }
+
+                    Refuse(problem, "08P01");
+                    return null;
+            }
+
+            Client.Outbox.Append("N"u8);
+            Client.Outbox.Flush();
+        }
+    }
+
+    private async ValueTask<byte[]?> ReadUntypedAsync()
+    {
+        ConnectionInput input = Client.Input;
+        while (_refusal == null)
+        {
+            int length = input.UnreadLength >= 4 ? BinaryPrimitives.ReadInt32BigEndian(input.Unread) : 8;
+            if (length is < 8 or > MaxStartup)
+            {
+                Refuse("invalid length of startup packet", "08P01");
+                return null;
+            }
+
+            if (input.UnreadLength >= length)
+            {
+                byte[] body = input.Unread[4..length].ToArray();
+                input.Advance(length);
+                return body;
+            }
+
+            input.Advance(0);
+            if (input.IsEnded)
+            {
+                break;
+            }
+
+            await input.ReadAsync();
+        }
+
+        return null;
+    }
+
+    /// <summary>Who is it, may it, and into which pool.</summary>
+    private async ValueTask<Session.ClientSession?> EnterAsync(StartupPacket packet, bool isConsole)
+    {
+        var identity = new ClientIdentity(packet.Database, packet.User);
+        _name = Describe(identity);
+        if (_config.Get(Settings.LogConnections))
+        {
+            _context.Log.LoginAttempt(_name, identity.Database, identity.User);
+        }
+
+        if (packet.Replication != ReplicationMode.None)
+        {
+            return Refuse("replication connections are not supported", "0A000");
+        }
+
+        if (!isConsole && _context.Sessions.Clients > _config.Get(Settings.MaxClientConn))
+        {
+            return Refuse("no more connections allowed (max_client_conn)", "08P01");
+        }
+
+        SessionParameters? asked = StartupSettings.Read(packet, _config, out string problem);
+        if (asked == null)
+        {
+            return Refuse(problem, "08P01");
+        }
+
+        Negotiate(packet);
+        if (await AuthenticateAsync(identity, isConsole) is { } refusal)
+        {
+            return Refuse(refusal, refusal is "no such user" or "not allowed" ? "08P01" : "28P01");
+        }
+
+        Writer.WriteAuthenticationOk();
+        if (isConsole)
+        {
+            _context.Console(Client, identity);
+            return null;
+        }
+
+        DatabaseConfig? database = _config.FindDatabase(identity.Database);
+        return database == null ? Refuse($"no such database: {identity.Database}", "3D000") : await WelcomeAsync(identity, database, asked);
+    }
+
+    /// <summary>Only 3.0 and no protocol options, for now (PostgreSQL documentation, 55.2.1).</summary>
+    private void Negotiate(StartupPacket packet)
+    {
+        string[] unknown = [.. packet.Parameters.Select(static p => p.Name)
+            .Where(static n => n.StartsWith(StartupPacket.ProtocolOptionPrefix, StringComparison.Ordinal))];
+        if (packet.Minor > 0 || unknown.Length > 0)
+        {
+            Writer.WriteNegotiateProtocolVersion(0, unknown);
+        }
+    }
+
+    private async ValueTask<string?> AuthenticateAsync(ClientIdentity identity, bool isConsole)
+    {
+        if (isConsole)
+        {
+            // PgBouncer: user pgbouncer of our own uid over the Unix socket needs no password.
+            if (_isUnix && identity.User == PoolerConfig.ConsoleDatabase && Syscalls.PeerUid(Client.Fd) == Syscalls.EffectiveUid())
+            {
+                return null;
+            }
+
+            AuthType consoleType = _config.Get(Settings.AuthType);
+            if (consoleType != AuthType.Any && !_config.IsAdmin(identity.User) && !_config.IsStatsUser(identity.User))
+            {
+                return "not allowed";
+            }
+        }
+
+        return await new Authentication(this, _context.Credentials).RunAsync(_config.Get(Settings.AuthType), identity.User);
+    }
+
+    private async ValueTask<Session.ClientSession?> WelcomeAsync(ClientIdentity identity, DatabaseConfig database, SessionParameters asked)
+    {
+        ServerPool pool = _context.Pools.Get(database, identity.User);
+        WelcomeSet? welcome = pool.Welcome ?? await AwaitWelcomeAsync(pool);
+        if (welcome == null)
+        {
+            return null;
+        }
+
+        SessionParameters parameters = welcome.Tracked;
+        for (int i = 0; i < SessionParameters.Names.Length; i++)
+        {
+            if (asked[i] is { } value && value != parameters[i])
+            {
+                parameters = parameters.With(i, value, reported: false);
+            }
+        }
+
+        foreach ((string name, string value) in welcome.Values)
+        {
+            int index = SessionParameters.IndexOf(name);
+            Writer.WriteParameterStatus(name, index >= 0 ? parameters[index]! : value);
+        }
+
+        Writer.WriteBackendKeyData(RandomNumberGenerator.GetInt32(1, int.MaxValue), RandomNumberGenerator.GetBytes(4));
+        Writer.WriteReadyForQuery((byte)'I');
+        Client.Outbox.Flush();
+        return Admit(identity, database, pool, parameters);
+    }
+
+    private Session.ClientSession Admit(ClientIdentity identity, DatabaseConfig database, ServerPool pool, SessionParameters parameters)
+    {
+        // Timeouts are the login user's, the mode and sizes the pool's (they differ under a forced user).
+        PoolSettings settings = _config.Resolve(database, identity.User) with { Mode = pool.Settings.Mode };
+        var session = new Session.ClientSession(
+            Client, identity, pool, _context.Pools, settings, _config.Get(Settings.DisablePqExec), parameters, Ended);
+        _context.Sessions.Add(session);
+        _context.Pools.CountClient(pool, +1);
+        pool.Stats[Client.Owner.Index].Logins++;
+        return session;
+    }
+
+    /// <summary>The pool's first server tells what to greet with: a database that is down shows up as a failed login (PgBouncer).</summary>
+    private async ValueTask<WelcomeSet?> AwaitWelcomeAsync(ServerPool pool)
+    {
+        Client.Outbox.Flush();
+        _context.Pools.AcquireWelcome(pool, _welcome, Client.Owner);
+        while (_welcome.State == WaiterState.Waiting && !Client.Input.IsEnded && _refusal == null)
+        {
+            await Client.Input.ParkAsync();
+        }
+
+        _context.Pools.Leave(_welcome);
+        if (_welcome.Error is { } error)
+        {
+            _refusal ??= error with { Severity = "FATAL" };
+            return null;
+        }
+
+        return _refusal == null && !Client.Input.IsEnded ? pool.Welcome : null;
+    }
+
+    private Session.ClientSession? Refuse(string message, string sqlState)
+    {
+        _refusal ??= new ErrorFields("FATAL", sqlState, message, null, null);
+        return null;
+    }
+
+    private void GoodBye()
+    {
+        _context.Sessions.Disconnected();
+        if (_refusal is { } refusal)
+        {
+            if (_config.Get(Settings.LogPoolerErrors))
+            {
+                string name = _name ?? Describe(null);
+                _context.Log.PoolerError(name, refusal.Message);
+            }
+
+            Writer.WriteErrorResponse(refusal.Severity, refusal.SqlState, refusal.Message, refusal.Detail, refusal.Hint);
+        }
+
+        if (Client.Input.IsEnded)
+        {
+            Client.Close();
+            Client.Input.Complete();
+        }
+        else
+        {
+            Client.CloseGracefully();
+        }
+    }
+
+    private void Ended(Session.ClientSession session, SessionEnd end)
+    {
+        _context.Sessions.Remove(session);
+        _context.Sessions.Disconnected();
+        _context.Pools.CountClient(session.Pool, -1);
+        string name = Describe(session.Identity);
+        if (end.Error != null && _config.Get(Settings.LogPoolerErrors))
+        {
+            _context.Log.PoolerError(name, end.Reason);
+        }
+
+        if (_config.Get(Settings.LogDisconnections))
+        {
+            _context.Log.ClientClosing(name, end.Reason, session.AgeSeconds);
+        }
+    }
+
+    /// <summary>As in PgBouncer's log: C-address: database/user@address:port.</summary>
+    private string Describe(ClientIdentity? identity)
+    {
+        (string address, int port) = Client.Name(peer: true);
+        return $"C-{Client.Fd:x}: {identity?.Database ?? "(nodb)"}/{identity?.User ?? "(nouser)"}@{address}:{port}";
+    }
+
+    private sealed class WelcomeRequest : Waiter
+    {
+        private readonly Connection _client;
+
+        public WelcomeRequest(Connection client)
+        {
+            _client = client;
+            WantsWelcome = true;
+        }
+
+        internal override void Wake() => _client.Input.Wake();
+    }
+
+    private sealed class DeadlineTimer(ClientLogin login) : WheelTimer
+    {
+        internal override void Expired()
+        {
+            login.Refuse(login._welcome.State == WaiterState.Waiting ? "client_login_timeout (server down)" : "client_login_timeout", "08P01");
+            login.Client.Input.Wake();
+        }
+    }
+}

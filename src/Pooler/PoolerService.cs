@@ -1,0 +1,230 @@
+using System.Net;
+using System.Net.Sockets;
+using System.Reflection;
+using Microsoft.Extensions.Hosting;
+using Microsoft.Extensions.Logging;
+using Pooler.Config;
+using Pooler.Frontend;
+using Pooler.Net;
+using Pooler.Pooling;
+using Pooler.Session;
+using Pooler.Telemetry;
+
+namespace Pooler;
+
+/// <summary>Puts the rooms together: I/O threads, pools, listeners; starts and stops them.</summary>
+internal sealed class PoolerService : IHostedService
+{
+    private readonly LiveConfig _live;
+    private readonly ILogger _log;
+    private readonly IoThread[] _threads;
+    private readonly SocketOptions _clientOptions;
+    private readonly LoginContext _context;
+    private readonly List<Listener> _listeners = [];
+    private readonly List<string> _socketFiles = [];
+    private int _nextThread;
+
+    public PoolerService(LiveConfig live, ILogger<PoolerService> log)
+    {
+        _live = live;
+        _log = log;
+        IoThread.DefectLog = what => log.Defect(what);
+        PoolerConfig config = live.Current;
+        _threads = [.. Enumerable.Range(0, config.WorkerCount).Select(static i => new IoThread(i))];
+        foreach (IoThread thread in _threads)
+        {
+            thread.ReadsPerTurn = config.Get(Settings.SBufLoopCount);
+        }
+
+        _clientOptions = PoolSource.SocketOptionsOf(config);
+        var pools = new Pools(_threads, new PoolSource(live));
+        var sessions = new SessionTable(_threads);
+        _context = new LoginContext(live, pools, sessions, new Credentials(live), log, static (client, _) => client.CloseGracefully());
+    }
+
+    public static string Version { get; } =
+        "pooler " + (Assembly.GetExecutingAssembly().GetCustomAttribute<AssemblyInformationalVersionAttribute>()?.InformationalVersion.Split('+')[0] ?? "0");
+
+    public Task StartAsync(CancellationToken cancellationToken)
+    {
+        PoolerConfig config = _live.Current;
+        foreach (string warning in config.Warnings)
+        {
+            _log.Warn(warning);
+        }
+
+        RaiseDescriptorLimit(config);
+        Listen(config);
+        foreach (IoThread thread in _threads)
+        {
+            thread.Start();
+        }
+
+        _threads[0].Post(new Maintenance(_context.Pools, _threads[0]).Arm);
+        foreach (Listener listener in _listeners)
+        {
+            listener.Start();
+            _log.Listening(listener.Name);
+        }
+
+        _log.ProcessUp(Version, _threads.Length, Environment.ProcessId);
+        return Task.CompletedTask;
+    }
+
+    public Task StopAsync(CancellationToken cancellationToken)
+    {
+        _log.Note("stopping");
+        foreach (IoThread thread in _threads)
+        {
+            thread.Stop(TimeSpan.FromSeconds(2));
+        }
+
+        _socketFiles.ForEach(File.Delete);
+        return Task.CompletedTask;
+    }
+
+    private void RaiseDescriptorLimit(PoolerConfig config)
+    {
+        (long before, long now) = Syscalls.RaiseDescriptorLimit();
+        int clients = config.Get(Settings.MaxClientConn);
+        _log.DescriptorLimit(now, before, clients);
+        if (now >= 0 && now < clients + 100)
+        {
+            _log.DescriptorLimitLow(now, clients);
+        }
+    }
+
+    private void Listen(PoolerConfig config)
+    {
+        int port = config.Get(Settings.ListenPort);
+        foreach (string name in config.Get(Settings.ListenAddr))
+        {
+            foreach (IPAddress address in AddressesOf(name))
+            {
+                Add(new IPEndPoint(address, port));
+            }
+        }
+
+        string directory = config.Get(Settings.UnixSocketDir);
+        if (directory.Length > 0)
+        {
+            ListenUnix(directory, port, config.Get(Settings.UnixSocketMode));
+        }
+
+        if (_listeners.Count == 0)
+        {
+            throw new StartException("nowhere to listen: set listen_addr or unix_socket_dir");
+        }
+    }
+
+    private void Add(EndPoint endpoint)
+    {
+        PoolerConfig config = _live.Current;
+        Listener? listener = Listener.Create(
+            _threads[0], endpoint, config.Get(Settings.ListenBacklog), config.Get(Settings.TcpDeferAccept), Accepted, w => _log.Warn(w), out string? error);
+        if (listener == null)
+        {
+            throw new StartException(error!);
+        }
+
+        _listeners.Add(listener);
+    }
+
+    private void ListenUnix(string directory, int port, int mode)
+    {
+        string path = $"{directory}/.s.PGSQL.{port}";
+        if (path[0] == '@')
+        {
+            Add(new UnixDomainSocketEndPoint("\0" + path[1..]));
+            return;
+        }
+
+        RemoveStale(path);
+        Add(new UnixDomainSocketEndPoint(path));
+        Syscalls.SetMode(path, mode);
+        _socketFiles.Add(path);
+    }
+
+    /// <summary>A socket file that nobody answers on is left from a process that died.</summary>
+    private static void RemoveStale(string path)
+    {
+        if (!File.Exists(path))
+        {
+            return;
+        }
+
+        using var probe = new Socket(AddressFamily.Unix, SocketType.Stream, ProtocolType.Unspecified);
+        try
+        {
+            probe.Connect(new UnixDomainSocketEndPoint(path));
+        }
+        catch (SocketException)
+        {
+            File.Delete(path);
+            return;
+        }
+
+        throw new StartException($"cannot listen on {path}: another process answers there; choose another listen_port or unix_socket_dir");
+    }
+
+    private static IPAddress[] AddressesOf(string name)
+    {
+        if (name == "*")
+        {
+            return Socket.OSSupportsIPv6 ? [IPAddress.Any, IPAddress.IPv6Any] : [IPAddress.Any];
+        }
+
+        try
+        {
+            return IPAddress.TryParse(name, out IPAddress? address) ? [address] : Dns.GetHostAddresses(name);
+        }
+        catch (SocketException e)
+        {
+            throw new StartException($"listen_addr = {name}: {e.Message}");
+        }
+    }
+
+    /// <summary>Step 1: the client goes to the next I/O thread and stays there.</summary>
+    private void Accepted(int fd, Listener listener)
+    {
+        IoThread thread = _threads[_nextThread++ % _threads.Length];
+        bool isUnix = listener.IsUnix;
+        _context.Sessions.Connected();
+        _clientOptions.Apply(fd, isUnix);
+        if (thread.IsCurrent)
+        {
+            Login(thread, fd, isUnix);
+        }
+        else
+        {
+            thread.Post(() => Login(thread, fd, isUnix));
+        }
+    }
+
+    private void Login(IoThread thread, int fd, bool isUnix)
+    {
+        var client = new Connection(thread, fd);
+        if (client.Open() < 0)
+        {
+            _context.Sessions.LoginEnded();
+            _context.Sessions.Disconnected();
+            return;
+        }
+
+        _ = new ClientLogin(client, _context, isUnix).RunAsync();
+    }
+
+    /// <summary>Pool-wide duties by time, on I/O thread 0 (PgBouncer's janitor runs as often).</summary>
+    private sealed class Maintenance(Pools pools, IoThread thread) : WheelTimer
+    {
+        private const long PeriodMicroseconds = 333_000;
+
+        public void Arm() => thread.Wheel.Set(this, thread.Now + PeriodMicroseconds);
+
+        internal override void Expired()
+        {
+            pools.Maintain(thread.Now);
+            Arm();
+        }
+    }
+}

@@ -1,0 +1,65 @@
+using Pooler.Backend;
+using Pooler.Config;
+using Pooler.Net;
+
+namespace Pooler.Pooling;
+
+/// <summary>Turns the configuration in force into a pool's settings and the address of its servers.</summary>
+internal sealed class PoolSource(LiveConfig live)
+{
+    public void Configure(ServerPool pool, DatabaseConfig database)
+    {
+        PoolerConfig config = live.Current;
+        pool.DatabaseConfig = database;
+        pool.Settings = config.Resolve(database, pool.Key.User);
+        pool.Target = TargetOf(config, database, pool.Key.User, pool.Settings);
+    }
+
+    /// <summary>After a RELOAD. True when present servers are not what a new one would be and must be replaced.</summary>
+    public bool Reconfigure(ServerPool pool)
+    {
+        // PgBouncer: a removed entry's servers close at release; its clients stay until they leave.
+        DatabaseConfig? database = live.Current.FindDatabase(pool.Key.Database);
+        if (database == null)
+        {
+            return true;
+        }
+
+        bool isSame = pool.DatabaseConfig.ReachesSameServer(database);
+        Configure(pool, database);
+        return !isSame;
+    }
+
+    public static SocketOptions SocketOptionsOf(PoolerConfig config) => new(
+        config.Get(Settings.TcpKeepAlive),
+        config.Get(Settings.TcpKeepCount),
+        config.Get(Settings.TcpKeepIdle),
+        config.Get(Settings.TcpKeepInterval),
+        config.Get(Settings.TcpUserTimeout),
+        config.Get(Settings.TcpSocketBuffer));
+
+    private static ServerTarget TargetOf(PoolerConfig config, DatabaseConfig database, string user, PoolSettings settings)
+    {
+        var startup = new List<KeyValuePair<string, string>>();
+        Add("client_encoding", database.ClientEncoding);
+        Add("datestyle", database.DateStyle);
+        Add("timezone", database.TimeZone);
+        Add("application_name", database.ApplicationName);
+        return new ServerTarget(
+            database.Host, database.Port, database.DbName, user, database.Password ?? config.Secrets.GetValueOrDefault(user))
+        {
+            StartupValues = startup,
+            ConnectTimeout = settings.ServerConnectTimeout,
+            Options = SocketOptionsOf(config),
+            UnixSocketDirectory = config.Get(Settings.UnixSocketDir) is { Length: > 0 } directory ? directory : "/tmp",
+        };
+
+        void Add(string name, string? value)
+        {
+            if (value != null)
+            {
+                startup.Add(new(name, value));
+            }
+        }
+    }
+}

@@ -1,0 +1,23 @@
+namespace Pooler.Pooling;
+
+/// <summary>What SHOW STATS counts, of one pool on one I/O thread: written there only, summed by whoever reads. Times in microseconds.</summary>
+internal sealed class PoolStats
+{
+    public long Assignments, Transactions, Queries, Received, Sent, TransactionTime, QueryTime, WaitTime, Parses, Binds, Logins, MovedGrants;
+
+    public void AddTo(PoolStats sum)
+    {
+        sum.Assignments += Assignments;
+        sum.Transactions += Transactions;
+        sum.Queries += Queries;
+        sum.Received += Received;
+        sum.Sent += Sent;
+        sum.TransactionTime += TransactionTime;
+        sum.QueryTime += QueryTime;
+        sum.WaitTime += WaitTime;
+        sum.Parses += Parses;
+        sum.Binds += Binds;
+        sum.Logins += Logins;
+        sum.MovedGrants += MovedGrants;
+    }
+}

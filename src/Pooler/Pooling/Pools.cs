@@ -1,0 +1,699 @@
+using Pooler.Config;
+using Pooler.Net;
+using Pooler.Protocol;
+
+namespace Pooler.Pooling;
+
+/// <summary>
+/// All pools of the process under ONE short lock: lending, giving back, waiting, counting. Nothing is awaited, sent, logged or
+/// called back under it; what follows from a decision is done after it was left.
+/// </summary>
+internal sealed class Pools
+{
+    private readonly Lock _lock = new();
+    private readonly Dictionary<PoolKey, ServerPool> _pools = [];
+    private readonly Dictionary<string, ServerCount> _databases = [], _users = [];
+    private readonly IoThread[] _threads;
+    private readonly PoolSource _source;
+
+    public Pools(IoThread[] threads, PoolSource source)
+    {
+        _threads = threads;
+        _source = source;
+    }
+
+    /// <summary>The pool of a database entry and user, made at first use.</summary>
+    public ServerPool Get(DatabaseConfig database, string user)
+    {
+        // A forced user makes one pool for all clients of the entry (PgBouncer).
+        var key = new PoolKey(database.Name, database.ForcedUser ?? user);
+        lock (_lock)
+        {
+            if (!_pools.TryGetValue(key, out ServerPool? pool))
+            {
+                ServerCount perDatabase = CountOf(_databases, key.Database), perUser = CountOf(_users, key.User);
+                pool = new ServerPool(key, _threads.Length, perDatabase, perUser);
+                _source.Configure(pool, database);
+                perDatabase.Pools.Add(pool);
+                perUser.Pools.Add(pool);
+                _pools.Add(key, pool);
+            }
+
+            return pool;
+        }
+    }
+
+    /// <summary>Runs <paramref name="read"/> over all pools under the lock; it must only copy.</summary>
+    public void Read(Action<IEnumerable<ServerPool>> read)
+    {
+        lock (_lock)
+        {
+            read(_pools.Values);
+        }
+    }
+
+    /// <summary>
+    /// Lends a server at once, or puts the waiter into the queue and returns null. A waiter that failed at once has
+    /// <see cref="WaiterState.Failed"/>.
+    /// </summary>
+    public ServerSlot? Acquire(ServerPool pool, Waiter waiter, IoThread thread, bool atHead = false)
+    {
+        ServerSlot? granted = null, toCheck = null;
+        var todo = default(Todo);
+        lock (_lock)
+        {
+            waiter.Pool = pool;
+            waiter.Thread = thread;
+            waiter.Slot = null;
+            waiter.Error = null;
+            if (!atHead)
+            {
+                waiter.Since = thread.Now;
+            }
+
+            if (!pool.IsPaused && TakeIdle(pool, thread) is { } slot)
+            {
+                if (NeedsCheck(slot, thread.Now))
+                {
+                    slot.State = SlotState.Housekeeping;
+                    toCheck = slot;
+                    pool.Enqueue(waiter, atHead);
+                }
+                else
+                {
+                    Lend(slot);
+                    waiter.State = WaiterState.Idle;
+                    granted = slot;
+                }
+            }
+            else
+            {
+                pool.Enqueue(waiter, atHead);
+                MoveIdleFor(pool, waiter, ref todo);
+                EnsureServers(pool, thread.Now, ref todo);
+            }
+        }
+
+        todo.Do();
+        toCheck?.Check();
+        return granted;
+    }
+
+    /// <summary>A login that needs to know what the pool's servers report: opens the first server, or fails at once while logins fail.</summary>
+    public void AcquireWelcome(ServerPool pool, Waiter waiter, IoThread thread)
+    {
+        var todo = default(Todo);
+        lock (_lock)
+        {
+            waiter.Pool = pool;
+            waiter.Thread = thread;
+            waiter.Since = thread.Now;
+            if (pool.Welcome != null)
+            {
+                waiter.State = WaiterState.Granted;
+            }
+            else if (pool.LoginFailure != null && pool.Slots.Count == 0 && thread.Now < pool.RetryAt)
+            {
+                waiter.State = WaiterState.Failed;
+                waiter.Error = CachedFailure(pool);
+            }
+            else
+            {
+                pool.Enqueue(waiter, atHead: false);
+                EnsureServers(pool, thread.Now, ref todo);
+            }
+        }
+
+        todo.Do();
+    }
+
+    /// <summary>A waiter stops waiting. False when a server had been granted meanwhile: it is then the caller's to give back.</summary>
+    public bool Leave(Waiter waiter)
+    {
+        lock (_lock)
+        {
+            switch (waiter.State)
+            {
+                case WaiterState.Waiting:
+                    waiter.Pool!.Dequeue(waiter);
+                    waiter.State = WaiterState.Idle;
+                    return true;
+                case WaiterState.Granted when waiter.Slot != null:
+                    return false;
+                default:
+                    // Bound: the move finds nobody waiting and leaves the server idle.
+                    waiter.State = WaiterState.Idle;
+                    return true;
+            }
+        }
+    }
+
+    /// <summary>A clean server comes back, on its own thread: to the oldest waiter, or to the idle ones.</summary>
+    public void Release(ServerSlot slot)
+    {
+        IoThread thread = slot.Server.Thread;
+        Waiter? next = null;
+        bool close;
+        var todo = default(Todo);
+        lock (_lock)
+        {
+            ServerPool pool = slot.Pool;
+            slot.Generation++;
+            close = slot.CloseNeeded || pool.IsPaused || IsTooOld(slot, thread.Now) || IsSurplus(pool);
+            if (!close)
+            {
+                next = PickWaiter(pool, thread);
+                if (next == null)
+                {
+                    slot.State = SlotState.Idle;
+                    slot.IdleSince = thread.Now;
+                    pool.Idle[thread.Index].Push(slot);
+                }
+                else if (next.Thread == thread)
+                {
+                    pool.Dequeue(next);
+                    Lend(slot);
+                    next.State = WaiterState.Granted;
+                    next.Slot = slot;
+                }
+                else
+                {
+                    StartMove(slot, next, ref todo);
+                    next = null;
+                }
+            }
+        }
+
+        todo.Do();
+        if (close)
+        {
+            slot.Server.Terminate(slot.Pool.IsPaused ? "database paused" : slot.CloseNeeded ? "database configuration changed" : "server lifetime over");
+            return;
+        }
+
+        slot.Server.Socket.DispatchFirst = slot.State == SlotState.Idle;
+        next?.Wake();
+    }
+
+    /// <summary>A session took a server that is being cleaned before it comes back.</summary>
+    public void SetHousekeeping(ServerSlot slot)
+    {
+        lock (_lock)
+        {
+            slot.State = SlotState.Housekeeping;
+            slot.Generation++;
+        }
+    }
+
+    /// <summary>A moved server has reached its waiter's thread; a waiter that has left meanwhile leaves it to the next.</summary>
+    public void Arrived(ServerSlot slot, Waiter waiter)
+    {
+        bool granted = false;
+        lock (_lock)
+        {
+            if (slot.Server.Socket.IsClosed)
+            {
+                if (waiter.State == WaiterState.Bound)
+                {
+                    slot.Pool.Enqueue(waiter, atHead: true);
+                }
+            }
+            else if (waiter.State == WaiterState.Bound)
+            {
+                Lend(slot);
+                waiter.State = WaiterState.Granted;
+                waiter.Slot = slot;
+                slot.Pool.Stats[slot.Server.Thread.Index].MovedGrants++;
+                granted = true;
+            }
+        }
+
+        if (granted)
+        {
+            slot.Server.Socket.DispatchFirst = false;
+            waiter.Wake();
+        }
+        else if (!slot.Server.Socket.IsClosed)
+        {
+            Release(slot);
+        }
+    }
+
+    /// <summary>The server could not leave its thread: the waiter goes back to the head of its queue.</summary>
+    public void MoveFailed(ServerSlot slot, Waiter waiter)
+    {
+        var todo = default(Todo);
+        lock (_lock)
+        {
+            if (waiter.State == WaiterState.Bound)
+            {
+                slot.Pool.Enqueue(waiter, atHead: true);
+                EnsureServers(slot.Pool, slot.Server.Thread.Now, ref todo);
+            }
+        }
+
+        todo.Do();
+        if (!slot.Server.IsClosed)
+        {
+            Release(slot);
+        }
+    }
+
+    /// <summary>A server is gone: its slot is free for any waiter under the same caps.</summary>
+    public void Remove(ServerSlot slot, ErrorFields? failure)
+    {
+        IoThread thread = slot.Server.Thread;
+        List<Waiter>? failed = null;
+        var todo = default(Todo);
+        lock (_lock)
+        {
+            if (slot.State == SlotState.Gone)
+            {
+                return;
+            }
+
+            ServerPool pool = slot.Pool;
+            if (slot.State == SlotState.Idle)
+            {
+                pool.Idle[thread.Index].Remove(slot);
+            }
+
+            if (slot.State == SlotState.Login)
+            {
+                pool.Connecting--;
+                failed = RecordLoginFailure(pool, failure, thread.Now);
+            }
+
+            slot.State = SlotState.Gone;
+            slot.Generation++;
+            pool.Slots.Remove(slot);
+            pool.Database.Servers--;
+            pool.User.Servers--;
+            EnsureServers(pool, thread.Now, ref todo);
+            if (pool.Settings.MaxDbConnections > 0 || pool.Settings.MaxUserConnections > 0)
+            {
+                EnsureNeighbours(pool, thread.Now, ref todo);
+            }
+        }
+
+        todo.Do();
+        failed?.ForEach(static w => w.Thread!.Post(new WakeItem(w)));
+    }
+
+    /// <summary>The first login tells what the pool's servers report; those who waited for nothing else go on.</summary>
+    public void Welcome(ServerSlot slot)
+    {
+        List<Waiter> welcomed;
+        lock (_lock)
+        {
+            ServerPool pool = slot.Pool;
+            pool.Connecting--;
+            pool.LoginFailure = null;
+            pool.Welcome = new WelcomeSet(slot.Server.Welcome, slot.Server.LoginParameters);
+            slot.State = SlotState.Housekeeping;
+            welcomed = pool.DequeueLogins(WaiterState.Granted);
+        }
+
+        welcomed.ForEach(static w => w.Thread!.Post(new WakeItem(w)));
+    }
+
+    /// <summary>A client entered (+1) or left (-1) a pool.</summary>
+    public void CountClient(ServerPool pool, int change)
+    {
+        lock (_lock)
+        {
+            pool.Clients += change;
+            pool.Database.Clients += change;
+            pool.User.Clients += change;
+        }
+    }
+
+    /// <summary>What is due by time alone: new servers for waiters, minimum size, servers idle or alive too long.</summary>
+    public void Maintain(long now)
+    {
+        List<ServerSlot> expired = [];
+        var todo = default(Todo);
+        lock (_lock)
+        {
+            foreach (ServerPool pool in _pools.Values)
+            {
+                CollectExpired(pool, now, expired);
+                EnsureServers(pool, now, ref todo);
+                EnsureMinimum(pool, now, ref todo);
+            }
+        }
+
+        todo.Do();
+        foreach (ServerSlot slot in expired)
+        {
+            slot.Server.Thread.Post(() => slot.Server.Terminate("server idle timeout"));
+        }
+    }
+
+    /// <summary>PAUSE: no new lends; idle servers close, the others at their release. Null: all databases.</summary>
+    public void Pause(string? database)
+    {
+        List<ServerSlot> idle = [];
+        lock (_lock)
+        {
+            foreach (ServerPool pool in Matching(database))
+            {
+                pool.IsPaused = true;
+                TakeAllIdle(pool, idle);
+            }
+        }
+
+        CloseAll(idle, "database paused");
+    }
+
+    /// <summary>RESUME: waiting clients get their servers.</summary>
+    public void Resume(string? database, long now)
+    {
+        var todo = default(Todo);
+        lock (_lock)
+        {
+            foreach (ServerPool pool in Matching(database))
+            {
+                pool.IsPaused = false;
+                EnsureServers(pool, now, ref todo);
+            }
+        }
+
+        todo.Do();
+    }
+
+    /// <summary>Servers still open under a database (null: all).</summary>
+    public int OpenServers(string? database)
+    {
+        lock (_lock)
+        {
+            return Matching(database).Sum(static p => p.Slots.Count);
+        }
+    }
+
+    /// <summary>Puts new settings in force; servers made under another target close at their release.</summary>
+    public void Reconfigure(long now)
+    {
+        List<ServerSlot> idle = [];
+        var todo = default(Todo);
+        lock (_lock)
+        {
+            foreach (ServerPool pool in _pools.Values)
+            {
+                if (_source.Reconfigure(pool))
+                {
+                    TakeAllIdle(pool, idle);
+                    foreach (ServerSlot slot in pool.Slots)
+                    {
+                        slot.CloseNeeded = true;
+                    }
+                }
+
+                EnsureServers(pool, now, ref todo);
+            }
+        }
+
+        todo.Do();
+        CloseAll(idle, "database configuration changed");
+    }
+
+    private static void CloseAll(List<ServerSlot> slots, string reason)
+    {
+        foreach (ServerSlot slot in slots)
+        {
+            slot.Server.Thread.Post(() => slot.Server.Terminate(reason));
+        }
+    }
+
+    private static ServerCount CountOf(Dictionary<string, ServerCount> counts, string name)
+    {
+        if (!counts.TryGetValue(name, out ServerCount? count))
+        {
+            counts.Add(name, count = new ServerCount());
+        }
+
+        return count;
+    }
+
+    private static ErrorFields CachedFailure(ServerPool pool) => pool.LoginFailure! with
+    {
+        Message = $"server login has been failing, cached error: {pool.LoginFailure!.Message} (server_login_retry)",
+    };
+
+    private static void Lend(ServerSlot slot)
+    {
+        slot.State = SlotState.Active;
+        slot.Generation++;
+    }
+
+    private static ServerSlot? TakeIdle(ServerPool pool, IoThread thread)
+    {
+        SlotList idle = pool.Idle[thread.Index];
+        ServerSlot? slot = pool.Settings.RoundRobin ? idle.Oldest : idle.Newest;
+        if (slot != null)
+        {
+            idle.Remove(slot);
+        }
+
+        return slot;
+    }
+
+    /// <summary>Takes the idle servers out of the lists; they count as used until they are closed.</summary>
+    private static void TakeAllIdle(ServerPool pool, List<ServerSlot> taken)
+    {
+        foreach (SlotList list in pool.Idle)
+        {
+            while (list.Newest is { } slot)
+            {
+                list.Remove(slot);
+                slot.State = SlotState.Housekeeping;
+                taken.Add(slot);
+            }
+        }
+    }
+
+    private static bool NeedsCheck(ServerSlot slot, long now) =>
+        slot.Pool.Settings.ServerCheckQuery.Length > 0 && now - slot.IdleSince >= (long)slot.Pool.Settings.ServerCheckDelay.TotalMicroseconds;
+
+    private static bool IsTooOld(ServerSlot slot, long now)
+    {
+        PoolSettings settings = slot.Pool.Settings;
+
+        // PgBouncer closes by age only what is idle and not needed; 0 means a server is used once.
+        return settings.ServerLifetime == TimeSpan.Zero
+            || (slot.Pool.Waiting == 0 && now - slot.Server.StartedAt > (long)settings.ServerLifetime.TotalMicroseconds);
+    }
+
+    private static bool IsSurplus(ServerPool pool) =>
+        pool.Settings.PoolSize > 0 && pool.Slots.Count > pool.Settings.PoolSize + pool.Settings.ReservePoolSize;
+
+    /// <summary>The oldest of the server's own thread, unless another thread's has waited longer by more than 1 ms.</summary>
+    private static Waiter? PickWaiter(ServerPool pool, IoThread thread)
+    {
+        Waiter? own = pool.Waiters[thread.Index].Oldest;
+        if (pool.Waiters.Length == 1)
+        {
+            return own;
+        }
+
+        Waiter? oldest = pool.OldestWaiter;
+        return own == null || (oldest != null && own.Since - oldest.Since > 1000) ? oldest : own;
+    }
+
+    private static List<Waiter>? RecordLoginFailure(ServerPool pool, ErrorFields? failure, long now)
+    {
+        pool.LoginFailure = failure ?? new ErrorFields("FATAL", "08006", "server conn crashed?", null, null);
+
+        // A server that is starting or full will soon take logins again; anything else waits as PgBouncer does.
+        bool soon = pool.LoginFailure.SqlState is "57P03" or "53300";
+        pool.RetryAt = now + (soon ? 300_000 : (long)pool.Settings.ServerLoginRetry.TotalMicroseconds);
+        if (pool.Slots.Count > 1)
+        {
+            return null;
+        }
+
+        List<Waiter> failed = pool.DequeueLogins(WaiterState.Failed);
+        failed.ForEach(w => w.Error = pool.LoginFailure);
+        return failed;
+    }
+
+    private static void CollectExpired(ServerPool pool, long now, List<ServerSlot> expired)
+    {
+        long idleLimit = (long)pool.Settings.ServerIdleTimeout.TotalMicroseconds;
+        foreach (SlotList list in pool.Idle)
+        {
+            for (ServerSlot? slot = list.Oldest, next; slot != null; slot = next)
+            {
+                next = slot.Newer;
+                bool isIdleTooLong = idleLimit > 0 && now - slot.IdleSince > idleLimit && pool.Slots.Count > pool.Settings.MinPoolSize;
+                if (isIdleTooLong || IsTooOld(slot, now))
+                {
+                    list.Remove(slot);
+                    slot.State = SlotState.Housekeeping;
+                    expired.Add(slot);
+                }
+            }
+        }
+    }
+
+    private static bool CanOpen(ServerPool pool, long now)
+    {
+        PoolSettings settings = pool.Settings;
+        if (pool.IsPaused || (pool.LoginFailure != null && now < pool.RetryAt))
+        {
+            return false;
+        }
+
+        if (settings.PoolSize > 0 && pool.Slots.Count >= settings.PoolSize)
+        {
+            bool reserve = settings.ReservePoolSize > 0 && settings.ReservePoolTimeout > TimeSpan.Zero
+                && pool.Slots.Count < settings.PoolSize + settings.ReservePoolSize
+                && pool.OldestWaiter is { } oldest && now - oldest.Since >= (long)settings.ReservePoolTimeout.TotalMicroseconds;
+            if (!reserve)
+            {
+                return false;
+            }
+        }
+
+        return (settings.MaxDbConnections == 0 || pool.Database.Servers < settings.MaxDbConnections)
+            && (settings.MaxUserConnections == 0 || pool.User.Servers < settings.MaxUserConnections);
+    }
+
+    /// <summary>Opens servers while more clients wait than logins are under way, on the threads of the waiters.</summary>
+    private void EnsureServers(ServerPool pool, long now, ref Todo todo)
+    {
+        int waiting = pool.Waiting;
+        if (waiting == 0)
+        {
+            return;
+        }
+
+        int toOpen = waiting - pool.Connecting;
+        while (toOpen-- > 0)
+        {
+            if (!CanOpen(pool, now))
+            {
+                EvictNeighbour(pool, ref todo);
+                return;
+            }
+
+            Open(pool, pool.OldestWaiter!.Thread!, ref todo);
+        }
+    }
+
+    private void EnsureMinimum(ServerPool pool, long now, ref Todo todo)
+    {
+        // PgBouncer keeps the minimum only for pools with a forced user or a client.
+        int minimum = pool.Settings.PoolSize > 0 ? Math.Min(pool.Settings.MinPoolSize, pool.Settings.PoolSize) : pool.Settings.MinPoolSize;
+        bool isWanted = pool.Clients > 0 || pool.DatabaseConfig.ForcedUser != null;
+        for (int n = pool.Slots.Count; isWanted && n < minimum && CanOpen(pool, now); n++)
+        {
+            Open(pool, _threads[n % _threads.Length], ref todo);
+        }
+    }
+
+    private void Open(ServerPool pool, IoThread thread, ref Todo todo)
+    {
+        var slot = new ServerSlot(this, pool, thread);
+        pool.Slots.Add(slot);
+        pool.Connecting++;
+        pool.Database.Servers++;
+        pool.User.Servers++;
+        todo.Add(thread, slot.Server.Start);
+    }
+
+    /// <summary>A cap shared with other pools binds: the longest idle server of one of them gives way (PgBouncer's evict_connection).</summary>
+    private static void EvictNeighbour(ServerPool pool, ref Todo todo)
+    {
+        PoolSettings settings = pool.Settings;
+        bool byDatabase = settings.MaxDbConnections > 0 && pool.Database.Servers >= settings.MaxDbConnections;
+        bool byUser = settings.MaxUserConnections > 0 && pool.User.Servers >= settings.MaxUserConnections;
+        if (!byDatabase && !byUser)
+        {
+            return;
+        }
+
+        ServerSlot? oldest = null;
+        foreach (ServerPool neighbour in byDatabase ? pool.Database.Pools : pool.User.Pools)
+        {
+            foreach (SlotList list in neighbour.Idle)
+            {
+                if (list.Oldest is { } slot && (oldest == null || slot.IdleSince < oldest.IdleSince))
+                {
+                    oldest = slot;
+                }
+            }
+        }
+
+        if (oldest != null)
+        {
+            oldest.Pool.Idle[oldest.Server.Thread.Index].Remove(oldest);
+            oldest.State = SlotState.Housekeeping;
+            todo.Add(oldest.Server.Thread, () => oldest.Server.Terminate("evicted"));
+        }
+    }
+
+    private void EnsureNeighbours(ServerPool pool, long now, ref Todo todo)
+    {
+        foreach (ServerPool neighbour in pool.Database.Pools)
+        {
+            EnsureServers(neighbour, now, ref todo);
+        }
+
+        foreach (ServerPool neighbour in pool.User.Pools)
+        {
+            EnsureServers(neighbour, now, ref todo);
+        }
+    }
+
+    private IEnumerable<ServerPool> Matching(string? database) =>
+        database == null ? _pools.Values : _databases.GetValueOrDefault(database)?.Pools ?? [];
+
+    /// <summary>An idle server of another thread is brought to a waiter that finds none on its own.</summary>
+    private static void MoveIdleFor(ServerPool pool, Waiter waiter, ref Todo todo)
+    {
+        if (pool.IsPaused || waiter.WantsWelcome)
+        {
+            return;
+        }
+
+        foreach (SlotList list in pool.Idle)
+        {
+            if (list.Newest is { } slot)
+            {
+                list.Remove(slot);
+                StartMove(slot, waiter, ref todo);
+                return;
+            }
+        }
+    }
+
+    private static void StartMove(ServerSlot slot, Waiter waiter, ref Todo todo)
+    {
+        slot.Pool.Dequeue(waiter);
+        waiter.State = WaiterState.Bound;
+        slot.State = SlotState.Moving;
+        todo.Add(slot.Server.Thread, () => slot.MoveTo(waiter));
+    }
+
+    /// <summary>What a decision asks threads to do, once the lock is left.</summary>
+    private struct Todo
+    {
+        private List<(IoThread Thread, Action Act)>? _items;
+
+        public void Add(IoThread thread, Action act) => (_items ??= []).Add((thread, act));
+
+        public readonly void Do()
+        {
+            foreach ((IoThread thread, Action act) in _items ?? [])
+            {
+                thread.Post(act);
+            }
+        }
+    }
+
+    private sealed class WakeItem(Waiter waiter) : RunItem
+    {
+        internal override void Run() => waiter.Wake();
+    }
+}

@@ -1,0 +1,132 @@
+using Pooler.Backend;
+using Pooler.Config;
+using Pooler.Protocol;
+
+namespace Pooler.Pooling;
+
+/// <summary>
+/// The servers and waiters of one (database, user). Plain data, guarded by the lock of <see cref="Pools"/>; only
+/// <see cref="Stats"/> belong to their threads.
+/// </summary>
+internal sealed class ServerPool
+{
+    public ServerPool(PoolKey key, int threads, ServerCount database, ServerCount user)
+    {
+        Key = key;
+        Database = database;
+        User = user;
+        Idle = [.. Enumerable.Range(0, threads).Select(_ => new SlotList())];
+        Waiters = [.. Enumerable.Range(0, threads).Select(_ => new WaiterQueue())];
+        Stats = [.. Enumerable.Range(0, threads).Select(_ => new PoolStats())];
+    }
+
+    public PoolKey Key { get; }
+
+    /// <summary>Effective settings; a snapshot that RELOAD replaces.</summary>
+    public PoolSettings Settings { get; set; } = null!;
+
+    public DatabaseConfig DatabaseConfig { get; set; } = null!;
+
+    public ServerTarget Target { get; set; } = null!;
+
+    public ServerCount Database { get; }
+
+    public ServerCount User { get; }
+
+    /// <summary>Idle servers by I/O thread.</summary>
+    public SlotList[] Idle { get; }
+
+    /// <summary>Waiting clients by I/O thread.</summary>
+    public WaiterQueue[] Waiters { get; }
+
+    /// <summary>Counters by I/O thread.</summary>
+    public PoolStats[] Stats { get; }
+
+    /// <summary>Every server of the pool, whatever it does.</summary>
+    public HashSet<ServerSlot> Slots { get; } = [];
+
+    /// <summary>Clients logged in to this pool.</summary>
+    public int Clients { get; set; }
+
+    public int Connecting { get; set; }
+
+    public bool IsPaused { get; set; }
+
+    /// <summary>The settings its servers report, by which clients are welcomed; null until one has logged in.</summary>
+    public WelcomeSet? Welcome { get; set; }
+
+    /// <summary>Why the last login failed; null after one that succeeded.</summary>
+    public ErrorFields? LoginFailure { get; set; }
+
+    /// <summary>Thread clock, microseconds: no new login before.</summary>
+    public long RetryAt { get; set; }
+
+    public int Waiting { get; private set; }
+
+    /// <summary>Read without the lock, as a hint for fairness.</summary>
+    public bool HasWaiters => Waiting > 0;
+
+    public int IdleCount => Idle.Sum(static l => l.Count);
+
+    /// <summary>Puts a waiter into its thread's queue: at the end, or back at the head when its server was lost on the way.</summary>
+    public void Enqueue(Waiter waiter, bool atHead)
+    {
+        WaiterQueue queue = Waiters[waiter.Thread!.Index];
+        if (atHead)
+        {
+            queue.Prepend(waiter);
+        }
+        else
+        {
+            queue.Append(waiter);
+        }
+
+        waiter.State = WaiterState.Waiting;
+        Waiting++;
+    }
+
+    public void Dequeue(Waiter waiter)
+    {
+        Waiters[waiter.Thread!.Index].Remove(waiter);
+        Waiting--;
+    }
+
+    /// <summary>Takes those out of the queues that log in and wait for the pool's first server only.</summary>
+    public List<Waiter> DequeueLogins(WaiterState outcome)
+    {
+        List<Waiter> logins = [];
+        foreach (WaiterQueue queue in Waiters)
+        {
+            for (Waiter? waiter = queue.Oldest, next; waiter != null; waiter = next)
+            {
+                next = waiter.Next;
+                if (waiter.WantsWelcome)
+                {
+                    Dequeue(waiter);
+                    waiter.State = outcome;
+                    logins.Add(waiter);
+                }
+            }
+        }
+
+        return logins;
+    }
+
+    /// <summary>The waiter that has waited longest, on any thread.</summary>
+    public Waiter? OldestWaiter
+    {
+        get
+        {
+            Waiter? oldest = null;
+            foreach (WaiterQueue queue in Waiters)
+            {
+                if (queue.Oldest is { } waiter && (oldest == null || waiter.Since < oldest.Since))
+                {
+                    oldest = waiter;
+                }
+            }
+
+            return oldest;
+        }
+    }
+}

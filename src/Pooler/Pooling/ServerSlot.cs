@@ -1,0 +1,133 @@
+using Pooler.Backend;
+using Pooler.Config;
+using Pooler.Net;
+using Pooler.Protocol;
+
+namespace Pooler.Pooling;
+
+/// <summary>
+/// A server's place in its pool, and its owner while no client holds it: what an idle server sends reaches nobody.
+/// </summary>
+internal sealed class ServerSlot : ServerOwner
+{
+    internal ServerSlot? Newer, Older;
+
+    public ServerSlot(Pools pools, ServerPool pool, IoThread thread)
+    {
+        Pools = pools;
+        Pool = pool;
+        Server = new ServerConnection(thread, pool.Target, this, static server => ((ServerSlot)server.Owner).OnLoggedIn());
+    }
+
+    public Pools Pools { get; }
+
+    public ServerPool Pool { get; }
+
+    public ServerConnection Server { get; }
+
+    /// <summary>Changes only under the pools' lock.</summary>
+    internal SlotState State { get; set; }
+
+    /// <summary>Counts lends: whoever comes back from an await compares it.</summary>
+    internal int Generation { get; set; }
+
+    /// <summary>Close it at its next release: RELOAD, RECONNECT or PAUSE asked for it.</summary>
+    internal bool CloseNeeded { get; set; }
+
+    /// <summary>Thread clock, microseconds, when it was last given back.</summary>
+    internal long IdleSince { get; set; }
+
+    internal override int Receive(ServerConnection server, ReadOnlySpan<byte> data)
+    {
+        int at = 0;
+        while (data.Length - at >= FrameHeader.Size)
+        {
+            ReadOnlySpan<byte> rest = data[at..];
+            long length = FrameHeader.FrameLength(rest);
+            byte type = rest[0];
+            bool isExpected = type is BackendMessage.ParameterStatus or BackendMessage.NoticeResponse or BackendMessage.NotificationResponse
+                or BackendMessage.ErrorResponse;
+            if (!isExpected || length is 0 or > BlockPool.BlockSize)
+            {
+                server.Close($"idle server sent '{(char)type}': out of step", "08P01");
+                return data.Length;
+            }
+
+            if (rest.Length < length)
+            {
+                break;
+            }
+
+            ReadOnlySpan<byte> body = rest[FrameHeader.Size..(int)length];
+            if (type == BackendMessage.ErrorResponse)
+            {
+                server.Close(ErrorFields.Parse(body));
+                return data.Length;
+            }
+
+            if (type == BackendMessage.ParameterStatus)
+            {
+                server.Record(body, out _);
+            }
+
+            at += (int)length;
+        }
+
+        return at;
+    }
+
+    internal override void Closed(ServerConnection server) => Pools.Remove(this, server.Failure);
+
+    /// <summary>The session or housekeeping is done with it and it is clean.</summary>
+    internal void TakeBack()
+    {
+        Server.Owner = this;
+        Pools.Release(this);
+    }
+
+    /// <summary>It was idle for long (server_check_delay): the next client gets it only if it still answers.</summary>
+    internal void Check() => Server.Thread.Post(() =>
+    {
+        if (!Server.IsClosed)
+        {
+            string query = Pool.Settings.ServerCheckQuery == PoolSettings.EmptyCheckQuery ? "" : Pool.Settings.ServerCheckQuery;
+            Housekeeping.Run(Server, [query], errorsAreFatal: true, Pool.Settings.ServerConnectTimeout, this, _ => TakeBack());
+        }
+    });
+
+    /// <summary>
+    /// Brings an idle server to a waiter of another thread. Runs on the server's thread, outside any frame of its loop: only a
+    /// server that is parked, with nothing unread and nothing unsent, may go.
+    /// </summary>
+    internal void MoveTo(Waiter waiter)
+    {
+        Connection socket = Server.Socket;
+        if (Server.IsClosed || !socket.TryDetach())
+        {
+            Pools.MoveFailed(this, waiter);
+            return;
+        }
+
+        IoThread target = waiter.Thread!;
+        target.Post(() =>
+        {
+            socket.Attach(target);
+            Pools.Arrived(this, waiter);
+        });
+    }
+
+    private void OnLoggedIn()
+    {
+        Pools.Welcome(this);
+        string? connectQuery = Pool.Settings.ConnectQuery;
+        if (string.IsNullOrEmpty(connectQuery))
+        {
+            TakeBack();
+        }
+        else
+        {
+            // PgBouncer: errors of connect_query are logged and ignored.
+            Housekeeping.Run(Server, [connectQuery], errorsAreFatal: false, Pool.Settings.ServerConnectTimeout, this, _ => TakeBack());
+        }
+    }
+}

@@ -1,0 +1,49 @@
+using Microsoft.Extensions.Logging;
+
+namespace Pooler.Telemetry;
+
+/// <summary>Every line the process logs, with PgBouncer's words where it has some (tools grep them).</summary>
+internal static partial class Log
+{
+    [LoggerMessage(Level = LogLevel.Information, Message = "{Client} login attempt: db={Database} user={User} tls=no")]
+    public static partial void LoginAttempt(this ILogger log, string client, string database, string user);
+
+    [LoggerMessage(Level = LogLevel.Information, Message = "{Client} closing because: {Reason} (age={Age}s)")]
+    public static partial void ClientClosing(this ILogger log, string client, string reason, long age);
+
+    [LoggerMessage(Level = LogLevel.Warning, Message = "{Client} pooler error: {Error}")]
+    public static partial void PoolerError(this ILogger log, string client, string error);
+
+    [LoggerMessage(Level = LogLevel.Information, Message = "{Server} new connection to server (from {Local})")]
+    public static partial void ServerConnected(this ILogger log, string server, string local);
+
+    [LoggerMessage(Level = LogLevel.Information, Message = "{Server} closing because: {Reason} (age={Age}s)")]
+    public static partial void ServerClosing(this ILogger log, string server, string reason, long age);
+
+    [LoggerMessage(Level = LogLevel.Warning, Message = "{Server} server login failed: {Severity} {SqlState} {Error}")]
+    public static partial void ServerLoginFailed(this ILogger log, string server, string severity, string sqlState, string error);
+
+    [LoggerMessage(Level = LogLevel.Information, Message = "listening on {Address}")]
+    public static partial void Listening(this ILogger log, string address);
+
+    [LoggerMessage(Level = LogLevel.Information, Message = "process up: {Version}, {Workers} I/O thread(s), epoll, pid {Pid}")]
+    public static partial void ProcessUp(this ILogger log, string version, int workers, int pid);
+
+    [LoggerMessage(Level = LogLevel.Information, Message = "file descriptor limit: {Now} (was {Before}); max_client_conn: {MaxClients}")]
+    public static partial void DescriptorLimit(this ILogger log, long now, long before, int maxClients);
+
+    [LoggerMessage(Level = LogLevel.Warning, Message = "file descriptor limit {Limit} is below what max_client_conn={MaxClients} can need; raise it (ulimit -n, LimitNOFILE=)")]
+    public static partial void DescriptorLimitLow(this ILogger log, long limit, int maxClients);
+
+    [LoggerMessage(Level = LogLevel.Warning, Message = "{Warning}")]
+    public static partial void Warn(this ILogger log, string warning);
+
+    [LoggerMessage(Level = LogLevel.Information, Message = "{Event}")]
+    public static partial void Note(this ILogger log, string @event);
+
+    [LoggerMessage(Level = LogLevel.Error, Message = "{Error}")]
+    public static partial void Failed(this ILogger log, string error);
+
+    [LoggerMessage(Level = LogLevel.Critical, Message = "defect, please report: {Defect}")]
+    public static partial void Defect(this ILogger log, string defect);
+}

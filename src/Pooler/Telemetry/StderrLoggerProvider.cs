@@ -1,0 +1,95 @@
+using System.Collections.Concurrent;
+using System.Globalization;
+using Microsoft.Extensions.Logging;
+
+namespace Pooler.Telemetry;
+
+/// <summary>
+/// Log lines in PgBouncer's form on standard error, written by a thread of their own: a reader that does not read, or a full
+/// disk, never holds up an I/O thread. Beyond the bound lines are dropped and counted.
+/// </summary>
+internal sealed class StderrLoggerProvider : ILoggerProvider, ILogger
+{
+    private const int Bound = 16_384;
+
+    private readonly BlockingCollection<string> _lines = new(Bound);
+    private readonly Thread _writer;
+    private readonly int _processId = Environment.ProcessId;
+    private long _dropped;
+
+    public StderrLoggerProvider()
+    {
+        _writer = new Thread(Write) { IsBackground = true, Name = "log" };
+        _writer.Start();
+    }
+
+    /// <summary>The lowest level that is written; from verbose and -q.</summary>
+    public LogLevel Minimum { get; set; } = LogLevel.Information;
+
+    public ILogger CreateLogger(string categoryName) => this;
+
+    public IDisposable? BeginScope<TState>(TState state)
+        where TState : notnull => null;
+
+    public bool IsEnabled(LogLevel logLevel) => logLevel >= Minimum;
+
+    public void Log<TState>(LogLevel logLevel, EventId eventId, TState state, Exception? exception, Func<TState, Exception?, string> formatter)
+    {
+        if (!IsEnabled(logLevel))
+        {
+            return;
+        }
+
+        string text = formatter(state, exception).ReplaceLineEndings("\n\t");
+        if (exception != null)
+        {
+            text = $"{text}: {exception.Message}";
+        }
+
+        string line = string.Create(CultureInfo.InvariantCulture, $"{DateTime.UtcNow:yyyy-MM-dd HH:mm:ss.fff} UTC [{_processId}] {Word(logLevel)} {text}");
+        if (_lines.IsAddingCompleted || !_lines.TryAdd(line))
+        {
+            Interlocked.Increment(ref _dropped);
+        }
+    }
+
+    /// <summary>Writes what is there and ends.</summary>
+    public void Dispose()
+    {
+        if (!_lines.IsAddingCompleted)
+        {
+            _lines.CompleteAdding();
+            _writer.Join(TimeSpan.FromSeconds(2));
+        }
+    }
+
+    private static string Word(LogLevel level) => level switch
+    {
+        LogLevel.Trace or LogLevel.Debug => "DEBUG",
+        LogLevel.Information => "LOG",
+        LogLevel.Warning => "WARNING",
+        LogLevel.Critical => "FATAL",
+        _ => "ERROR",
+    };
+
+    private void Write()
+    {
+        using Stream stderr = Console.OpenStandardError();
+        foreach (string line in _lines.GetConsumingEnumerable())
+        {
+            try
+            {
+                stderr.Write(System.Text.Encoding.UTF8.GetBytes(line + "\n"));
+                long dropped = Interlocked.Exchange(ref _dropped, 0);
+                if (dropped > 0)
+                {
+                    stderr.Write(System.Text.Encoding.UTF8.GetBytes($"({dropped} log lines dropped)\n"));
+                }
+            }
+            catch (IOException)
+            {
+                // Nobody takes the log: the data path goes on without.
+            }
+        }
+    }
+}
