@@ -83,8 +83,8 @@ max_client_conn = 1000
 END
 if [ "$(id -u)" -eq 0 ]; then chown -R "$ordinary_user:" "$folder/data" "$folder/run"; fi
 
-direct() { "$programs/psql" -X -A -t -q -v ON_ERROR_STOP=1 -h 127.0.0.1 -p "$postgres_port" -U postgres -d postgres "$@"; }
-pooled() { "$programs/psql" -X -A -t -q -v ON_ERROR_STOP=1 -h 127.0.0.1 -p "$pooler_port" -U app -d demo "$@"; }
+direct() { "$programs/psql" -X -A -t -q -P pager=off -v ON_ERROR_STOP=1 -h 127.0.0.1 -p "$postgres_port" -U postgres -d postgres "$@"; }
+pooled() { "$programs/psql" -X -A -t -q -P pager=off -v ON_ERROR_STOP=1 -h 127.0.0.1 -p "$pooler_port" -U app -d demo "$@"; }
 console="host=127.0.0.1 port=$pooler_port dbname=pgbouncer user=admin"
 
 # until_ready ID LOG COMMAND…: repeats the command until it succeeds, for thirty seconds at most.
