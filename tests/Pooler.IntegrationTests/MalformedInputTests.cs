@@ -168,9 +168,8 @@ public sealed class MalformedInputTests(PostgresCluster postgres)
     private static async Task AssertClosedAsync(PgWire wire)
     {
         List<PgMessage> messages = await wire.ReadToEndAsync();
-        Assert.DoesNotContain(messages, static message => message.Type is 'Z' or 'D');
-        Assert.All(messages, static message => Assert.Equal('E', message.Type));
-        Assert.All(messages, static message => Assert.True(message.SqlState.Length == 5, message.ToString()));
+        // AuthenticationOk may come first: an unknown database is told of only to who has logged in.
+        Assert.All(messages, static message => Assert.True(message.Type == 'R' || (message.Type == 'E' && message.SqlState.Length == 5), message.ToString()));
     }
 
     /// <summary>Runs a test while a second client is there, which has to go on working, with a server that was not exchanged.</summary>
