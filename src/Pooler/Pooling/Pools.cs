@@ -15,11 +15,13 @@ internal sealed class Pools
     private readonly Dictionary<string, ServerCount> _databases = [], _users = [];
     private readonly IoThread[] _threads;
     private readonly PoolSource _source;
+    private readonly PoolGrowth _growth;
 
     public Pools(IoThread[] threads, PoolSource source)
     {
         _threads = threads;
         _source = source;
+        _growth = new PoolGrowth(this, threads);
     }
 
     /// <summary>The pool of a database entry and user, made at first use.</summary>
@@ -59,7 +61,7 @@ internal sealed class Pools
     public ServerSlot? Acquire(ServerPool pool, Waiter waiter, IoThread thread, bool atHead = false)
     {
         ServerSlot? granted = null, toCheck = null;
-        var todo = default(Todo);
+        var todo = default(PoolTodo);
         lock (_lock)
         {
             waiter.Pool = pool;
@@ -90,7 +92,7 @@ internal sealed class Pools
             {
                 pool.Enqueue(waiter, atHead);
                 MoveIdleFor(pool, waiter, ref todo);
-                EnsureServers(pool, thread.Now, ref todo);
+                _growth.EnsureServers(pool, thread.Now, ref todo);
             }
         }
 
@@ -102,7 +104,7 @@ internal sealed class Pools
     /// <summary>A login that needs to know what the pool's servers report: opens the first server, or fails at once while logins fail.</summary>
     public void AcquireWelcome(ServerPool pool, Waiter waiter, IoThread thread)
     {
-        var todo = default(Todo);
+        var todo = default(PoolTodo);
         lock (_lock)
         {
             waiter.Pool = pool;
@@ -120,7 +122,7 @@ internal sealed class Pools
             else
             {
                 pool.Enqueue(waiter, atHead: false);
-                EnsureServers(pool, thread.Now, ref todo);
+                _growth.EnsureServers(pool, thread.Now, ref todo);
             }
         }
 
@@ -154,12 +156,17 @@ internal sealed class Pools
         IoThread thread = slot.Server.Thread;
         Waiter? next = null;
         bool close;
-        var todo = default(Todo);
+        var todo = default(PoolTodo);
         lock (_lock)
         {
             ServerPool pool = slot.Pool;
+            if (slot.State == SlotState.Gone || slot.Server.Failure != null)
+            {
+                return; // It died meanwhile: its reader loop removes it.
+            }
+
             slot.Generation++;
-            close = slot.CloseNeeded || pool.IsPaused || IsTooOld(slot, thread.Now) || IsSurplus(pool);
+            close = slot.CloseNeeded || pool.IsPaused || PoolGrowth.IsTooOld(slot, thread.Now) || IsSurplus(pool);
             if (!close)
             {
                 next = PickWaiter(pool, thread);
@@ -242,13 +249,13 @@ internal sealed class Pools
     /// <summary>The server could not leave its thread: the waiter goes back to the head of its queue.</summary>
     public void MoveFailed(ServerSlot slot, Waiter waiter)
     {
-        var todo = default(Todo);
+        var todo = default(PoolTodo);
         lock (_lock)
         {
             if (waiter.State == WaiterState.Bound)
             {
                 slot.Pool.Enqueue(waiter, atHead: true);
-                EnsureServers(slot.Pool, slot.Server.Thread.Now, ref todo);
+                _growth.EnsureServers(slot.Pool, slot.Server.Thread.Now, ref todo);
             }
         }
 
@@ -264,7 +271,7 @@ internal sealed class Pools
     {
         IoThread thread = slot.Server.Thread;
         List<Waiter>? failed = null;
-        var todo = default(Todo);
+        var todo = default(PoolTodo);
         lock (_lock)
         {
             if (slot.State == SlotState.Gone)
@@ -289,10 +296,10 @@ internal sealed class Pools
             pool.Slots.Remove(slot);
             pool.Database.Servers--;
             pool.User.Servers--;
-            EnsureServers(pool, thread.Now, ref todo);
+            _growth.EnsureServers(pool, thread.Now, ref todo);
             if (pool.Settings.MaxDbConnections > 0 || pool.Settings.MaxUserConnections > 0)
             {
-                EnsureNeighbours(pool, thread.Now, ref todo);
+                _growth.EnsureNeighbours(pool, thread.Now, ref todo);
             }
         }
 
@@ -332,14 +339,14 @@ internal sealed class Pools
     public void Maintain(long now)
     {
         List<ServerSlot> expired = [];
-        var todo = default(Todo);
+        var todo = default(PoolTodo);
         lock (_lock)
         {
             foreach (ServerPool pool in _pools.Values)
             {
-                CollectExpired(pool, now, expired);
-                EnsureServers(pool, now, ref todo);
-                EnsureMinimum(pool, now, ref todo);
+                PoolGrowth.CollectExpired(pool, now, expired);
+                _growth.EnsureServers(pool, now, ref todo);
+                _growth.EnsureMinimum(pool, now, ref todo);
             }
         }
 
@@ -369,13 +376,13 @@ internal sealed class Pools
     /// <summary>RESUME: waiting clients get their servers.</summary>
     public void Resume(string? database, long now)
     {
-        var todo = default(Todo);
+        var todo = default(PoolTodo);
         lock (_lock)
         {
             foreach (ServerPool pool in Matching(database))
             {
                 pool.IsPaused = false;
-                EnsureServers(pool, now, ref todo);
+                _growth.EnsureServers(pool, now, ref todo);
             }
         }
 
@@ -395,7 +402,7 @@ internal sealed class Pools
     public void Reconfigure(long now)
     {
         List<ServerSlot> idle = [];
-        var todo = default(Todo);
+        var todo = default(PoolTodo);
         lock (_lock)
         {
             foreach (ServerPool pool in _pools.Values)
@@ -409,7 +416,7 @@ internal sealed class Pools
                     }
                 }
 
-                EnsureServers(pool, now, ref todo);
+                _growth.EnsureServers(pool, now, ref todo);
             }
         }
 
@@ -475,15 +482,6 @@ internal sealed class Pools
     private static bool NeedsCheck(ServerSlot slot, long now) =>
         slot.Pool.Settings.ServerCheckQuery.Length > 0 && now - slot.IdleSince >= (long)slot.Pool.Settings.ServerCheckDelay.TotalMicroseconds;
 
-    private static bool IsTooOld(ServerSlot slot, long now)
-    {
-        PoolSettings settings = slot.Pool.Settings;
-
-        // PgBouncer closes by age only what is idle and not needed; 0 means a server is used once.
-        return settings.ServerLifetime == TimeSpan.Zero
-            || (slot.Pool.Waiting == 0 && now - slot.Server.StartedAt > (long)settings.ServerLifetime.TotalMicroseconds);
-    }
-
     private static bool IsSurplus(ServerPool pool) =>
         pool.Settings.PoolSize > 0 && pool.Slots.Count > pool.Settings.PoolSize + pool.Settings.ReservePoolSize;
 
@@ -517,140 +515,11 @@ internal sealed class Pools
         return failed;
     }
 
-    private static void CollectExpired(ServerPool pool, long now, List<ServerSlot> expired)
-    {
-        long idleLimit = (long)pool.Settings.ServerIdleTimeout.TotalMicroseconds;
-        foreach (SlotList list in pool.Idle)
-        {
-            for (ServerSlot? slot = list.Oldest, next; slot != null; slot = next)
-            {
-                next = slot.Newer;
-                bool isIdleTooLong = idleLimit > 0 && now - slot.IdleSince > idleLimit && pool.Slots.Count > pool.Settings.MinPoolSize;
-                if (isIdleTooLong || IsTooOld(slot, now))
-                {
-                    list.Remove(slot);
-                    slot.State = SlotState.Housekeeping;
-                    expired.Add(slot);
-                }
-            }
-        }
-    }
-
-    private static bool CanOpen(ServerPool pool, long now)
-    {
-        PoolSettings settings = pool.Settings;
-        if (pool.IsPaused || (pool.LoginFailure != null && now < pool.RetryAt))
-        {
-            return false;
-        }
-
-        if (settings.PoolSize > 0 && pool.Slots.Count >= settings.PoolSize)
-        {
-            bool reserve = settings.ReservePoolSize > 0 && settings.ReservePoolTimeout > TimeSpan.Zero
-                && pool.Slots.Count < settings.PoolSize + settings.ReservePoolSize
-                && pool.OldestWaiter is { } oldest && now - oldest.Since >= (long)settings.ReservePoolTimeout.TotalMicroseconds;
-            if (!reserve)
-            {
-                return false;
-            }
-        }
-
-        return (settings.MaxDbConnections == 0 || pool.Database.Servers < settings.MaxDbConnections)
-            && (settings.MaxUserConnections == 0 || pool.User.Servers < settings.MaxUserConnections);
-    }
-
-    /// <summary>Opens servers while more clients wait than logins are under way, on the threads of the waiters.</summary>
-    private void EnsureServers(ServerPool pool, long now, ref Todo todo)
-    {
-        int waiting = pool.Waiting;
-        if (waiting == 0)
-        {
-            return;
-        }
-
-        int toOpen = waiting - pool.Connecting;
-        while (toOpen-- > 0)
-        {
-            if (!CanOpen(pool, now))
-            {
-                EvictNeighbour(pool, ref todo);
-                return;
-            }
-
-            Open(pool, pool.OldestWaiter!.Thread!, ref todo);
-        }
-    }
-
-    private void EnsureMinimum(ServerPool pool, long now, ref Todo todo)
-    {
-        // PgBouncer keeps the minimum only for pools with a forced user or a client.
-        int minimum = pool.Settings.PoolSize > 0 ? Math.Min(pool.Settings.MinPoolSize, pool.Settings.PoolSize) : pool.Settings.MinPoolSize;
-        bool isWanted = pool.Clients > 0 || pool.DatabaseConfig.ForcedUser != null;
-        for (int n = pool.Slots.Count; isWanted && n < minimum && CanOpen(pool, now); n++)
-        {
-            Open(pool, _threads[n % _threads.Length], ref todo);
-        }
-    }
-
-    private void Open(ServerPool pool, IoThread thread, ref Todo todo)
-    {
-        var slot = new ServerSlot(this, pool, thread);
-        pool.Slots.Add(slot);
-        pool.Connecting++;
-        pool.Database.Servers++;
-        pool.User.Servers++;
-        todo.Add(thread, slot.Server.Start);
-    }
-
-    /// <summary>A cap shared with other pools binds: the longest idle server of one of them gives way (PgBouncer's evict_connection).</summary>
-    private static void EvictNeighbour(ServerPool pool, ref Todo todo)
-    {
-        PoolSettings settings = pool.Settings;
-        bool byDatabase = settings.MaxDbConnections > 0 && pool.Database.Servers >= settings.MaxDbConnections;
-        bool byUser = settings.MaxUserConnections > 0 && pool.User.Servers >= settings.MaxUserConnections;
-        if (!byDatabase && !byUser)
-        {
-            return;
-        }
-
-        ServerSlot? oldest = null;
-        foreach (ServerPool neighbour in byDatabase ? pool.Database.Pools : pool.User.Pools)
-        {
-            foreach (SlotList list in neighbour.Idle)
-            {
-                if (list.Oldest is { } slot && (oldest == null || slot.IdleSince < oldest.IdleSince))
-                {
-                    oldest = slot;
-                }
-            }
-        }
-
-        if (oldest != null)
-        {
-            oldest.Pool.Idle[oldest.Server.Thread.Index].Remove(oldest);
-            oldest.State = SlotState.Housekeeping;
-            todo.Add(oldest.Server.Thread, () => oldest.Server.Terminate("evicted"));
-        }
-    }
-
-    private void EnsureNeighbours(ServerPool pool, long now, ref Todo todo)
-    {
-        foreach (ServerPool neighbour in pool.Database.Pools)
-        {
-            EnsureServers(neighbour, now, ref todo);
-        }
-
-        foreach (ServerPool neighbour in pool.User.Pools)
-        {
-            EnsureServers(neighbour, now, ref todo);
-        }
-    }
-
     private IEnumerable<ServerPool> Matching(string? database) =>
         database == null ? _pools.Values : _databases.GetValueOrDefault(database)?.Pools ?? [];
 
     /// <summary>An idle server of another thread is brought to a waiter that finds none on its own.</summary>
-    private static void MoveIdleFor(ServerPool pool, Waiter waiter, ref Todo todo)
+    private static void MoveIdleFor(ServerPool pool, Waiter waiter, ref PoolTodo todo)
     {
         if (pool.IsPaused || waiter.WantsWelcome)
         {
@@ -668,28 +537,12 @@ internal sealed class Pools
         }
     }
 
-    private static void StartMove(ServerSlot slot, Waiter waiter, ref Todo todo)
+    private static void StartMove(ServerSlot slot, Waiter waiter, ref PoolTodo todo)
     {
         slot.Pool.Dequeue(waiter);
         waiter.State = WaiterState.Bound;
         slot.State = SlotState.Moving;
         todo.Add(slot.Server.Thread, () => slot.MoveTo(waiter));
-    }
-
-    /// <summary>What a decision asks threads to do, once the lock is left.</summary>
-    private struct Todo
-    {
-        private List<(IoThread Thread, Action Act)>? _items;
-
-        public void Add(IoThread thread, Action act) => (_items ??= []).Add((thread, act));
-
-        public readonly void Do()
-        {
-            foreach ((IoThread thread, Action act) in _items ?? [])
-            {
-                thread.Post(act);
-            }
-        }
     }
 
     private sealed class WakeItem(Waiter waiter) : RunItem

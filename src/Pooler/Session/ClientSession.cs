@@ -29,6 +29,7 @@ internal sealed class ClientSession : ServerOwner
     private readonly SessionClock _clock;
     private readonly LeaseRequest _request;
     private readonly RequestForwarder _forwarder;
+    private readonly ReplyForwarder _replyForwarder;
     private readonly Action<ClientSession, SessionEnd> _ended;
 
     private PoolSettings _settings;
@@ -37,7 +38,6 @@ internal sealed class ClientSession : ServerOwner
     private SessionEnd? _end;
     private int _scanned;
     private bool _isPinned, _isTerminating;
-    private ErrorFields? _syncError;
 
     public ClientSession(
         Connection client, ClientIdentity identity, ServerPool pool, Pools pools, PoolSettings settings, bool disablePqExec, SessionParameters parameters, Action<ClientSession, SessionEnd> ended)
@@ -53,6 +53,7 @@ internal sealed class ClientSession : ServerOwner
         _clock = new SessionClock(this);
         _clock.Use(settings);
         _forwarder = new RequestForwarder(_replies, disablePqExec);
+        _replyForwarder = new ReplyForwarder(this, _replies, _clock, settings.Mode);
         ConnectedAt = _clock.IdleSince = _clock.TransactionStart = client.Owner.Now;
     }
 
@@ -72,7 +73,7 @@ internal sealed class ClientSession : ServerOwner
     public SessionPhase Phase { get; private set; }
 
     /// <summary>The settings that follow this client from server to server, as it was last told of them.</summary>
-    public SessionParameters Parameters { get; private set; }
+    public SessionParameters Parameters { get; set; }
 
     /// <summary>The server held at the moment.</summary>
     public ServerConnection? Server => _slot?.Server;
@@ -91,7 +92,9 @@ internal sealed class ClientSession : ServerOwner
 
     internal override Outbox? BlockedBy => _client.Outbox.Pending > 0 ? _client.Outbox : null;
 
-    private PoolStats Stats => _pool.Stats[Thread.Index];
+    public bool IsEnding => _end != null;
+
+    internal PoolStats Stats => _pool.Stats[Thread.Index];
 
     public void Start() => _ = RunAsync();
 
@@ -111,64 +114,15 @@ internal sealed class ClientSession : ServerOwner
         _client.Outbox.Flush();
     }
 
-    /// <summary>Step 8: the server's bytes go to the client in the longest run of whole frames; only headers are looked at.</summary>
     internal override int Receive(ServerConnection server, ReadOnlySpan<byte> data)
     {
-        int at = 0, runStart = 0;
-        while (at < data.Length && _end == null)
+        int used = _replyForwarder.Forward(server, data);
+        if (server.Failure == null)
         {
-            if (server.FrameRemaining > 0)
-            {
-                // Only frames that are forwarded are passed on in parts; our own replies are waited for as a whole.
-                int part = (int)Math.Min(server.FrameRemaining, data.Length - at);
-                server.FrameRemaining -= part;
-                at += part;
-                continue;
-            }
-
-            ReadOnlySpan<byte> rest = data[at..];
-            if (rest.Length < FrameHeader.Size)
-            {
-                break;
-            }
-
-            long length = FrameHeader.FrameLength(rest);
-            byte type = rest[0];
-            bool isWhole = rest.Length >= length;
-            bool isOurs = _replies.Count > 0 && _replies.HeadUse == ReplyUse.Swallow;
-            if (!isWhole && length <= BlockPool.BlockSize && (isOurs || MattersAsWhole(type)))
-            {
-                break;
-            }
-
-            ReadOnlySpan<byte> body = isWhole ? rest[FrameHeader.Size..(int)length] : default;
-            ReplyVerdict verdict = length == 0 || (isOurs && !isWhole) ? ReplyVerdict.Unexpected : _replies.Accept(type);
-            if (!Handle(server, verdict, type, body, isOurs))
-            {
-                _client.Outbox.Send(data[runStart..at]);
-                at += isWhole ? (int)length : rest.Length;
-                runStart = at;
-                if (server.IsClosed || server.Failure != null)
-                {
-                    return data.Length;
-                }
-
-                continue;
-            }
-
-            int taken = (int)Math.Min(length, rest.Length);
-            server.FrameRemaining = length - taken;
-            at += taken;
+            AfterReplies(server, everythingUsed: used == data.Length);
         }
 
-        if (at > runStart)
-        {
-            Stats.Sent += at - runStart;
-            _client.Outbox.Send(data[runStart..at]);
-        }
-
-        AfterReplies(server, everythingUsed: at == data.Length);
-        return at;
+        return used;
     }
 
     internal override void Closed(ServerConnection server)
@@ -180,157 +134,6 @@ internal sealed class ClientSession : ServerOwner
             _pools.Remove(slot, server.Failure);
             EndOverServer(server);
         }
-    }
-
-    private static bool MattersAsWhole(byte type) => type is BackendMessage.CommandComplete or BackendMessage.ReadyForQuery
-        or BackendMessage.ParameterStatus or BackendMessage.ErrorResponse;
-
-    /// <summary>Takes one frame of the server; false when the client must not see it.</summary>
-    private bool Handle(ServerConnection server, ReplyVerdict verdict, byte type, ReadOnlySpan<byte> body, bool isOurs)
-    {
-        switch (verdict)
-        {
-            case ReplyVerdict.Forward:
-                return HandleReply(server, type, body);
-            case ReplyVerdict.Asynchronous:
-                if (type == BackendMessage.ParameterStatus)
-                {
-                    return HandleParameter(server, body, isOurs);
-                }
-
-                return !isOurs || type == BackendMessage.NotificationResponse;
-            case ReplyVerdict.Swallow:
-                HandleSyncReply(server, type, body);
-                return false;
-            default:
-                HandleUnexpected(server, type, body);
-                return false;
-        }
-    }
-
-    private bool HandleReply(ServerConnection server, byte type, ReadOnlySpan<byte> body)
-    {
-        switch (type)
-        {
-            case BackendMessage.CommandComplete:
-                // Too long to be a tag of PostgreSQL's: assume the worst of it.
-                server.IsDirty |= body.IsEmpty || Sql.CommandTag.LeavesState(body[..^1]);
-                return true;
-            case BackendMessage.ReadyForQuery:
-                return HandleReady(server, body);
-            case BackendMessage.ErrorResponse when body.IndexOf("VFATAL\0"u8) >= 0 || body.IndexOf("VPANIC\0"u8) >= 0:
-                // The client gets it as it is; the server closes behind it.
-                server.Close(ErrorFields.Parse(body));
-                End(SessionEnd.Quiet(server.Failure!.Message));
-                return true;
-            default:
-                return true;
-        }
-    }
-
-    private bool HandleReady(ServerConnection server, ReadOnlySpan<byte> body)
-    {
-        if (body.Length != 1 || body[0] is not ((byte)'I' or (byte)'T' or (byte)'E'))
-        {
-            server.Close("protocol violation: malformed ReadyForQuery from server", "08P01");
-            return false;
-        }
-
-        long now = Thread.Now;
-        server.Status = body[0];
-        Stats.QueryTime += now - _clock.QueryStart;
-        Stats.Queries++;
-        _clock.IdleSince = now;
-        _clock.QueryStart = now;
-        if (body[0] == 'I')
-        {
-            Stats.Transactions++;
-            Stats.TransactionTime += now - _clock.TransactionStart;
-            _clock.TransactionStart = now;
-        }
-        else if (_settings.Mode == PoolMode.Statement)
-        {
-            End(SessionEnd.Fatal("transaction blocks not allowed in statement pooling mode"));
-            return false;
-        }
-
-        return true;
-    }
-
-    private bool HandleParameter(ServerConnection server, ReadOnlySpan<byte> body, bool isOurs)
-    {
-        if (body.IsEmpty)
-        {
-            // Longer than a block: it passes, but nobody knows what it says.
-            server.IsDirty = true;
-            return !isOurs;
-        }
-
-        int index = server.Record(body, out string value);
-        if (index < 0)
-        {
-            return true;
-        }
-
-        // What our own SET brought about the client knows already, unless the server spells it differently.
-        bool isNews = Parameters[index] != value;
-        Parameters = Parameters.With(index, value, reported: true);
-        return !isOurs || isNews;
-    }
-
-    /// <summary>A reply to the SET statements of step 7.</summary>
-    private void HandleSyncReply(ServerConnection server, byte type, ReadOnlySpan<byte> body)
-    {
-        if (type == BackendMessage.ErrorResponse)
-        {
-            _syncError = ErrorFields.Parse(body);
-        }
-        else if (type == BackendMessage.ReadyForQuery)
-        {
-            server.Status = body.Length == 1 ? body[0] : (byte)0;
-            if (_syncError != null || server.Status != 'I')
-            {
-                EndOverRefusedSync(server);
-                return;
-            }
-
-            // What was accepted without a report is what the server had all along, in its own spelling.
-            Parameters = server.Parameters;
-            if (Phase == SessionPhase.Syncing)
-            {
-                Enter(SessionPhase.Leased);
-                Wake();
-            }
-        }
-    }
-
-    private void EndOverRefusedSync(ServerConnection server)
-    {
-        ErrorFields error = _syncError ?? new ErrorFields("FATAL", "08P01", "the server did not take the client's settings", null, null);
-        if (Phase == SessionPhase.Syncing)
-        {
-            // Nothing of the request was sent: the server is as it was.
-            End(new SessionEnd(error.Message, error with { Severity = "FATAL" }));
-            return;
-        }
-
-        // The request went along with values this server itself had reported; it may have run.
-        server.Close("the server refused settings it had reported itself", "08P01");
-        End(SessionEnd.Fatal($"the server refused the client's settings ({error.Message}); the outcome of the request is unknown", "08007"));
-    }
-
-    private void HandleUnexpected(ServerConnection server, byte type, ReadOnlySpan<byte> body)
-    {
-        if (type == BackendMessage.ErrorResponse && !body.IsEmpty)
-        {
-            // Unasked for: the server says goodbye (idle_in_transaction_session_timeout, pg_terminate_backend …).
-            server.Close(ErrorFields.Parse(body));
-            EndOverServer(server);
-            return;
-        }
-
-        server.Close($"protocol violation: unexpected message '{(char)type}' from server", "08P01");
-        EndOverServer(server);
     }
 
     /// <summary>Step 9: when everything is answered, the mode decides whether the lease ends.</summary>
@@ -370,45 +173,7 @@ internal sealed class ClientSession : ServerOwner
             Wake();
         }
 
-        Queue<string>? resets = ResetQueries(slot.Server);
-        if (resets == null)
-        {
-            slot.TakeBack();
-            return;
-        }
-
-        _pools.SetHousekeeping(slot);
-        Housekeeping.CleanUp(slot.Server, new ReplyQueue(), resets, _settings.ServerCleanupTimeout, slot, _ => TakeBackClean(slot));
-    }
-
-    /// <summary>What must run on the server before the next client has it; null for nothing.</summary>
-    private Queue<string>? ResetQueries(ServerConnection server)
-    {
-        Queue<string>? queries = null;
-        bool always = _settings.ServerResetQueryAlways || _settings.Mode == PoolMode.Session;
-        if (always && _settings.ServerResetQuery.Length > 0)
-        {
-            (queries = new Queue<string>()).Enqueue(_settings.ServerResetQuery);
-        }
-
-        if (server.IsDirty && !(always && _settings.ServerResetQuery.Equals("DISCARD ALL", StringComparison.OrdinalIgnoreCase)))
-        {
-            (queries ??= new Queue<string>()).Enqueue("DISCARD ALL");
-        }
-
-        return queries;
-    }
-
-    private static void TakeBackClean(ServerSlot slot)
-    {
-        // DISCARD ALL brought back what the login had; other reset queries report what they change.
-        if (slot.Server.IsDirty)
-        {
-            slot.Server.IsDirty = false;
-            slot.Server.Parameters = slot.Server.LoginParameters;
-        }
-
-        slot.TakeBack();
+        LeaseEnd.GiveBack(slot, _settings);
     }
 
     private async Task RunAsync()
@@ -664,6 +429,16 @@ internal sealed class ClientSession : ServerOwner
         return Need.Input;
     }
 
+    /// <summary>The server has taken the client's settings: its request may follow.</summary>
+    internal void SettingsTaken()
+    {
+        if (Phase == SessionPhase.Syncing)
+        {
+            Enter(SessionPhase.Leased);
+            Wake();
+        }
+    }
+
     private void Enter(SessionPhase phase)
     {
         Phase = phase;
@@ -671,7 +446,7 @@ internal sealed class ClientSession : ServerOwner
     }
 
     /// <summary>The server died under this client.</summary>
-    private void EndOverServer(ServerConnection server)
+    internal void EndOverServer(ServerConnection server)
     {
         ErrorFields failure = server.Failure!;
         bool isServersWord = failure.SqlState is not "08006" and not "08P01";
@@ -719,27 +494,6 @@ internal sealed class ClientSession : ServerOwner
 
         ServerSlot slot = _slot;
         _slot = null;
-        slot.Server.Owner = slot;
-        if (slot.Server.IsClosed || slot.Server.Failure != null)
-        {
-            return; // Its loop tells the slot.
-        }
-
-        if (_forwarder.IsInFrame)
-        {
-            slot.Server.Close("client disconnect in the middle of a message", "08006");
-            return;
-        }
-
-        _pools.SetHousekeeping(slot);
-        IEnumerable<string> resets = ResetQueries(slot.Server) ?? [];
-        if (_isTerminating)
-        {
-            Housekeeping.FinishThenCleanUp(slot.Server, _replies, resets, _settings.ServerCleanupTimeout, slot, _ => TakeBackClean(slot));
-        }
-        else
-        {
-            Housekeeping.CleanUp(slot.Server, _replies, resets, _settings.ServerCleanupTimeout, slot, _ => TakeBackClean(slot));
-        }
+        LeaseEnd.Abandon(slot, _replies, _settings, _forwarder.IsInFrame, finishFirst: _isTerminating);
     }
 }

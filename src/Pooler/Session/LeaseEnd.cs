@@ -1,0 +1,82 @@
+using Pooler.Backend;
+using Pooler.Config;
+using Pooler.Pooling;
+using Pooler.Protocol;
+
+namespace Pooler.Session;
+
+/// <summary>How a server leaves a session: clean and at once, or through housekeeping first.</summary>
+internal static class LeaseEnd
+{
+    private const string DiscardAll = "DISCARD ALL";
+
+    /// <summary>The server owes nothing and is idle; what the mode or its state asks for runs before the next client has it.</summary>
+    public static void GiveBack(ServerSlot slot, PoolSettings settings)
+    {
+        string[] resets = ResetQueries(slot.Server, settings);
+        if (resets.Length == 0)
+        {
+            slot.TakeBack();
+            return;
+        }
+
+        slot.Pools.SetHousekeeping(slot);
+        Housekeeping.CleanUp(slot.Server, new ReplyQueue(), resets, settings.ServerCleanupTimeout, slot, _ => TakeBackReset(slot, resets));
+    }
+
+    /// <summary>
+    /// A client that leaves costs a clean-up, not the server; only half a message sent to it cannot be taken back.
+    /// <paramref name="replies"/> is what the server still owes.
+    /// </summary>
+    public static void Abandon(ServerSlot slot, ReplyQueue replies, PoolSettings settings, bool isInFrame, bool finishFirst)
+    {
+        ServerConnection server = slot.Server;
+        server.Owner = slot;
+        if (server.IsClosed || server.Failure != null)
+        {
+            return; // Its loop tells the slot.
+        }
+
+        if (isInFrame)
+        {
+            server.Close("client disconnect in the middle of a message", "08006");
+            return;
+        }
+
+        slot.Pools.SetHousekeeping(slot);
+        string[] resets = ResetQueries(server, settings);
+        if (finishFirst)
+        {
+            Housekeeping.FinishThenCleanUp(server, replies, resets, settings.ServerCleanupTimeout, slot, _ => TakeBackReset(slot, resets));
+        }
+        else
+        {
+            Housekeeping.CleanUp(server, replies, resets, settings.ServerCleanupTimeout, slot, _ => TakeBackReset(slot, resets));
+        }
+    }
+
+    /// <summary>server_reset_query where PgBouncer runs it; DISCARD ALL whenever the server may hold state we do not carry.</summary>
+    private static string[] ResetQueries(ServerConnection server, PoolSettings settings)
+    {
+        bool always = settings.ServerResetQueryAlways || settings.Mode == PoolMode.Session;
+        string query = always ? settings.ServerResetQuery : "";
+        if (!server.IsDirty || query.Equals(DiscardAll, StringComparison.OrdinalIgnoreCase))
+        {
+            return query.Length == 0 ? [] : [query];
+        }
+
+        return query.Length == 0 ? [DiscardAll] : [query, DiscardAll];
+    }
+
+    private static void TakeBackReset(ServerSlot slot, string[] resets)
+    {
+        // Behind DISCARD ALL the server is as after its login; other reset queries report what they change.
+        if (resets is [.., var last] && last.Equals(DiscardAll, StringComparison.OrdinalIgnoreCase))
+        {
+            slot.Server.IsDirty = false;
+            slot.Server.Parameters = slot.Server.LoginParameters;
+        }
+
+        slot.TakeBack();
+    }
+}

@@ -1,0 +1,218 @@
+using Pooler.Backend;
+using Pooler.Config;
+using Pooler.Net;
+using Pooler.Protocol;
+
+namespace Pooler.Session;
+
+/// <summary>The server's half of the data path: what a leased server sends goes to its client, or is the answer to our own SET.</summary>
+internal sealed class ReplyForwarder(ClientSession session, ReplyQueue replies, SessionClock clock, PoolMode mode)
+{
+    private ErrorFields? _syncError;
+
+    /// <summary>Step 8: the server's bytes go to the client in the longest run of whole frames; only headers are looked at.</summary>
+    public int Forward(ServerConnection server, ReadOnlySpan<byte> data)
+    {
+        int at = 0, runStart = 0;
+        while (at < data.Length && !session.IsEnding)
+        {
+            if (server.FrameRemaining > 0)
+            {
+                // Only frames that are forwarded are passed on in parts; our own replies are waited for as a whole.
+                int part = (int)Math.Min(server.FrameRemaining, data.Length - at);
+                server.FrameRemaining -= part;
+                at += part;
+                continue;
+            }
+
+            ReadOnlySpan<byte> rest = data[at..];
+            if (rest.Length < FrameHeader.Size)
+            {
+                break;
+            }
+
+            long length = FrameHeader.FrameLength(rest);
+            byte type = rest[0];
+            bool isWhole = rest.Length >= length;
+            bool isOurs = replies.Count > 0 && replies.HeadUse == ReplyUse.Swallow;
+            if (!isWhole && length <= BlockPool.BlockSize && (isOurs || MattersAsWhole(type)))
+            {
+                break;
+            }
+
+            ReadOnlySpan<byte> body = isWhole ? rest[FrameHeader.Size..(int)length] : default;
+            ReplyVerdict verdict = length == 0 || (isOurs && !isWhole) ? ReplyVerdict.Unexpected : replies.Accept(type);
+            if (!Handle(server, verdict, type, body, isOurs))
+            {
+                session.Client.Outbox.Send(data[runStart..at]);
+                at += isWhole ? (int)length : rest.Length;
+                runStart = at;
+                if (server.IsClosed || server.Failure != null)
+                {
+                    return data.Length;
+                }
+
+                continue;
+            }
+
+            int taken = (int)Math.Min(length, rest.Length);
+            server.FrameRemaining = length - taken;
+            at += taken;
+        }
+
+        if (at > runStart)
+        {
+            session.Stats.Sent += at - runStart;
+            session.Client.Outbox.Send(data[runStart..at]);
+        }
+
+        return at;
+    }
+
+    private static bool MattersAsWhole(byte type) => type is BackendMessage.CommandComplete or BackendMessage.ReadyForQuery
+        or BackendMessage.ParameterStatus or BackendMessage.ErrorResponse;
+
+    /// <summary>Takes one frame of the server; false when the client must not see it.</summary>
+    private bool Handle(ServerConnection server, ReplyVerdict verdict, byte type, ReadOnlySpan<byte> body, bool isOurs)
+    {
+        switch (verdict)
+        {
+            case ReplyVerdict.Forward:
+                return HandleReply(server, type, body);
+            case ReplyVerdict.Asynchronous:
+                if (type == BackendMessage.ParameterStatus)
+                {
+                    return HandleParameter(server, body, isOurs);
+                }
+
+                return !isOurs || type == BackendMessage.NotificationResponse;
+            case ReplyVerdict.Swallow:
+                HandleSyncReply(server, type, body);
+                return false;
+            default:
+                HandleUnexpected(server, type, body);
+                return false;
+        }
+    }
+
+    private bool HandleReply(ServerConnection server, byte type, ReadOnlySpan<byte> body)
+    {
+        switch (type)
+        {
+            case BackendMessage.CommandComplete:
+                // Too long to be a tag of PostgreSQL's: assume the worst of it.
+                server.IsDirty |= body.IsEmpty || Sql.CommandTag.LeavesState(body[..^1]);
+                return true;
+            case BackendMessage.ReadyForQuery:
+                return HandleReady(server, body);
+            case BackendMessage.ErrorResponse when body.IndexOf("VFATAL\0"u8) >= 0 || body.IndexOf("VPANIC\0"u8) >= 0:
+                // The client gets it as it is; the server closes behind it.
+                server.Close(ErrorFields.Parse(body));
+                session.End(SessionEnd.Quiet(server.Failure!.Message));
+                return true;
+            default:
+                return true;
+        }
+    }
+
+    private bool HandleReady(ServerConnection server, ReadOnlySpan<byte> body)
+    {
+        if (body.Length != 1 || body[0] is not ((byte)'I' or (byte)'T' or (byte)'E'))
+        {
+            server.Close("protocol violation: malformed ReadyForQuery from server", "08P01");
+            return false;
+        }
+
+        long now = session.Thread.Now;
+        server.Status = body[0];
+        session.Stats.QueryTime += now - clock.QueryStart;
+        session.Stats.Queries++;
+        clock.IdleSince = now;
+        clock.QueryStart = now;
+        if (body[0] == 'I')
+        {
+            session.Stats.Transactions++;
+            session.Stats.TransactionTime += now - clock.TransactionStart;
+            clock.TransactionStart = now;
+        }
+        else if (mode == PoolMode.Statement)
+        {
+            session.End(SessionEnd.Fatal("transaction blocks not allowed in statement pooling mode"));
+            return false;
+        }
+
+        return true;
+    }
+
+    private bool HandleParameter(ServerConnection server, ReadOnlySpan<byte> body, bool isOurs)
+    {
+        if (body.IsEmpty)
+        {
+            // Longer than a block: it passes, but nobody knows what it says.
+            server.IsDirty = true;
+            return !isOurs;
+        }
+
+        int index = server.Record(body, out string value);
+        if (index < 0)
+        {
+            return true;
+        }
+
+        // What our own SET brought about the client knows already, unless the server spells it differently.
+        bool isNews = session.Parameters[index] != value;
+        session.Parameters = session.Parameters.With(index, value, reported: true);
+        return !isOurs || isNews;
+    }
+
+    /// <summary>A reply to the SET statements of step 7.</summary>
+    private void HandleSyncReply(ServerConnection server, byte type, ReadOnlySpan<byte> body)
+    {
+        if (type == BackendMessage.ErrorResponse)
+        {
+            _syncError = ErrorFields.Parse(body);
+        }
+        else if (type == BackendMessage.ReadyForQuery)
+        {
+            server.Status = body.Length == 1 ? body[0] : (byte)0;
+            if (_syncError != null || server.Status != 'I')
+            {
+                EndOverRefusedSync(server);
+                return;
+            }
+
+            // What was accepted without a report is what the server had all along, in its own spelling.
+            session.Parameters = server.Parameters;
+            session.SettingsTaken();
+        }
+    }
+
+    private void EndOverRefusedSync(ServerConnection server)
+    {
+        ErrorFields error = _syncError ?? new ErrorFields("FATAL", "08P01", "the server did not take the client's settings", null, null);
+        if (session.Phase == SessionPhase.Syncing)
+        {
+            // Nothing of the request was sent: the server is as it was.
+            session.End(new SessionEnd(error.Message, error with { Severity = "FATAL" }));
+            return;
+        }
+
+        // The request went along with values this server itself had reported; it may have run.
+        server.Close("the server refused settings it had reported itself", "08P01");
+        session.End(SessionEnd.Fatal($"the server refused the client's settings ({error.Message}); the outcome of the request is unknown", "08007"));
+    }
+
+    private void HandleUnexpected(ServerConnection server, byte type, ReadOnlySpan<byte> body)
+    {
+        if (type == BackendMessage.ErrorResponse && !body.IsEmpty)
+        {
+            // Unasked for: the server says goodbye (idle_in_transaction_session_timeout, pg_terminate_backend …).
+            server.Close(ErrorFields.Parse(body));
+            session.EndOverServer(server);
+            return;
+        }
+
+        server.Close($"protocol violation: unexpected message '{(char)type}' from server", "08P01");
+        session.EndOverServer(server);
+    }
+}
