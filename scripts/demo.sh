@@ -80,6 +80,8 @@ admin_users = admin
 pool_mode = transaction
 default_pool_size = $pool_size
 max_client_conn = 1000
+log_connections = 0
+log_disconnections = 0
 END
 if [ "$(id -u)" -eq 0 ]; then chown -R "$ordinary_user:" "$folder/data" "$folder/run"; fi
 
@@ -156,11 +158,11 @@ cat <<END
 END
 
 if $once; then
-  $shown || { cat "$folder/pooler.log" >&2; die "not everything was as promised"; }
+  $shown || { tail -n 20 "$folder/pooler.log" >&2; die "not everything was as promised"; }
   exit 0
 fi
 echo "  Ctrl-C ends both and removes $folder"
 wait "$pooler_id"
 echo "Pooler has ended:"
-cat "$folder/pooler.log"
+tail -n 20 "$folder/pooler.log"
 exit 1
