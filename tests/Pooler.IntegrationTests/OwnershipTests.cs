@@ -13,6 +13,14 @@ public sealed class OwnershipTests(PostgresCluster postgres, ITestOutputHelper o
     [Theory, MemberData(nameof(Modes))]
     public Task ServersAreEndedUnderway(string mode) => RunAsync(postgres, mode, clients: 100, requestsEach: 30, EndOneServerAsync);
 
+    /// <summary>More I/O threads than the machine would get by itself, so that servers move between them.</summary>
+    [Theory, MemberData(nameof(Modes))]
+    public Task ServersMoveBetweenThreads(string mode)
+    {
+        Assert.SkipWhen(PoolerProcess.IsPgBouncer, "PgBouncer has one thread");
+        return RunAsync(postgres, mode, clients: 100, requestsEach: 60, EndOneServerAsync, workers: 4);
+    }
+
     [Theory, MemberData(nameof(Modes))]
     [Trait("Category", "Long")]
     public Task ServersAreEndedUnderwayForLong(string mode) => RunAsync(postgres, mode, clients: 400, requestsEach: 250, EndOneServerAsync);
@@ -31,7 +39,7 @@ public sealed class OwnershipTests(PostgresCluster postgres, ITestOutputHelper o
     }
 
     private async Task RunAsync(PostgresCluster cluster, string mode, int clients, int requestsEach,
-        Func<PostgresCluster, string, Task>? harm, int harms = 60)
+        Func<PostgresCluster, string, Task>? harm, int harms = 60, int? workers = null)
     {
         string database = await cluster.CreateDatabaseAsync();
         await using PoolerProcess pooler = await PoolerProcess.StartAsync(cluster, database, mode, PoolSize,
@@ -39,6 +47,8 @@ public sealed class OwnershipTests(PostgresCluster postgres, ITestOutputHelper o
             {
                 ini.Settings["log_connections"] = ini.Settings["log_disconnections"] = ini.Settings["log_pooler_errors"] = "0";
                 ini.Settings["max_client_conn"] = $"{2 * clients + 50}";
+                if (workers is not null)
+                    ini.Settings["workers"] = $"{workers}";
             });
         await using (var first = new Npgsql.NpgsqlConnection(pooler.NpgsqlString(database)))
             await first.OpenAsync();

@@ -135,8 +135,8 @@ internal sealed class PoolerProcess : IAsyncDisposable
         bool ended = await _process.WaitForExitAsync(Patience.Default);
         string log = Log;
         Assert.True(ended, $"the pooler did not end:\n{log}");
-        string? defect = LogLines.FirstOrDefault(static line => SignsOfADefect.Any(line.Contains));
-        Assert.True(defect is null, $"the log tells of a defect: {defect}");
+        string[] defect = [.. LogLines.SkipWhile(static line => !SignsOfADefect.Any(line.Contains)).Take(20)];
+        Assert.True(defect.Length == 0, $"the log tells of a defect:\n{string.Join('\n', defect)}");
     }
 
     public async ValueTask DisposeAsync()
