@@ -18,10 +18,17 @@ const string usage = """
     split   opens 2 × N clients one after the other and keeps the even ones and a few of the odd ones, so that a pooler
             which deals them out in turn has a full I/O thread and an almost idle one; latencies of both groups
             --clients 190 --others 10; options of query
+    pgbench the program of that name in the place of our own clients
+            --program pgbench --file SCRIPT --protocol simple|extended|prepared --clients 16 --seconds 3
+    start   a server program, until its port answers, and then its end
+            --run "PROGRAM ARGUMENT…"
+    summary tables of what the commands above have printed, line by line, told apart by their tags section, contender, round
+            --file RESULTS --json FILE (the same as JSON)
 
     all     --host 127.0.0.1 (or the folder of a Unix socket) --port 5432 --user postgres --database postgres
             --parallel 32 (logins at once) --limit-seconds 60 (for logins, and for answers outstanding at the end)
             --watch PID (its CPU time and resident memory over the measured part)
+            --tags name=value,… (go into the result)
     Only servers that ask for no password.
     """;
 
@@ -32,9 +39,17 @@ if (args.Length == 0 || args[0] is "-h" or "--help")
 }
 
 Syscalls.RaiseDescriptorLimit();
+string tags = "";
 try
 {
     var options = new Options(args.AsSpan(1));
+    tags = options.Text("tags", "");
+    if (args[0] == "summary")
+    {
+        SummaryCommand.Run(options);
+        return 0;
+    }
+
     Report report = args[0] switch
     {
         "query" => QueryCommand.Run(options),
@@ -43,13 +58,20 @@ try
         "copy" => CopyCommand.Run(options),
         "mixed" => MixedCommand.Run(options),
         "split" => SplitCommand.Run(options),
+        "pgbench" => PgbenchCommand.Run(options),
+        "start" => StartCommand.Run(options),
         _ => throw new LoadException($"unknown command {args[0]}"),
     };
-    Console.WriteLine(report.ToJson(args[0]));
+    Console.WriteLine(report.ToJson(args[0], tags));
     return 0;
 }
 catch (LoadException e)
 {
     Console.Error.WriteLine("pooler-load: " + e.Message);
+    if (tags.Length > 0)
+    {
+        Console.WriteLine(new Report().Add("failed", e.Message).ToJson(args[0], tags));
+    }
+
     return 1;
 }

@@ -32,13 +32,22 @@ internal sealed class Report
         return Add(prefix + "max_us", histogram.Max / 1000.0);
     }
 
-    public string ToJson(string command)
+    /// <param name="tags">What the caller wants to find again in the result: <c>name=value,name=value</c>.</param>
+    public string ToJson(string command, string tags)
     {
         using var stream = new MemoryStream();
         using (var json = new Utf8JsonWriter(stream))
         {
             json.WriteStartObject();
             json.WriteString("command", command);
+            json.WriteStartObject("tags");
+            foreach (string tag in tags.Split(',', StringSplitOptions.RemoveEmptyEntries))
+            {
+                int equals = tag.IndexOf('=');
+                json.WriteString(equals < 0 ? tag : tag[..equals], equals < 0 ? "" : tag[(equals + 1)..]);
+            }
+
+            json.WriteEndObject();
             foreach ((string name, object value) in _figures)
             {
                 if (value is double number)

@@ -1,5 +1,4 @@
 using System.Buffers.Binary;
-using System.Text;
 using Pooler.Net;
 using Pooler.Protocol;
 
@@ -247,7 +246,8 @@ internal abstract class WireClient(EventLoop loop, LoadTarget target)
         if (type == BackendMessage.ErrorResponse)
         {
             _failed = true;
-            loop.Failed(ErrorText(data[..Math.Min(_bodyLeft, data.Length)]));
+            var error = ErrorFields.Parse(data[..Math.Min(_bodyLeft, data.Length)]);
+            loop.Failed($"{error.SqlState} {error.Message}");
         }
         else if (type == BackendMessage.Authentication && data.Length >= 4 && BinaryPrimitives.ReadInt32BigEndian(data) != 0)
         {
@@ -285,21 +285,5 @@ internal abstract class WireClient(EventLoop loop, LoadTarget target)
 
         Close();
         OnClosed();
-    }
-
-    /// <summary>SQLSTATE and message of an ErrorResponse, as far as it has come.</summary>
-    private static string ErrorText(ReadOnlySpan<byte> body)
-    {
-        string code = "", message = "";
-        while (body.Length > 1 && body[0] != 0)
-        {
-            int end = body.IndexOf((byte)0);
-            string value = Encoding.UTF8.GetString(body[1..(end < 0 ? body.Length : Math.Max(end, 1))]);
-            code = body[0] == (byte)'C' ? value : code;
-            message = body[0] == (byte)'M' ? value : message;
-            body = end < 0 ? [] : body[(end + 1)..];
-        }
-
-        return $"{code} {message}";
     }
 }

@@ -14,7 +14,7 @@ IoThread.DefectLog = Console.Error.WriteLine;
 var thread = new IoThread(0);
 SocketAddress target = new IPEndPoint(IPAddress.Loopback, targetPort).Serialize();
 var listener = Listener.Create(
-    thread, new IPEndPoint(IPAddress.Loopback, port), backlog: 1024,
+    thread, new IPEndPoint(IPAddress.Loopback, port), backlog: 1024, deferAccept: false,
     (fd, _) => RelayedClient.Accept(thread, fd, target), Console.Error.WriteLine, out string? error);
 if (listener == null)
 {

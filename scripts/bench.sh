@@ -1,0 +1,257 @@
+#!/usr/bin/env bash
+# Compares Pooler with PgBouncer, with a bare relay on the same I/O thread, and with PostgreSQL asked directly:
+# scripts/bench.sh [--quick] [--compare BINARY] [--rounds N] [--seconds S] [section…]
+#   section            main pgbench idle logins copy mixed workers2 memory allocation; without any: all of them
+#   --quick            one round of one second, 1 and 16 clients: to see that all works, not to compare
+#   --compare BINARY   takes another Pooler along, as "pooler old"
+#   --rounds N         rounds (5); the contenders take turns in each, in alternating order
+#   --seconds S        measured seconds of one run (3)
+# PGBOUNCER names the PgBouncer binary to compare with; POOLER_BINARY is measured instead of a freshly published Pooler.
+# Prints Markdown, medians and (min–max) of the rounds, and leaves it with the same as JSON under artifacts/bench.
+# The exit status is 0 only if Pooler took part in everything without an error.
+set -uo pipefail
+. "$(dirname "$0")/lib.sh"
+
+all_sections=(main pgbench idle logins copy mixed workers2 memory allocation)
+quick=false rounds=5 seconds=3 old='' sections=()
+while [ $# -gt 0 ]; do
+  case $1 in
+    --quick) quick=true ;;
+    --compare | --rounds | --seconds)
+      [ $# -gt 1 ] || die "$1 wants a value"
+      case $1 in --compare) old=$2 ;; --rounds) rounds=$2 ;; *) seconds=$2 ;; esac
+      shift ;;
+    -h | --help) sed -n '2,12s/^# \{0,1\}//p' "$0"; exit 0 ;;
+    -*) die "unknown option $1" ;;
+    *)
+      case " ${all_sections[*]} " in *" $1 "*) sections+=("$1") ;; *) die "unknown section $1: ${all_sections[*]}" ;; esac ;;
+  esac
+  shift
+done
+[ ${#sections[@]} -gt 0 ] || sections=("${all_sections[@]}")
+protocols=(simple extended prepared) client_counts=(1 16 200) crowd=5000 logins=5000
+if $quick; then rounds=1 seconds=1 protocols=(simple extended) client_counts=(1 16) logins=1000; fi
+
+need postgresql aot
+pgbouncer=${PGBOUNCER-}
+if [ -z "$pgbouncer" ]; then
+  need pgbouncer
+  pgbouncer=$(command -v pgbouncer || echo /usr/sbin/pgbouncer)
+fi
+programs=$(find_postgres) || die "PostgreSQL is not installed"
+for name in $(compgen -e PG); do [ "$name" = PGBOUNCER ] || unset "$name"; done
+pooler=${POOLER_BINARY-}
+if [ -z "$pooler" ]; then
+  (publish_pooler --if-changed) || exit 1
+  pooler=$root/artifacts/pooler/pooler
+fi
+for name in LoadGenerator Relay; do
+  say "publishing benchmarks/Pooler.$name"
+  dotnet publish "$root/benchmarks/Pooler.$name" -c Release -o "$root/artifacts/bench/bin" -v quiet >&2 || die "dotnet publish failed"
+done
+load=$root/artifacts/bench/bin/pooler-load
+
+# A client of the crowd is a descriptor here and one in the pooler.
+ulimit -n "$(ulimit -Hn)"
+limit=$(ulimit -n)
+if [ "$limit" != unlimited ] && [ $((limit - 500)) -lt $crowd ]; then
+  crowd=$((limit - 500))
+  say "the limit of descriptors allows only $crowd idle clients"
+fi
+
+load_before=$(cut -d ' ' -f 1 /proc/loadavg)
+folder=$(mktemp -d)
+declare -A port=() pid=()
+clean_up() {
+  trap - EXIT INT TERM
+  local name
+  for name in "${!pid[@]}"; do stop "$name"; done
+  rm -rf "$folder"
+}
+# stop NAME: ends a process of ours; nothing of it is needed any more.
+stop() {
+  local id=${pid[$1]-}
+  unset "pid[$1]" "port[$1]"
+  [ -n "$id" ] || return 0
+  # PostgreSQL must take its children and its shared memory along.
+  kill -s "$([ "$1" = postgres ] && echo INT || echo KILL)" "$id" 2>/dev/null
+  wait "$id" 2>/dev/null
+}
+trap clean_up EXIT
+trap 'exit 130' INT
+trap 'exit 143' TERM
+
+chmod 755 "$folder"
+mkdir "$folder/run"
+: >"$folder/results"
+# Copies, since the ordinary user may have no way to the originals.
+cp "$pooler" "$folder/run/pooler" && cp "$pgbouncer" "$folder/run/pgbouncer" && cp "${load%/*}/pooler-relay" "$folder/run/relay" ||
+  die "cannot copy the programs"
+contenders=(direct pgbouncer relay pooler) poolers=(pgbouncer pooler)
+if [ -n "$old" ]; then
+  cp "$old" "$folder/run/pooler-old" || die "cannot copy $old"
+  contenders+=("pooler old") poolers+=("pooler old")
+fi
+if [ "$(id -u)" -eq 0 ]; then chown -R "$ordinary_user:" "$folder/run"; fi
+
+# command_of NAME PORT: sets command, and writes the settings it names.
+command_of() {
+  local ini=$folder/run/$2.ini
+  case $1 in
+    relay) command=("$folder/run/relay" "$2" "${port[postgres]}"); return ;;
+    pgbouncer) command=("$folder/run/pgbouncer" "$ini") ;;
+    "pooler old") command=("$folder/run/pooler-old" "$ini") ;;
+    *) command=("$folder/run/pooler" "$ini") ;;
+  esac
+  cat >"$ini" <<END
+[databases]
+postgres = host=127.0.0.1 port=${port[postgres]} dbname=postgres
+[pgbouncer]
+listen_addr = 127.0.0.1
+listen_port = $2
+unix_socket_dir =
+auth_type = trust
+auth_file = $folder/run/users
+admin_users = postgres
+pool_mode = transaction
+default_pool_size = 20
+max_client_conn = 6000
+log_connections = 0
+log_disconnections = 0
+END
+  echo '"postgres" ""' >"$folder/run/users"
+  case $1 in pgbouncer) ;; *workers=2) echo 'workers = 2' >>"$ini" ;; *) echo 'workers = 1' >>"$ini" ;; esac
+}
+
+# start NAME: starts a contender, or PostgreSQL, unless it runs, and waits until it answers.
+start() {
+  local name=$1 log=$folder/$1.log tries command
+  [ -z "${port[$name]-}" ] || return 0
+  port[$name]=$(free_port)
+  if [ "$name" = postgres ]; then
+    as_ordinary_user "$programs/initdb" -D "$folder/run/data" -U postgres -A trust -E UTF8 --no-locale --no-sync >"$log" 2>&1 ||
+      { cat "$log" >&2; die "initdb failed"; }
+    command=("$programs/postgres" -D "$folder/run/data" -p "${port[postgres]}" -c listen_addresses=127.0.0.1
+      -c unix_socket_directories= -c fsync=off -c max_connections=600)
+  else
+    command_of "$name" "${port[$name]}"
+  fi
+  become_ordinary_user "${command[@]}" >"$log" 2>&1 &
+  pid[$name]=$!
+  for tries in $(seq 300); do
+    "$load" query --port "${port[$name]}" --clients 1 --transactions 1 --warmup 0 >/dev/null 2>&1 && return 0
+    kill -0 "${pid[$name]}" 2>/dev/null || break
+    sleep 0.1
+  done
+  cat "$log" >&2
+  die "$name does not answer"
+}
+
+# measure SECTION CONTENDER ROUND CASE COMMAND…: one run of the generator; CASE: tags that tell it from other runs of the section.
+measure() {
+  local tags="section=$1,contender=$2,round=$3${4:+,$4}" name=$2 command=$5 watch=()
+  shift 5
+  say "  round ${tags#*round=}: $name"
+  if [ -n "${pid[$name]-}" ] && [ "$command" != start ]; then watch=(--watch "${pid[$name]}"); fi
+  timeout 180 "$load" "$command" --host 127.0.0.1 --port "${port[$name]}" --tags "$tags" ${watch+"${watch[@]}"} "$@" >>"$folder/results"
+}
+
+# in_turn FUNCTION CONTENDER…: every contender in every round, forward and backward by turns.
+in_turn() {
+  local run=$1 round name order
+  shift
+  for round in $(seq "$rounds"); do
+    order=("$@")
+    if [ $((round % 2)) -eq 0 ]; then
+      order=()
+      for name in "$@"; do order=("$name" ${order+"${order[@]}"}); done
+    fi
+    for name in "${order[@]}"; do "$run" "$name" "$round"; done
+  done
+}
+# note SECTION CONTENDER ROUND FIGURE VALUE: a figure that does not come from the generator.
+note() {
+  printf '{"command":"note","tags":{"section":"%s","contender":"%s","round":"%s"},"%s":%s}\n' "$@" >>"$folder/results"
+}
+console() { "$programs/psql" -X -A -q -h 127.0.0.1 -p "${port[$1]}" -U postgres -d pgbouncer -c "$2" 2>/dev/null; }
+
+run_main() { measure main "$1" "$2" "protocol=$protocol,clients=$clients" query --protocol "$protocol" --clients "$clients" --seconds "$seconds"; }
+run_pgbench() {
+  measure pgbench "$1" "$2" "protocol=$protocol,clients=16" pgbench --protocol "$protocol" --clients 16 --seconds "$seconds" \
+    --program "$programs/pgbench" --file "$folder/select.sql"
+}
+# A fresh process: what earlier clients have left behind is not the crowd's.
+run_idle() { stop "$1"; start "$1"; measure idle "$1" "$2" "clients=$crowd" idle --clients "$crowd"; stop "$1"; }
+run_logins() { measure logins "$1" "$2" clients=8 login --clients 8 --logins "$logins"; }
+run_copy() { measure copy "$1" "$2" "direction=$direction" copy --direction "$direction" --seconds "$seconds"; }
+run_mixed() { measure mixed "$1" "$2" clients=16 mixed --clients 16 --streams 4 --seconds "$seconds"; }
+run_workers2() {
+  measure workers2 "$1" "$2" '' split --seconds "$seconds"
+  local moved
+  # Of all leases since the start, those whose server came from the other thread; only Pooler counts them.
+  moved=$(console "$1" 'show stats' | awk -F'|' '
+    NR == 1 { for (i = 1; i <= NF; i++) { if ($i ~ /moved/) m = i; if ($i ~ /total.*assignment/) a = i } }
+    NR > 1 && m && a { moved += $m; all += $a }
+    END { if (all) print 100 * moved / all }')
+  if [ -n "$moved" ]; then note workers2 "$1" "$2" moved_percent "$moved"; fi
+}
+run_memory() {
+  local command own=()
+  port[$1]=$(free_port)
+  command_of "$1" "${port[$1]}"
+  if [ "$(id -u)" -eq 0 ]; then own=(setpriv --reuid="$ordinary_user" --regid="$ordinary_user" --clear-groups --); fi
+  measure memory "$1" "$2" '' start --run "${own[*]-} ${command[*]}"
+  unset "port[$1]"
+}
+allocated() { console "$1" 'show mem' | awk -F'|' 'NR == 1 { for (i = 1; i <= NF; i++) column[$i] = i } $1 ~ /alloc/ { print $column["memtotal"]; exit }'; }
+run_allocation() {
+  local before after
+  "$load" query --port "${port[$1]}" --transactions 20000 >/dev/null
+  before=$(allocated "$1")
+  measure allocation "$1" "$2" '' query --transactions 100000 --warmup 0
+  after=$(allocated "$1")
+  if [ -n "$before" ] && [ -n "$after" ]; then
+    note allocation "$1" "$2" bytes_per_tx "$(awk "BEGIN { print ($after - $before) / 100000 }")"
+  else
+    note allocation "$1" "$2" failed '"SHOW MEM tells of no allocated bytes"'
+  fi
+}
+
+start postgres
+port[direct]=${port[postgres]}
+echo 'select 1;' >"$folder/select.sql"
+"$programs/psql" -X -q -h 127.0.0.1 -p "${port[postgres]}" -U postgres -c 'create unlogged table load_copy (line text)' || die "no table"
+for section in "${sections[@]}"; do
+  say "== $section"
+  case $section in
+    memory) in_turn run_memory relay "${poolers[@]}"; continue ;;
+    idle) in_turn run_idle "${poolers[@]}"; continue ;;
+  esac
+  for name in "${contenders[@]}"; do start "$name"; done
+  case $section in
+    main) for protocol in "${protocols[@]}"; do for clients in "${client_counts[@]}"; do in_turn run_main "${contenders[@]}"; done; done ;;
+    pgbench) for protocol in "${protocols[@]}"; do in_turn run_pgbench "${contenders[@]}"; done ;;
+    copy) for direction in out in; do in_turn run_copy "${contenders[@]}"; done ;;
+    workers2) start "pooler workers=2"; in_turn run_workers2 "${poolers[@]}" "pooler workers=2" ;;
+    allocation) in_turn run_allocation "${poolers[@]:1}" ;;
+    *) in_turn "run_$section" "${contenders[@]}" ;;
+  esac
+  # Nobody holds servers while the next section starts afresh.
+  for name in "${!pid[@]}"; do [ "$name" = postgres ] || stop "$name"; done
+  port[direct]=${port[postgres]}
+done
+
+report=$root/artifacts/bench/$(date +%Y%m%d-%H%M%S)
+{
+  printf '## Pooler beside others, %s\n\n' "$(date -u +%F)"
+  printf -- '- machine: %s processors, %s, %s GB; Linux %s\n' "$(nproc)" \
+    "$(sed -n 's/^model name[^:]*: //p' /proc/cpuinfo | head -n 1)" "$(awk '/MemTotal/ { printf "%.0f", $2 / 1048576 }' /proc/meminfo)" "$(uname -r)"
+  printf -- '- %s; %s; Pooler %s; .NET %s\n' "$("$programs/postgres" --version)" "$("$pgbouncer" --version | head -n 1)" \
+    "$("$folder/run/pooler" --version 2>/dev/null | head -n 1) $(git -C "$root" rev-parse --short HEAD 2>/dev/null)" "$(dotnet --version)"
+  printf -- "- transaction mode, 20 servers a pool, %s; rounds: %s of %s s; load average before and after: %s, %s\n" \
+    "one I/O thread" "$rounds" "$seconds" "$load_before" "$(cut -d ' ' -f 1 /proc/loadavg)"
+  "$load" summary --file "$folder/results" --json "$report.json" || die "no summary"
+} | tee "$report.md"
+cp "$folder/results" "$report.jsonl"
+say "also in ${report#"$root/"}.md, .json, .jsonl"
+! grep '"contender":"pooler' "$folder/results" | grep -qE '"failed":|"(stream_)?errors":[1-9]'
