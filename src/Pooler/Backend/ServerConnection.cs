@@ -127,7 +127,25 @@ internal sealed class ServerConnection
             {
                 IsLoggedIn = true;
                 _loggedIn(this);
-                await ReadAsync();
+            }
+
+            // The reader loop stands here and not in a method of its own: awaiting that would bind the rest of this one to
+            // the thread it began on, and a server moves.
+            while (!_closing)
+            {
+                ConnectionInput input = Socket.Input;
+                await input.ReadAsync();
+                if (!HandOver(input))
+                {
+                    break;
+                }
+
+                // Back-pressure: read on when the other side has taken what it was given (architecture rule 8).
+                while (!_closing && Owner.BlockedBy is { } outbox)
+                {
+                    outbox.WakeWhenDrained(input);
+                    await input.ParkAsync();
+                }
             }
         }
         catch (Exception e)
@@ -179,42 +197,32 @@ internal sealed class ServerConnection
         }
     }
 
-    private async ValueTask ReadAsync()
+    /// <summary>Hands what was received to the owner of the moment; false when the connection is to end.</summary>
+    private bool HandOver(ConnectionInput input)
     {
-        ConnectionInput input = Socket.Input;
-        while (!_closing)
+        while (input.UnreadLength > 0 && !_closing)
         {
-            await input.ReadAsync();
-            while (input.UnreadLength > 0 && !_closing)
+            int used = Owner.Receive(this, input.Unread);
+            if (used == 0 || _closing)
             {
-                int used = Owner.Receive(this, input.Unread);
-                if (used == 0 || _closing)
-                {
-                    break;
-                }
-
-                input.Advance(used);
+                break;
             }
 
-            if (_closing)
-            {
-                return;
-            }
-
-            input.Advance(0);
-            if (input.IsEnded)
-            {
-                Close("server conn crashed?");
-                return;
-            }
-
-            // Back-pressure: read on when the other side has taken what it was given (architecture rule 8).
-            while (!_closing && Owner.BlockedBy is { } outbox)
-            {
-                outbox.WakeWhenDrained(input);
-                await input.ParkAsync();
-            }
+            input.Advance(used);
         }
+
+        if (_closing)
+        {
+            return false;
+        }
+
+        input.Advance(0);
+        if (input.IsEnded)
+        {
+            Close("server conn crashed?");
+        }
+
+        return !_closing;
     }
 
     private sealed class ConnectTimer(ServerConnection server) : WheelTimer
