@@ -34,6 +34,7 @@ internal sealed class PoolerService : IHostedService
         foreach (IoThread thread in _threads)
         {
             thread.ReadsPerTurn = config.Get(Settings.SBufLoopCount);
+            thread.Blocks.Limit = (int)Math.Clamp(config.Get(Settings.MaxLookaheadMemory) / _threads.Length / BlockPool.BlockSize, 16, int.MaxValue);
         }
 
         _clientOptions = PoolSource.SocketOptionsOf(config);
@@ -203,7 +204,7 @@ internal sealed class PoolerService : IHostedService
 
     private void Login(IoThread thread, int fd, bool isUnix)
     {
-        var client = new Connection(thread, fd);
+        var client = new Connection(thread, fd) { Input = { IsBounded = true } };
         if (client.Open() < 0)
         {
             _context.Sessions.LoginEnded();

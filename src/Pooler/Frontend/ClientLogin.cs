@@ -26,6 +26,7 @@ internal sealed class ClientLogin
     private readonly WelcomeRequest _welcome;
     private ErrorFields? _refusal;
     private string? _name;
+    private ClientIdentity? _identity;
 
     public ClientLogin(Connection client, LoginContext context, bool isUnix)
     {
@@ -197,9 +198,10 @@ internal sealed class ClientLogin
     private async ValueTask<Session.ClientSession?> EnterAsync(StartupPacket packet, bool isConsole)
     {
         var identity = new ClientIdentity(packet.Database, packet.User);
-        _name = Describe(identity);
+        _identity = identity;
         if (_config.Get(Settings.LogConnections))
         {
+            _name = LoginContext.Describe(Client, identity);
             _context.Log.LoginAttempt(_name, identity.Database, identity.User);
         }
 
@@ -300,9 +302,12 @@ internal sealed class ClientLogin
     private Session.ClientSession Admit(ClientIdentity identity, DatabaseConfig database, ServerPool pool, SessionParameters parameters)
     {
         // Timeouts are the login user's, the mode and sizes the pool's (they differ under a forced user).
-        PoolSettings settings = _config.Resolve(database, identity.User) with { Mode = pool.Settings.Mode };
+        // Everybody else shares the pool's record, as strings are shared: clients are many.
+        bool isPoolsUser = identity.User == pool.Key.User;
+        PoolSettings settings = isPoolsUser ? pool.Settings : _config.Resolve(database, identity.User) with { Mode = pool.Settings.Mode };
+        identity = new ClientIdentity(pool.Key.Database, isPoolsUser ? pool.Key.User : identity.User);
         var session = new Session.ClientSession(
-            Client, identity, pool, _context.Pools, settings, _config.Get(Settings.DisablePqExec), parameters, Ended);
+            Client, identity, pool, _context.Pools, settings, _config.Get(Settings.DisablePqExec), parameters, _context.SessionEnded);
         _context.Sessions.Add(session);
         _context.Pools.CountClient(pool, +1);
         pool.Stats[Client.Owner.Index].Logins++;
@@ -342,7 +347,7 @@ internal sealed class ClientLogin
         {
             if (_config.Get(Settings.LogPoolerErrors))
             {
-                string name = _name ?? Describe(null);
+                string name = _name ?? LoginContext.Describe(Client, _identity);
                 _context.Log.PoolerError(name, refusal.Message);
             }
 
@@ -358,30 +363,6 @@ internal sealed class ClientLogin
         {
             Client.CloseGracefully();
         }
-    }
-
-    private void Ended(Session.ClientSession session, SessionEnd end)
-    {
-        _context.Sessions.Remove(session);
-        _context.Sessions.Disconnected();
-        _context.Pools.CountClient(session.Pool, -1);
-        string name = Describe(session.Identity);
-        if (end.Error != null && _config.Get(Settings.LogPoolerErrors))
-        {
-            _context.Log.PoolerError(name, end.Reason);
-        }
-
-        if (_config.Get(Settings.LogDisconnections))
-        {
-            _context.Log.ClientClosing(name, end.Reason, session.AgeSeconds);
-        }
-    }
-
-    /// <summary>As in PgBouncer's log: C-address: database/user@address:port.</summary>
-    private string Describe(ClientIdentity? identity)
-    {
-        (string address, int port) = Client.Name(peer: true);
-        return $"C-{Client.Fd:x}: {identity?.Database ?? "(nodb)"}/{identity?.User ?? "(nouser)"}@{address}:{port}";
     }
 
     private sealed class WelcomeRequest : Waiter

@@ -3,10 +3,47 @@ using Pooler.Config;
 using Pooler.Net;
 using Pooler.Pooling;
 using Pooler.Session;
+using Pooler.Telemetry;
 
 namespace Pooler.Frontend;
 
 /// <summary>What every login needs of the process.</summary>
 /// <param name="Console">Takes over a client that is logged in to the console database.</param>
 internal sealed record LoginContext(
-    LiveConfig Live, Pools Pools, SessionTable Sessions, Credentials Credentials, ILogger Log, Action<Connection, ClientIdentity> Console);
+    LiveConfig Live, Pools Pools, SessionTable Sessions, Credentials Credentials, ILogger Log, Action<Connection, ClientIdentity> Console)
+{
+    /// <summary>What a session calls as its last act; one delegate for all of them.</summary>
+    public Action<ClientSession, SessionEnd> SessionEnded => field ??= Ended;
+
+    /// <summary>As in PgBouncer's log: C-address: database/user@address:port.</summary>
+    public static string Describe(Connection client, ClientIdentity? identity)
+    {
+        (string address, int port) = client.Name(peer: true);
+        return $"C-{client.Fd:x}: {identity?.Database ?? "(nodb)"}/{identity?.User ?? "(nouser)"}@{address}:{port}";
+    }
+
+    private void Ended(ClientSession session, SessionEnd end)
+    {
+        Sessions.Remove(session);
+        Sessions.Disconnected();
+        Pools.CountClient(session.Pool, -1);
+        PoolerConfig config = Live.Current;
+        bool logsError = end.Error != null && config.Get(Settings.LogPoolerErrors);
+        bool logsEnd = config.Get(Settings.LogDisconnections);
+        if (!logsError && !logsEnd)
+        {
+            return;
+        }
+
+        string name = Describe(session.Client, session.Identity);
+        if (logsError)
+        {
+            Log.PoolerError(name, end.Reason);
+        }
+
+        if (logsEnd)
+        {
+            Log.ClientClosing(name, end.Reason, session.AgeSeconds);
+        }
+    }
+}

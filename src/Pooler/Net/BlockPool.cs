@@ -4,22 +4,37 @@ namespace Pooler.Net;
 /// The buffers of one I/O thread. A block is rented when a socket is readable (or a send has to wait) and returned when it is
 /// used up, so idle connections hold none. Blocks are pinned once and for all.
 /// </summary>
-internal sealed class BlockPool
+internal sealed class BlockPool(IoThread thread)
 {
     /// <summary>Bytes in a block: also the look-ahead of a session.</summary>
     public const int BlockSize = 16 * 1024;
 
+    /// <summary>Bytes of a request that waits in a buffer of its own size: thousands may wait at once.</summary>
+    public const int SmallSize = 512;
+
     // What a burst needed is given back to the collector beyond this many blocks (4 MiB).
-    private const int MaxFree = 256;
+    private const int MaxFree = 256, MaxFreeSmall = 4096;
 
-    private readonly Stack<byte[]> _free = new();
+    private readonly Stack<byte[]> _free = new(), _freeSmall = new();
 
-    /// <summary>Blocks lent and not yet returned.</summary>
+    private readonly Queue<RunItem> _starved = new();
+    private int _blocks;
+
+    /// <summary>Buffers of any size lent and not yet returned.</summary>
     public int Rented { get; private set; }
+
+    /// <summary>Whole blocks that may be lent before clients wait to be read (max_lookahead_memory).</summary>
+    public int Limit { get; set; } = int.MaxValue;
+
+    public bool IsExhausted => _blocks >= Limit;
+
+    /// <summary>Runs when a block is free again. Servers are read without asking: they are what frees blocks.</summary>
+    public void RunWhenFree(RunItem item) => _starved.Enqueue(item);
 
     public byte[] Rent()
     {
         Rented++;
+        _blocks++;
         return _free.TryPop(out byte[]? block) ? block : GC.AllocateUninitializedArray<byte>(BlockSize, pinned: true);
     }
 
@@ -30,12 +45,35 @@ internal sealed class BlockPool
         return GC.AllocateUninitializedArray<byte>(size, pinned: true);
     }
 
+    /// <summary>For a short request that waits for its server.</summary>
+    public byte[] RentSmall()
+    {
+        Rented++;
+        return _freeSmall.TryPop(out byte[]? block) ? block : GC.AllocateUninitializedArray<byte>(SmallSize, pinned: true);
+    }
+
     public void Return(byte[] block)
     {
         Rented--;
-        if (block.Length == BlockSize && _free.Count < MaxFree)
+        if (block.Length == SmallSize && _freeSmall.Count < MaxFreeSmall)
+        {
+            _freeSmall.Push(block);
+        }
+
+        if (block.Length != BlockSize)
+        {
+            return;
+        }
+
+        _blocks--;
+        if (_free.Count < MaxFree)
         {
             _free.Push(block);
+        }
+
+        if (_starved.Count > 0 && !IsExhausted)
+        {
+            thread.Schedule(_starved.Dequeue());
         }
     }
 }

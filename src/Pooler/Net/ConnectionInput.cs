@@ -27,6 +27,9 @@ internal sealed class ConnectionInput(Connection connection) : PipeReader, IValu
     private object? _continuationState;
     private WakeItem? _wakeItem;
 
+    /// <summary>It takes a block only while max_lookahead_memory allows: clients, whose requests may have to wait.</summary>
+    public bool IsBounded { get; set; }
+
     /// <summary>What was received and not yet consumed, always contiguous.</summary>
     public ReadOnlySpan<byte> Unread => _block.AsSpan(_start, _end - _start);
 
@@ -49,6 +52,15 @@ internal sealed class ConnectionInput(Connection connection) : PipeReader, IValu
         if (_start == _end)
         {
             ReleaseBlock();
+        }
+    }
+
+    /// <summary>The reader waits for something else than input: a short rest moves to a small buffer, the block is free for others.</summary>
+    public void Shrink()
+    {
+        if (_block is { Length: BlockPool.BlockSize } && UnreadLength <= BlockPool.SmallSize)
+        {
+            Replace(connection.Owner.Blocks.RentSmall());
         }
     }
 
@@ -186,6 +198,12 @@ internal sealed class ConnectionInput(Connection connection) : PipeReader, IValu
             return false;
         }
 
+        if (IsBounded && _block is not { Length: BlockPool.BlockSize } && connection.Owner.Blocks.IsExhausted)
+        {
+            connection.Owner.Blocks.RunWhenFree(_wakeItem ??= new WakeItem(this));
+            return false;
+        }
+
         _readsThisTurn++;
         MakeRoom();
         int room = _block!.Length - _end;
@@ -234,6 +252,10 @@ internal sealed class ConnectionInput(Connection connection) : PipeReader, IValu
             _block = connection.Owner.Blocks.Rent();
             _start = _end = _examined = 0;
         }
+        else if (_block.Length < BlockPool.BlockSize)
+        {
+            Replace(connection.Owner.Blocks.Rent());
+        }
         else if (_start > 0 && _block.Length - _end < BlockPool.BlockSize / 4)
         {
             // The look-ahead stays contiguous: what is left is less than one frame's head, or a message not yet complete.
@@ -242,6 +264,16 @@ internal sealed class ConnectionInput(Connection connection) : PipeReader, IValu
             _examined -= _start;
             _start = 0;
         }
+    }
+
+    private void Replace(byte[] block)
+    {
+        Unread.CopyTo(block);
+        connection.Owner.Blocks.Return(_block!);
+        _block = block;
+        _end -= _start;
+        _examined -= _start;
+        _start = 0;
     }
 
     private void ReleaseBlock()

@@ -33,6 +33,7 @@ internal sealed class IoThread
     public IoThread(int index)
     {
         Index = index;
+        Blocks = new BlockPool(this);
         Now = Clock();
         _thread = new Thread(Loop) { Name = $"io-{index}", IsBackground = true };
         _poller.AddReader(_wakeFd, WakeTag);
@@ -44,7 +45,7 @@ internal sealed class IoThread
     /// <summary>Microseconds, read once a turn.</summary>
     public long Now { get; private set; }
 
-    public BlockPool Blocks { get; } = new();
+    public BlockPool Blocks { get; }
 
     public TimingWheel Wheel { get; } = new();
 

@@ -1,4 +1,4 @@
 namespace Pooler.Session;
 
 /// <summary>Who a client is: the database entry it asked for and the user it proved to be.</summary>
-internal sealed record ClientIdentity(string Database, string User);
+internal readonly record struct ClientIdentity(string Database, string User);

@@ -27,12 +27,12 @@ internal sealed class ClientSession : ServerOwner
     private readonly Pools _pools;
     private readonly ReplyQueue _replies = new();
     private readonly SessionClock _clock;
-    private readonly LeaseRequest _request;
     private readonly RequestForwarder _forwarder;
     private readonly ReplyForwarder _replyForwarder;
     private readonly Action<ClientSession, SessionEnd> _ended;
 
-    private PoolSettings _settings;
+    private readonly PoolSettings _settings;
+    private LeaseRequest? _request;
     private ServerSlot? _slot;
     private int _generation;
     private SessionEnd? _end;
@@ -49,7 +49,6 @@ internal sealed class ClientSession : ServerOwner
         _settings = settings;
         Parameters = parameters;
         _ended = ended;
-        _request = new LeaseRequest(this);
         _clock = new SessionClock(this);
         _clock.Use(settings);
         _forwarder = new RequestForwarder(_replies, disablePqExec);
@@ -245,6 +244,7 @@ internal sealed class ClientSession : ServerOwner
                     if (!TakeGrant())
                     {
                         _client.Input.Advance(0);
+                        _client.Input.Shrink();
                         return _client.Input.IsFull ? Need.Wake : Need.Input;
                     }
 
@@ -309,7 +309,7 @@ internal sealed class ClientSession : ServerOwner
             _clock.QueryStart = _clock.TransactionStart = _clock.WaitSince = Thread.Now;
         }
 
-        ServerSlot? slot = _pools.Acquire(_pool, _request, Thread, atHead);
+        ServerSlot? slot = _pools.Acquire(_pool, _request ??= new LeaseRequest(this), Thread, atHead);
         if (slot != null)
         {
             Hold(slot);
@@ -324,11 +324,12 @@ internal sealed class ClientSession : ServerOwner
     /// <summary>The queue's answer, if there is one yet.</summary>
     private bool TakeGrant()
     {
-        switch (_request.State)
+        LeaseRequest request = _request!;
+        switch (request.State)
         {
             case WaiterState.Granted:
-                ServerSlot slot = _request.Slot!;
-                _request.State = WaiterState.Idle;
+                ServerSlot slot = request.Slot!;
+                request.State = WaiterState.Idle;
                 Stats.WaitTime += Thread.Now - _clock.WaitSince;
                 if (slot.Server.IsClosed || slot.Server.Failure != null)
                 {
@@ -339,7 +340,7 @@ internal sealed class ClientSession : ServerOwner
                 Hold(slot);
                 return true;
             case WaiterState.Failed:
-                _end = new SessionEnd(_request.Error!.Message, _request.Error);
+                _end = new SessionEnd(request.Error!.Message, request.Error);
                 return true;
             default:
                 return false;
@@ -459,9 +460,9 @@ internal sealed class ClientSession : ServerOwner
     private void Finish(SessionEnd end)
     {
         Thread.Wheel.Clear(_clock);
-        if (Phase == SessionPhase.Waiting && !_pools.Leave(_request))
+        if (Phase == SessionPhase.Waiting && !_pools.Leave(_request!))
         {
-            _request.Slot!.TakeBack();
+            _request!.Slot!.TakeBack();
         }
 
         bool isMidFrame = _slot is { Server.FrameRemaining: > 0 };
