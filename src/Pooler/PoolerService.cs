@@ -61,7 +61,7 @@ internal sealed class PoolerService : IHostedService
             thread.Start();
         }
 
-        _threads[0].Post(new Maintenance(_context.Pools, _threads[0]).Arm);
+        _threads[0].Post(new Maintenance(_context.Pools, _threads).Arm);
         foreach (Listener listener in _listeners)
         {
             listener.Start();
@@ -213,19 +213,5 @@ internal sealed class PoolerService : IHostedService
         }
 
         _ = new ClientLogin(client, _context, isUnix).RunAsync();
-    }
-
-    /// <summary>Pool-wide duties by time, on I/O thread 0 (PgBouncer's janitor runs as often).</summary>
-    private sealed class Maintenance(Pools pools, IoThread thread) : WheelTimer
-    {
-        private const long PeriodMicroseconds = 333_000;
-
-        public void Arm() => thread.Wheel.Set(this, thread.Now + PeriodMicroseconds);
-
-        internal override void Expired()
-        {
-            pools.Maintain(thread.Now);
-            Arm();
-        }
     }
 }
