@@ -3,6 +3,7 @@ using System.Net.Sockets;
 using System.Reflection;
 using Microsoft.Extensions.Hosting;
 using Microsoft.Extensions.Logging;
+using Pooler.Admin;
 using Pooler.Config;
 using Pooler.Frontend;
 using Pooler.Net;
@@ -18,29 +19,28 @@ internal sealed class PoolerService : IHostedService
     private readonly LiveConfig _live;
     private readonly ILogger _log;
     private readonly IoThread[] _threads;
-    private readonly SocketOptions _clientOptions;
+    private readonly AdminConsole _console;
+    private readonly Signals _signals;
+    private volatile SocketOptions _clientOptions;
     private readonly LoginContext _context;
     private readonly List<Listener> _listeners = [];
     private readonly List<string> _socketFiles = [];
     private int _nextThread;
 
-    public PoolerService(LiveConfig live, ILogger<PoolerService> log)
+    public PoolerService(LiveConfig live, Dictionary<string, string> environment, ILogger<PoolerService> log)
     {
         _live = live;
         _log = log;
         IoThread.DefectLog = what => log.Defect(what);
         PoolerConfig config = live.Current;
         _threads = [.. Enumerable.Range(0, config.WorkerCount).Select(static i => new IoThread(i))];
-        foreach (IoThread thread in _threads)
-        {
-            thread.ReadsPerTurn = config.Get(Settings.SBufLoopCount);
-            thread.Blocks.Limit = (int)Math.Clamp(config.Get(Settings.MaxLookaheadMemory) / _threads.Length / BlockPool.BlockSize, 16, int.MaxValue);
-        }
-
         _clientOptions = PoolSource.SocketOptionsOf(config);
-        var pools = new Pools(_threads, new PoolSource(live));
+        var pools = new Pools(_threads, new PoolSource(live), new ServerJournal(live, log));
         var sessions = new SessionTable(_threads);
-        _context = new LoginContext(live, pools, sessions, new Credentials(live), log, static (client, _) => client.CloseGracefully());
+        var control = new ConfigControl(live, pools, environment, log, Apply);
+        _console = new AdminConsole(_threads, live, pools, sessions, control, log, Version);
+        _signals = new Signals(control, pools, log);
+        _context = new LoginContext(live, pools, sessions, new Credentials(live), log, _console.Enter);
     }
 
     public static string Version { get; } =
@@ -56,11 +56,13 @@ internal sealed class PoolerService : IHostedService
 
         RaiseDescriptorLimit(config);
         Listen(config);
+        Apply(config);
         foreach (IoThread thread in _threads)
         {
             thread.Start();
         }
 
+        _threads[0].Post(() => _console.Stats.Start(_threads[0], _live));
         _threads[0].Post(new Maintenance(_context.Pools, _threads).Arm);
         foreach (Listener listener in _listeners)
         {
@@ -68,6 +70,7 @@ internal sealed class PoolerService : IHostedService
             _log.Listening(listener.Name);
         }
 
+        _signals.Register();
         _log.ProcessUp(Version, _threads.Length, Environment.ProcessId);
         return Task.CompletedTask;
     }
@@ -75,6 +78,7 @@ internal sealed class PoolerService : IHostedService
     public Task StopAsync(CancellationToken cancellationToken)
     {
         _log.Note("stopping");
+        _signals.Unregister();
         foreach (IoThread thread in _threads)
         {
             thread.Stop(TimeSpan.FromSeconds(2));
@@ -82,6 +86,18 @@ internal sealed class PoolerService : IHostedService
 
         _socketFiles.ForEach(File.Delete);
         return Task.CompletedTask;
+    }
+
+    /// <summary>What a RELOAD or SET changes outside the pools.</summary>
+    private void Apply(PoolerConfig config)
+    {
+        _clientOptions = PoolSource.SocketOptionsOf(config);
+        int reads = config.Get(Settings.SBufLoopCount);
+        int blocks = (int)Math.Clamp(config.Get(Settings.MaxLookaheadMemory) / _threads.Length / BlockPool.BlockSize, 16, int.MaxValue);
+        foreach (IoThread thread in _threads)
+        {
+            thread.Post(() => (thread.ReadsPerTurn, thread.Blocks.Limit) = (reads, blocks));
+        }
     }
 
     private void RaiseDescriptorLimit(PoolerConfig config)

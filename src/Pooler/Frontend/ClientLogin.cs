@@ -26,6 +26,7 @@ internal sealed class ClientLogin
     private readonly WelcomeRequest _welcome;
     private ErrorFields? _refusal;
     private string? _name;
+    private ClientIdentity? _console;
     private ClientIdentity? _identity;
 
     public ClientLogin(Connection client, LoginContext context, bool isUnix)
@@ -45,7 +46,6 @@ internal sealed class ClientLogin
     public async Task RunAsync()
     {
         Session.ClientSession? session = null;
-        bool isConsole = false;
         try
         {
             if (_config.Get(Settings.ClientLoginTimeout) is var timeout && timeout > TimeSpan.Zero)
@@ -56,8 +56,7 @@ internal sealed class ClientLogin
             StartupPacket? packet = await ReadStartupAsync();
             if (packet != null)
             {
-                isConsole = packet.Database == PoolerConfig.ConsoleDatabase;
-                session = await EnterAsync(packet, isConsole);
+                session = await EnterAsync(packet, packet.Database == PoolerConfig.ConsoleDatabase);
             }
         }
         catch (Exception e)
@@ -72,7 +71,12 @@ internal sealed class ClientLogin
         {
             session.Start();
         }
-        else if (!isConsole || _refusal != null || Client.IsClosed || Client.Input.IsEnded)
+        else if (_console is { } identity && _refusal == null)
+        {
+            _context.Sessions.Disconnected(); // The console's own clients are not counted.
+            _context.Console(Client, identity);
+        }
+        else
         {
             GoodBye();
         }
@@ -230,7 +234,7 @@ internal sealed class ClientLogin
         Writer.WriteAuthenticationOk();
         if (isConsole)
         {
-            _context.Console(Client, identity);
+            _console = identity;
             return null;
         }
 

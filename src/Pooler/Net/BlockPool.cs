@@ -31,6 +31,12 @@ internal sealed class BlockPool(IoThread thread)
     /// <summary>Runs when a block is free again. Servers are read without asking: they are what frees blocks.</summary>
     public void RunWhenFree(RunItem item) => _starved.Enqueue(item);
 
+    /// <summary>Whole blocks lent and not yet returned.</summary>
+    public int Lent => _blocks;
+
+    /// <summary>Blocks kept for the next to need one.</summary>
+    public int Free => _free.Count;
+
     public byte[] Rent()
     {
         Rented++;

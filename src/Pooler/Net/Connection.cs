@@ -8,6 +8,8 @@ namespace Pooler.Net;
 /// </summary>
 internal sealed class Connection : PollTarget
 {
+    private static long s_lastId;
+
     private bool _closeWhenDrained;
     private LingerTimer? _linger;
 
@@ -18,6 +20,9 @@ internal sealed class Connection : PollTarget
         Input = new ConnectionInput(this);
         Outbox = new Outbox(this);
     }
+
+    /// <summary>Tells it from every other connection of this process, as long as the process runs.</summary>
+    public long Id { get; } = Interlocked.Increment(ref s_lastId);
 
     /// <summary>The I/O thread this connection belongs to at the moment.</summary>
     public IoThread Owner { get; private set; }

@@ -151,6 +151,14 @@ internal static unsafe partial class Syscalls
         return getsockopt(fd, 1, 17, (byte*)credentials, &size) < 0 ? -1 : credentials[1];
     }
 
+    /// <summary>The process at the other end of a Unix socket; 0 when it is not known.</summary>
+    public static int PeerProcess(int fd)
+    {
+        int* credentials = stackalloc int[3];
+        int size = 12;
+        return getsockopt(fd, 1, 17, (byte*)credentials, &size) < 0 ? 0 : credentials[0];
+    }
+
     public static int EffectiveUid() => (int)geteuid();
 
     /// <summary>Raises the soft limit of file descriptors to the hard one. Returns (before, now).</summary>

@@ -16,11 +16,14 @@ internal sealed class Pools
     private readonly IoThread[] _threads;
     private readonly PoolSource _source;
     private readonly PoolGrowth _growth;
+    private readonly ServerJournal _journal;
+    private readonly PauseState _pauses = new();
 
-    public Pools(IoThread[] threads, PoolSource source)
+    public Pools(IoThread[] threads, PoolSource source, ServerJournal journal)
     {
         _threads = threads;
         _source = source;
+        _journal = journal;
         _growth = new PoolGrowth(this, threads);
     }
 
@@ -36,6 +39,7 @@ internal sealed class Pools
                 ServerCount perDatabase = CountOf(_databases, key.Database), perUser = CountOf(_users, key.User);
                 pool = new ServerPool(key, _threads.Length, perDatabase, perUser);
                 _source.Configure(pool, database);
+                pool.IsPaused = _pauses.Covers(key.Database);
                 perDatabase.Pools.Add(pool);
                 perUser.Pools.Add(pool);
                 _pools.Add(key, pool);
@@ -271,6 +275,7 @@ internal sealed class Pools
     {
         IoThread thread = slot.Server.Thread;
         List<Waiter>? failed = null;
+        bool wasLogin;
         var todo = default(PoolTodo);
         lock (_lock)
         {
@@ -285,7 +290,8 @@ internal sealed class Pools
                 pool.Idle[thread.Index].Remove(slot);
             }
 
-            if (slot.State == SlotState.Login)
+            wasLogin = slot.State == SlotState.Login;
+            if (wasLogin)
             {
                 pool.Connecting--;
                 failed = RecordLoginFailure(pool, failure, thread.Now);
@@ -304,6 +310,7 @@ internal sealed class Pools
         }
 
         todo.Do();
+        _journal.Removed(slot, failure, wasLogin);
         failed?.ForEach(static w => w.Thread!.Post(new WakeItem(w)));
     }
 
@@ -321,6 +328,7 @@ internal sealed class Pools
             welcomed = pool.DequeueLogins(WaiterState.Granted);
         }
 
+        _journal.LoggedIn(slot);
         welcomed.ForEach(static w => w.Thread!.Post(new WakeItem(w)));
     }
 
@@ -357,12 +365,16 @@ internal sealed class Pools
         }
     }
 
-    /// <summary>PAUSE: no new lends; idle servers close, the others at their release. Null: all databases.</summary>
-    public void Pause(string? database)
+    /// <summary>
+    /// PAUSE: no new lends; idle servers close, the others at their release. Null: all databases. False when it was paused already.
+    /// </summary>
+    public bool Pause(string? database)
     {
         List<ServerSlot> idle = [];
+        bool isNew;
         lock (_lock)
         {
+            isNew = _pauses.Begin(database);
             foreach (ServerPool pool in Matching(database))
             {
                 pool.IsPaused = true;
@@ -371,22 +383,35 @@ internal sealed class Pools
         }
 
         CloseAll(idle, "database paused");
+        return isNew;
     }
 
-    /// <summary>RESUME: waiting clients get their servers.</summary>
-    public void Resume(string? database, long now)
+    /// <summary>Whether PAUSE of just this holds (null: of all databases).</summary>
+    public bool IsPaused(string? database)
     {
+        lock (_lock)
+        {
+            return _pauses.Contains(database);
+        }
+    }
+
+    /// <summary>RESUME: waiting clients get their servers. False when it was not paused.</summary>
+    public bool Resume(string? database, long now)
+    {
+        bool was;
         var todo = default(PoolTodo);
         lock (_lock)
         {
+            was = _pauses.End(database);
             foreach (ServerPool pool in Matching(database))
             {
-                pool.IsPaused = false;
+                pool.IsPaused = _pauses.Covers(pool.Key.Database);
                 _growth.EnsureServers(pool, now, ref todo);
             }
         }
 
         todo.Do();
+        return was;
     }
 
     /// <summary>Servers still open under a database (null: all).</summary>

@@ -63,6 +63,9 @@ internal sealed class ServerPool
 
     public int Waiting { get; private set; }
 
+    /// <summary>Those of them that are logging in.</summary>
+    public int WaitingLogins { get; private set; }
+
     /// <summary>Read without the lock, as a hint for fairness.</summary>
     public bool HasWaiters => Waiting > 0;
 
@@ -83,12 +86,14 @@ internal sealed class ServerPool
 
         waiter.State = WaiterState.Waiting;
         Waiting++;
+        WaitingLogins += waiter.WantsWelcome ? 1 : 0;
     }
 
     public void Dequeue(Waiter waiter)
     {
         Waiters[waiter.Thread!.Index].Remove(waiter);
         Waiting--;
+        WaitingLogins -= waiter.WantsWelcome ? 1 : 0;
     }
 
     /// <summary>Takes those out of the queues that log in and wait for the pool's first server only.</summary>

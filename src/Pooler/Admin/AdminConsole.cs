@@ -1,0 +1,53 @@
+using System.Collections.Concurrent;
+using Microsoft.Extensions.Logging;
+using Pooler.Config;
+using Pooler.Net;
+using Pooler.Pooling;
+using Pooler.Session;
+
+namespace Pooler.Admin;
+
+/// <summary>The database pgbouncer: what its commands need of the process, and who is logged in to it.</summary>
+internal sealed class AdminConsole(
+    IoThread[] threads, LiveConfig live, Pools pools, SessionTable clients, ConfigControl control, ILogger log, string version)
+{
+    private readonly ConcurrentDictionary<int, ConsoleSession> _sessions = new();
+
+    public IoThread[] Threads => threads;
+
+    public LiveConfig Live => live;
+
+    public Pools Pools => pools;
+
+    public SessionTable Clients => clients;
+
+    public ConfigControl Control => control;
+
+    public ILogger Log => log;
+
+    public string Version => version;
+
+    public StatsHistory Stats { get; } = new(pools, threads.Length);
+
+    /// <summary>Those logged in to the console now; may be read by any thread.</summary>
+    public ICollection<ConsoleSession> Sessions => _sessions.Values;
+
+    /// <summary>Takes over a client that has been authenticated for the console.</summary>
+    public void Enter(Connection client, ClientIdentity identity)
+    {
+        PoolerConfig config = live.Current;
+
+        // PgBouncer: with auth_type any everybody is an admin; so is the user pgbouncer of our own uid over the Unix socket.
+        bool isAdmin = config.Get(Settings.AuthType) == AuthType.Any || config.IsAdmin(identity.User)
+            || (identity.User == PoolerConfig.ConsoleDatabase && Syscalls.PeerUid(client.Fd) == Syscalls.EffectiveUid());
+        var session = new ConsoleSession(this, client, identity, isAdmin, Stats.Own[client.Owner.Index]);
+        while (!_sessions.TryAdd(session.ChooseKey(), session))
+        {
+        }
+
+        client.Input.IsBounded = false; // The console answers when everything else waits for memory.
+        session.Start();
+    }
+
+    public void Left(ConsoleSession session) => _sessions.TryRemove(session.Key, out _);
+}

@@ -1,0 +1,128 @@
+using System.Text;
+
+namespace Pooler.Admin;
+
+/// <summary>
+/// One console command, taken apart as PgBouncer's three expressions do (src/admin.c, cmd_normal_rx and cmd_set_…_rx): a word and
+/// perhaps an argument, each bare or in double quotes, or SET key = value.
+/// </summary>
+/// <param name="Value">Not null: it is SET, and <paramref name="Argument"/> is the key.</param>
+internal sealed record ConsoleStatement(string Word, string Argument, string? Value)
+{
+    // Bytes that fit PgBouncer's buffers, without their closing zero.
+    private const int LongestWord = 15, LongestArgument = 63, LongestValue = 255;
+
+    /// <summary>PgBouncer answers "bad arguments" to what is longer.</summary>
+    public bool IsTooLong => IsLonger(Word, LongestWord) || IsLonger(Argument, LongestArgument) || IsLonger(Value ?? "", LongestValue);
+
+    /// <summary>Null for what no expression matches.</summary>
+    public static ConsoleStatement? Parse(string text)
+    {
+        ReadOnlySpan<char> rest = text;
+        SkipBlanks(ref rest);
+        if (!TakeWord(ref rest, out string word))
+        {
+            return null;
+        }
+
+        string argument = "";
+        if (SkipBlanks(ref rest) && TakeWord(ref rest, out string second))
+        {
+            argument = second;
+            SkipBlanks(ref rest);
+        }
+
+        if (IsEnd(rest))
+        {
+            return new ConsoleStatement(word, argument, null);
+        }
+
+        bool isSet = word.Equals("set", StringComparison.OrdinalIgnoreCase) && argument.Length > 0 && TakeEquals(ref rest);
+        return isSet && TakeValue(ref rest, out string value) && IsEnd(rest) ? new ConsoleStatement(word, argument, value) : null;
+    }
+
+    private static bool IsLonger(string text, int most) => Encoding.UTF8.GetByteCount(text) > most;
+
+    private static bool SkipBlanks(ref ReadOnlySpan<char> rest)
+    {
+        ReadOnlySpan<char> trimmed = rest.TrimStart(" \t\n\r");
+        bool any = trimmed.Length < rest.Length;
+        rest = trimmed;
+        return any;
+    }
+
+    /// <summary>[0-9a-z_]+ in any case, or anything between double quotes.</summary>
+    private static bool TakeWord(ref ReadOnlySpan<char> rest, out string word)
+    {
+        int length, skip = 0;
+        if (rest is ['"', ..])
+        {
+            skip = 1;
+            length = rest[1..].IndexOf('"');
+        }
+        else
+        {
+            length = 0;
+            while (length < rest.Length && (char.IsAsciiLetterOrDigit(rest[length]) || rest[length] == '_'))
+            {
+                length++;
+            }
+        }
+
+        word = length > 0 ? rest.Slice(skip, length).ToString() : "";
+        rest = length > 0 ? rest[(length + (2 * skip))..] : rest;
+        return length > 0;
+    }
+
+    private static bool TakeEquals(ref ReadOnlySpan<char> rest)
+    {
+        int length = rest is ['=', ..] ? 1 : rest.StartsWith("to", StringComparison.OrdinalIgnoreCase) ? 2 : 0;
+        rest = rest[length..];
+        SkipBlanks(ref rest);
+        return length > 0;
+    }
+
+    /// <summary>A word, or a text in single quotes with '' for one of them.</summary>
+    private static bool TakeValue(ref ReadOnlySpan<char> rest, out string value)
+    {
+        if (rest is not ['\'', ..])
+        {
+            return TakeWord(ref rest, out value);
+        }
+
+        var text = new StringBuilder();
+        for (int i = 1; i < rest.Length; i++)
+        {
+            if (rest[i] != '\'')
+            {
+                text.Append(rest[i]);
+            }
+            else if (i + 1 < rest.Length && rest[i + 1] == '\'')
+            {
+                text.Append('\'');
+                i++;
+            }
+            else
+            {
+                value = text.ToString();
+                rest = rest[(i + 1)..];
+                return true;
+            }
+        }
+
+        value = "";
+        return false;
+    }
+
+    private static bool IsEnd(ReadOnlySpan<char> rest)
+    {
+        SkipBlanks(ref rest);
+        if (rest is [';', ..])
+        {
+            rest = rest[1..];
+            SkipBlanks(ref rest);
+        }
+
+        return rest.IsEmpty;
+    }
+}

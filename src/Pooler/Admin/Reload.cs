@@ -1,0 +1,21 @@
+using Pooler.Net;
+using Pooler.Telemetry;
+
+namespace Pooler.Admin;
+
+/// <summary>RELOAD: reads the configuration again; with an error in it the old one stays wholly (PgBouncer keeps half of the new).</summary>
+internal sealed class Reload : ConsoleCommand
+{
+    internal override async ValueTask RunAsync(ConsoleSession session, ConsoleStatement statement)
+    {
+        session.Console.Log.Note("RELOAD command issued");
+        if (await Offload.Run(session.Client, static control => control.Reload(), session.Console.Control))
+        {
+            session.Complete("RELOAD");
+        }
+        else
+        {
+            session.Error("RELOAD failed, see logs for additional details", "F0000");
+        }
+    }
+}

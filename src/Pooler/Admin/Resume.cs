@@ -1,0 +1,31 @@
+using Pooler.Config;
+using Pooler.Pooling;
+using Pooler.Telemetry;
+
+namespace Pooler.Admin;
+
+/// <summary>RESUME [db]: ends the PAUSE of the same words; one does not end the other (src/admin.c, admin_cmd_resume).</summary>
+internal sealed class Resume : ConsoleCommand
+{
+    internal override ValueTask RunAsync(ConsoleSession session, ConsoleStatement statement)
+    {
+        string? database = statement.Argument.Length > 0 ? statement.Argument : null;
+        Pools pools = session.Console.Pools;
+        session.Console.Log.Note(database == null ? "RESUME command issued" : $"RESUME '{database}' command issued");
+        bool exists = database is null or PoolerConfig.ConsoleDatabase || session.Console.Live.Current.FindDatabase(database) != null;
+        if (!exists && !pools.IsPaused(database))
+        {
+            session.Error($"no such database: {database}");
+        }
+        else if (!pools.Resume(database, session.Client.Owner.Now))
+        {
+            session.Error(database == null ? "pooler is not paused/suspended" : $"database {database} is not paused");
+        }
+        else
+        {
+            session.Complete("RESUME");
+        }
+
+        return ValueTask.CompletedTask;
+    }
+}

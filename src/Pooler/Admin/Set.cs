@@ -1,0 +1,39 @@
+using System.Collections.Frozen;
+using Pooler.Net;
+
+namespace Pooler.Admin;
+
+/// <summary>
+/// SET key = value: a setting of the process until the next RELOAD or restart. What drivers set at login is ignored with a notice,
+/// for stats_users too; a setting that only a restart changes is taken and does nothing (src/admin.c, admin_set and fake_set).
+/// </summary>
+internal sealed class Set : ConsoleCommand
+{
+    private static readonly FrozenSet<string> Ignored =
+        FrozenSet.Create(StringComparer.OrdinalIgnoreCase,
+            "client_encoding", "datestyle", "default_transaction_isolation", "standard_conforming_strings", "timezone");
+
+    internal override bool IsAdminOnly => false;
+
+    internal override async ValueTask RunAsync(ConsoleSession session, ConsoleStatement statement)
+    {
+        if (Ignored.Contains(statement.Argument))
+        {
+            session.Notice("SET ignored");
+            session.Complete("SET");
+        }
+        else if (!session.IsAdmin)
+        {
+            session.Error("admin access needed");
+        }
+        else if (await Offload.Run(
+            session.Client, static s => s.Control.Set(s.Argument, s.Value!), (session.Console.Control, statement.Argument, statement.Value)))
+        {
+            session.Complete($"SET {statement.Argument}={statement.Value}");
+        }
+        else
+        {
+            session.Error("SET failed");
+        }
+    }
+}

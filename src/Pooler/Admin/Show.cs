@@ -1,0 +1,55 @@
+using System.Collections.Frozen;
+using Pooler.Protocol;
+
+namespace Pooler.Admin;
+
+/// <summary>SHOW x, and SELECT x, which PgBouncer takes for the same (src/admin.c, cmd_list).</summary>
+internal sealed class Show : ConsoleCommand
+{
+    private static readonly FrozenDictionary<string, ShowCommand> Tables = new Dictionary<string, ShowCommand>
+    {
+        ["clients"] = new ShowClients(),
+        ["config"] = new ShowConfig(),
+        ["databases"] = new ShowDatabases(),
+        ["lists"] = new ShowLists(),
+        ["mem"] = new ShowMem(),
+        ["pools"] = new ShowPools(),
+        ["servers"] = new ShowServers(),
+        ["state"] = new ShowState(),
+        ["stats"] = new ShowStats(),
+        ["stats_averages"] = new ShowStatsAverages(),
+        ["stats_totals"] = new ShowStatsTotals(),
+        ["totals"] = new ShowTotals(),
+        ["users"] = new ShowUsers(),
+        ["version"] = new ShowVersion(),
+
+        // What drivers ask at login gets fixed answers (src/admin.c, show_map and admin_show_…).
+        ["client_encoding"] = new ShowFixed("client_encoding", "UTF-8"),
+        ["datestyle"] = new ShowFixed("datestyle", "ISO"),
+        ["default_transaction_isolation"] = new ShowFixed("default_transaction_isolation", "read committed"),
+        ["standard_conforming_strings"] = new ShowFixed("standard_conforming_strings", "on"),
+        ["timezone"] = new ShowFixed("timezone", "GMT"),
+    }.ToFrozenDictionary(StringComparer.OrdinalIgnoreCase);
+
+    internal override bool IsAdminOnly => false;
+
+    internal override async ValueTask RunAsync(ConsoleSession session, ConsoleStatement statement)
+    {
+        if (statement.Argument.Equals("help", StringComparison.OrdinalIgnoreCase))
+        {
+            new MessageWriter(session.Client.Outbox).WriteNotice("NOTICE", "00000", "Console usage", ConsoleHelp.Text);
+        }
+        else if (Tables.TryGetValue(statement.Argument, out ShowCommand? command))
+        {
+            Table table = await command.ReadAsync(session.Console, session.Client);
+            session.Client.Outbox.Append(table.Bytes);
+        }
+        else
+        {
+            session.Invalid();
+            return;
+        }
+
+        session.Complete("SHOW");
+    }
+}

@@ -1,0 +1,58 @@
+using Pooler.Config;
+using Pooler.Net;
+using Pooler.Session;
+
+namespace Pooler.Admin;
+
+/// <summary>
+/// SHOW CLIENTS. A client is active while it holds a server, waiting while it asks for one, else idle; its wait counts from the
+/// request that is not answered yet (PgBouncer's query_start).
+/// </summary>
+internal sealed class ShowClients() : ShowCommand(SocketRow.Columns)
+{
+    internal override async ValueTask<Table> ReadAsync(AdminConsole console, Connection client)
+    {
+        int port = console.Live.Current.Get(Settings.ListenPort);
+        List<SocketRow> rows = await Survey.Run(
+            console.Threads, client, _ => (IReadOnlyList<ClientSession>)[.. console.Clients.OfCurrentThread], s => Copy(s, port));
+        rows.AddRange(await Survey.Run(
+            console.Threads, client, t => (IReadOnlyList<ConsoleSession>)[.. console.Sessions.Where(s => s.Client.Owner == t)], s => Copy(s, port)));
+        return await SocketRow.ToTable(client, rows);
+    }
+
+    private static SocketRow? Copy(ClientSession session, int port)
+    {
+        if (session.Client.IsClosed || session.Phase == SessionPhase.Ended)
+        {
+            return null;
+        }
+
+        bool isWaiting = session.Phase == SessionPhase.Waiting;
+        long requested = session.RequestedAt > 0 ? session.RequestedAt : session.ConnectedAt;
+        return Row(session.Client, session.Identity, port) with
+        {
+            State = isWaiting ? "waiting" : session.Server != null ? "active" : "idle",
+            ConnectedAt = session.ConnectedAt,
+            RequestedAt = requested,
+            WaitsSince = isWaiting || session.AwaitsReplies ? requested : 0,
+            Link = session.Server?.Socket.Id ?? 0,
+            ApplicationName = session.Parameters.ApplicationName,
+        };
+    }
+
+    private static SocketRow? Copy(ConsoleSession session, int port) => session.Client.IsClosed ? null : Row(session.Client, session.Identity, port) with
+    {
+        ConnectedAt = session.ConnectedAt,
+        RequestedAt = session.RequestedAt,
+        WaitsSince = session.RequestedAt,
+    };
+
+    private static SocketRow Row(Connection client, ClientIdentity identity, int port)
+    {
+        (string Address, int Port) peer = client.Name(peer: true), local = client.Name(peer: false);
+        bool isUnix = local is { Address: "unix", Port: 0 };
+        return new SocketRow(
+            "C", identity.User, identity.Database, "idle", isUnix ? ("unix", port) : peer, isUnix ? ("unix", port) : local,
+            0, 0, 0, false, client.Id, 0, isUnix ? Syscalls.PeerProcess(client.Fd) : 0, "");
+    }
+}

@@ -1,0 +1,32 @@
+using Pooler.Config;
+using static Pooler.Admin.Columns;
+
+namespace Pooler.Admin;
+
+/// <summary>SHOW LISTS (src/admin.c, admin_show_lists). We keep no free objects, no peers and no names of the DNS: those are 0.</summary>
+internal sealed class ShowLists() : ShowCommand(Text("list"), Int4("items"))
+{
+    protected override void Fill(Table table, AdminConsole console)
+    {
+        PoolerConfig config = console.Live.Current;
+        List<PoolFacts> pools = PoolFacts.ReadAll(console.Pools);
+        int databases = config.Databases.Keys.Union(pools.Select(static p => p.Database)).Count();
+        int ownClients = console.Sessions.Count;
+        Add("databases", databases + 1);
+        Add("users", ShowUsers.NamesOf(config, pools).Count());
+        Add("peers", 0);
+        Add("pools", pools.Count + 1);
+        Add("peer_pools", 0);
+        Add("free_clients", 0);
+        Add("used_clients", Math.Max(0, console.Clients.Clients - console.Clients.Logins) + ownClients);
+        Add("login_clients", console.Clients.Logins);
+        Add("free_servers", 0);
+        Add("used_servers", pools.Sum(static p => p.Servers));
+        Add("dns_names", 0);
+        Add("dns_zones", 0);
+        Add("dns_queries", 0);
+        Add("dns_pending", 0);
+
+        void Add(string list, int items) => table.Add(list, $"{items}");
+    }
+}

@@ -1,0 +1,45 @@
+using Microsoft.Extensions.Logging;
+using Pooler.Backend;
+using Pooler.Config;
+using Pooler.Protocol;
+using Pooler.Telemetry;
+
+namespace Pooler.Pooling;
+
+/// <summary>The log lines of servers, one an event, in PgBouncer's words.</summary>
+internal sealed class ServerJournal(LiveConfig live, ILogger log)
+{
+    public void LoggedIn(ServerSlot slot)
+    {
+        if (live.Current.Get(Settings.LogConnections))
+        {
+            (string address, int port) = slot.Server.Socket.Name(peer: false);
+            string name = Describe(slot), local = $"{address}:{port}";
+            log.ServerConnected(name, local);
+        }
+    }
+
+    /// <summary>A login that failed is always told: the clients only hear of the last one.</summary>
+    public void Removed(ServerSlot slot, ErrorFields? failure, bool wasLogin)
+    {
+        string name = Describe(slot);
+        if (wasLogin && failure != null)
+        {
+            log.ServerLoginFailed(name, failure.Severity, failure.SqlState, failure.Message);
+        }
+        else if (live.Current.Get(Settings.LogDisconnections))
+        {
+            long age = (slot.Server.Thread.Now - slot.Server.StartedAt) / 1_000_000;
+            string reason = failure?.Message ?? "server conn crashed?";
+            log.ServerClosing(name, reason, age);
+        }
+    }
+
+    /// <summary>As in PgBouncer's log: S-id: database/user@host:port.</summary>
+    private static string Describe(ServerSlot slot)
+    {
+        ServerConnection server = slot.Server;
+        string host = server.Target.IsUnix ? "unix" : server.Target.Host;
+        return $"S-{server.Socket?.Id ?? 0:x}: {slot.Pool.Key.Database}/{server.Target.User}@{host}:{server.Target.Port}";
+    }
+}
