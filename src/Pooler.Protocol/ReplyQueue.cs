@@ -80,6 +80,13 @@ public sealed class ReplyQueue
         Append(kind, use);
     }
 
+    /// <summary>Forgets everything: the server that owed it is gone.</summary>
+    public void Clear()
+    {
+        (_head, _runs, Count) = (0, 0, 0);
+        BatchOpen = Skipping = InCopy = false;
+    }
+
     /// <summary>Takes one message type from the server and moves on.</summary>
     public ReplyVerdict Accept(byte type)
     {

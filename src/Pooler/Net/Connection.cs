@@ -178,6 +178,22 @@ internal sealed class Connection : PollTarget
         }
     }
 
+    /// <summary>
+    /// A send failed: nothing goes out any more, but what the peer said before it closed (its FATAL) may still be unread. The
+    /// reader finds it, and then the end.
+    /// </summary>
+    internal void BreakSending(int errno)
+    {
+        if (Error == 0)
+        {
+            Error = errno;
+        }
+
+        HasHungUp = Readable = true;
+        Outbox.Clear();
+        Input.ScheduleResume();
+    }
+
     internal void Break(int errno)
     {
         if (Error == 0)

@@ -162,7 +162,7 @@ internal sealed class ConnectionInput(Connection connection) : PipeReader, IValu
         continuation(state);
     }
 
-    private void ScheduleResume()
+    internal void ScheduleResume()
     {
         if (_wait != Wait.None)
         {

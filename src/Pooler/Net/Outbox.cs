@@ -131,7 +131,7 @@ internal sealed class Outbox(Connection connection) : IBufferWriter<byte>
             }
             else if (result != -Syscalls.EINTR)
             {
-                connection.Break(-result);
+                connection.BreakSending(-result);
                 return data.Length;
             }
         }

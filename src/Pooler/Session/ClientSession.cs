@@ -37,7 +37,7 @@ internal sealed class ClientSession : ServerOwner
     private int _generation;
     private SessionEnd? _end;
     private int _scanned;
-    private bool _isPinned, _isTerminating;
+    private bool _isPinned, _isTerminating, _hasRetried;
 
     public ClientSession(
         Connection client, ClientIdentity identity, ServerPool pool, Pools pools, PoolSettings settings, bool disablePqExec, SessionParameters parameters, Action<ClientSession, SessionEnd> ended)
@@ -129,9 +129,18 @@ internal sealed class ClientSession : ServerOwner
         if (_slot?.Server == server)
         {
             ServerSlot slot = _slot;
+            bool isMissed = !CanSpare(server);
             _slot = null;
             _pools.Remove(slot, server.Failure);
-            EndOverServer(server);
+            if (isMissed)
+            {
+                EndOverServer(server);
+            }
+            else
+            {
+                Enter(SessionPhase.Idle);
+                Wake();
+            }
         }
     }
 
@@ -160,6 +169,10 @@ internal sealed class ClientSession : ServerOwner
 
         _clock.Arm(Thread);
     }
+
+    /// <summary>The server owes this client nothing and holds nothing of its: had it died a moment later, nobody would know.</summary>
+    private bool CanSpare(ServerConnection server) => Phase == SessionPhase.Leased && _replies.IsSettled && server.Status == 'I'
+        && !_forwarder.IsInFrame && _settings.Mode != PoolMode.Session && !_isPinned;
 
     private void ReleaseServer()
     {
@@ -396,10 +409,9 @@ internal sealed class ClientSession : ServerOwner
             return Need.Wake;
         }
 
-        int before = _client.Input.UnreadLength;
         bool wasIdle = _replies.Count == 0;
         ForwardResult result = _forwarder.Forward(_client.Input, server, isContended: _settings.Mode != PoolMode.Session && _pool.HasWaiters);
-        Stats.Received += before - _client.Input.UnreadLength;
+        Stats.Received += _forwarder.LastForwarded;
         if (wasIdle && _replies.Count > 0)
         {
             _clock.QueryStart = Thread.Now;
@@ -428,6 +440,42 @@ internal sealed class ClientSession : ServerOwner
         }
 
         return Need.Input;
+    }
+
+    /// <summary>
+    /// Architecture rule 12: a server that says goodbye (57P01) before any reply, while the whole request is still held and
+    /// repeating it can do nothing twice, leads to one try on another server.
+    /// </summary>
+    internal bool TryAnotherServer(ServerConnection server, ReadOnlySpan<byte> goodbye)
+    {
+        bool nothingRan = Phase == SessionPhase.Syncing || _forwarder.Retained > 0;
+        if (!nothingRan || _hasRetried)
+        {
+            return false;
+        }
+
+        _hasRetried = true;
+        ServerSlot slot = _slot!;
+        _slot = null;
+        server.Owner = slot;
+        server.Close(ErrorFields.Parse(goodbye));
+        _replies.Clear();
+        _forwarder.TakeBack();
+        _scanned = 0;
+        Enter(SessionPhase.Idle);
+        Wake();
+        return true;
+    }
+
+    /// <summary>The leased server has said something: it is alive and the request is its own.</summary>
+    internal void Replied()
+    {
+        if (_forwarder.Retained > 0)
+        {
+            _forwarder.Forget(_client.Input);
+        }
+
+        _hasRetried = false;
     }
 
     /// <summary>The server has taken the client's settings: its request may follow.</summary>

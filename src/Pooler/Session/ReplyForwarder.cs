@@ -75,6 +75,12 @@ internal sealed class ReplyForwarder(ClientSession session, ReplyQueue replies, 
     /// <summary>Takes one frame of the server; false when the client must not see it.</summary>
     private bool Handle(ServerConnection server, ReplyVerdict verdict, byte type, ReadOnlySpan<byte> body, bool isOurs)
     {
+        if (type == BackendMessage.ErrorResponse && IsGoodbye(body) && session.TryAnotherServer(server, body))
+        {
+            return false;
+        }
+
+        session.Replied();
         switch (verdict)
         {
             case ReplyVerdict.Forward:
@@ -94,6 +100,9 @@ internal sealed class ReplyForwarder(ClientSession session, ReplyQueue replies, 
                 return false;
         }
     }
+
+    /// <summary>admin_shutdown: pg_terminate_backend, or the server stops.</summary>
+    private static bool IsGoodbye(ReadOnlySpan<byte> body) => body.IndexOf("VFATAL\0"u8) >= 0 && body.IndexOf("C57P01\0"u8) >= 0;
 
     private bool HandleReply(ServerConnection server, byte type, ReadOnlySpan<byte> body)
     {
@@ -207,8 +216,8 @@ internal sealed class ReplyForwarder(ClientSession session, ReplyQueue replies, 
         if (type == BackendMessage.ErrorResponse && !body.IsEmpty)
         {
             // Unasked for: the server says goodbye (idle_in_transaction_session_timeout, pg_terminate_backend …).
+            // Its end is told to the client, if it matters to it, by Closed.
             server.Close(ErrorFields.Parse(body));
-            session.EndOverServer(server);
             return;
         }
 

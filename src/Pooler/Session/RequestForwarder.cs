@@ -23,12 +23,36 @@ internal sealed class RequestForwarder(ReplyQueue replies, bool disablePqExec)
     /// <summary>Stopped before a request that is there; the replies outstanding come first.</summary>
     public bool IsHeld { get; private set; }
 
+    /// <summary>
+    /// Bytes at the front of the input that were sent on a fresh lease and kept until its first reply: a server that says
+    /// goodbye instead (57P01) has not run them, and another gets them (architecture rule 12).
+    /// </summary>
+    public int Retained { get; private set; }
+
+    /// <summary>The server has replied: what was kept is its own now.</summary>
+    public void Forget(ConnectionInput input)
+    {
+        input.Advance(Retained);
+        Retained = 0;
+    }
+
+    /// <summary>The server is gone and ran nothing of it: the kept bytes count as not sent.</summary>
+    public void TakeBack()
+    {
+        Retained = 0;
+        _frameRemaining = 0;
+        IsHeld = _waitsForSettled = false;
+    }
+
     public bool MayGoOn => !replies.IsFull && replies.Count <= ReplyQueue.Capacity / 2 && !_waitsForSettled;
 
-    private bool _waitsForSettled;
+    private bool _waitsForSettled, _isRepeatable, _hasParsed;
 
     /// <summary>The last round created a named statement, which lives on this one server.</summary>
     public bool NamedStatement { get; private set; }
+
+    /// <summary>Bytes the last round took.</summary>
+    public int LastForwarded { get; private set; }
 
     public string? Problem { get; private set; }
 
@@ -54,10 +78,12 @@ internal sealed class RequestForwarder(ReplyQueue replies, bool disablePqExec)
     /// </summary>
     public ForwardResult Forward(ConnectionInput input, ServerConnection server, bool isContended)
     {
-        ReadOnlySpan<byte> data = input.Unread;
+        ReadOnlySpan<byte> data = input.Unread[Retained..];
         int at = 0, runStart = 0;
+        bool isFresh = replies.Count == 0 || (replies.Count == 1 && replies.HeadUse == ReplyUse.Swallow);
+        _isRepeatable = isFresh && server.Status == 'I' && !replies.BatchOpen;
         ForwardResult result = ForwardResult.Done;
-        NamedStatement = IsHeld = _waitsForSettled = false;
+        NamedStatement = IsHeld = _waitsForSettled = _hasParsed = false;
         while (at < data.Length)
         {
             if (_frameRemaining > 0)
@@ -124,7 +150,18 @@ internal sealed class RequestForwarder(ReplyQueue replies, bool disablePqExec)
         }
 
         server.Outbox.Send(data[runStart..at]);
-        input.Advance(at);
+        LastForwarded = at;
+        if (_isRepeatable && at > 0 && _frameRemaining == 0)
+        {
+            Retained = at;
+            input.Advance(0);
+        }
+        else
+        {
+            input.Advance(Retained + at);
+            Retained = 0;
+        }
+
         return result;
     }
 
@@ -148,14 +185,18 @@ internal sealed class RequestForwarder(ReplyQueue replies, bool disablePqExec)
                 }
 
                 server.IsDirty |= !isWhole || StateScan.MayLeaveState(body);
+                _isRepeatable &= isWhole && StatementHead.IsRepeatable(body);
                 replies.Push(ReplyKind.Query);
                 break;
             case FrontendMessage.Parse:
                 NamedStatement |= body.IsEmpty || body[0] != 0;
+                _hasParsed = true;
+                _isRepeatable &= isWhole && !NamedStatement && StatementHead.IsRepeatable(body[1..]);
                 server.IsDirty |= !isWhole || StateScan.MayLeaveState(body);
                 replies.Push(ReplyKind.Parse);
                 break;
             case FrontendMessage.Bind:
+                _isRepeatable &= _hasParsed; // Else it is of a statement whose text went by earlier.
                 replies.Push(ReplyKind.Bind);
                 break;
             case FrontendMessage.Close:
@@ -171,6 +212,7 @@ internal sealed class RequestForwarder(ReplyQueue replies, bool disablePqExec)
                 replies.Push(ReplyKind.Sync);
                 break;
             case FrontendMessage.FunctionCall:
+                _isRepeatable = false;
                 server.IsDirty = true; // Called by number: it may be set_config.
                 replies.Push(ReplyKind.FunctionCall);
                 break;
