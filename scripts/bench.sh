@@ -61,7 +61,7 @@ fi
 
 load_before=$(cut -d ' ' -f 1 /proc/loadavg)
 folder=$(mktemp -d)
-declare -A port=() pid=()
+declare -A port=() pid=() failed=()
 clean_up() {
   trap - EXIT INT TERM
   local name
@@ -149,11 +149,14 @@ start() {
 
 # measure SECTION CONTENDER ROUND CASE COMMAND…: one run of the generator; CASE: tags that tell it from other runs of the section.
 measure() {
-  local tags="section=$1,contender=$2,round=$3${4:+,$4}" name=$2 command=$5 watch=()
+  local tags="section=$1,contender=$2,round=$3${4:+,$4}" name=$2 command=$5 watch=() run="$1 $2 $4"
   shift 5
+  # What could not be run in one round is not tried in the others.
+  [ -z "${failed[$run]-}" ] || return 0
   say "  round ${tags#*round=}: $name"
   if [ -n "${pid[$name]-}" ] && [ "$command" != start ]; then watch=(--watch "${pid[$name]}"); fi
-  timeout 180 "$load" "$command" --host 127.0.0.1 --port "${port[$name]}" --tags "$tags" ${watch+"${watch[@]}"} "$@" >>"$folder/results"
+  timeout 180 "$load" "$command" --host 127.0.0.1 --port "${port[$name]}" --tags "$tags" ${watch+"${watch[@]}"} "$@" \
+    >>"$folder/results" || failed[$run]=yes
 }
 
 # in_turn FUNCTION CONTENDER…: every contender in every round, forward and backward by turns.
@@ -175,7 +178,7 @@ note() {
 }
 console() { "$programs/psql" -X -A -q -h 127.0.0.1 -p "${port[$1]}" -U postgres -d pgbouncer -c "$2" 2>/dev/null; }
 
-run_main() { measure main "$1" "$2" "protocol=$protocol,clients=$clients" query --protocol "$protocol" --clients "$clients" --seconds "$seconds"; }
+run_main() { measure main "$1" "$2" "protocol=$protocol,clients=$clients" query --protocol "$protocol" --clients "$clients" --seconds "$seconds" --limit-seconds 20; }
 run_pgbench() {
   measure pgbench "$1" "$2" "protocol=$protocol,clients=16" pgbench --protocol "$protocol" --clients 16 --seconds "$seconds" \
     --program "$programs/pgbench" --file "$folder/select.sql"
@@ -254,4 +257,7 @@ report=$root/artifacts/bench/$(date +%Y%m%d-%H%M%S)
 } | tee "$report.md"
 cp "$folder/results" "$report.jsonl"
 say "also in ${report#"$root/"}.md, .json, .jsonl"
-! grep '"contender":"pooler' "$folder/results" | grep -qE '"failed":|"(stream_)?errors":[1-9]'
+for run in "${!failed[@]}"; do
+  case $run in *" pooler"*) die "Pooler did not take part in everything" ;; esac
+done
+! grep '"contender":"pooler' "$folder/results" | grep -E '"failed":|"(stream_)?errors":[1-9]' >&2
