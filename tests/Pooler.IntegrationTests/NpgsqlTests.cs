@@ -196,30 +196,6 @@ public sealed class NpgsqlTests(PostgresCluster postgres)
         Assert.Contains(messages, static message => message.Type == 'E' && message.Fields()['M'].Contains("transaction blocks not allowed", StringComparison.Ordinal));
     });
 
-    [Fact]
-    public Task ACancelReachesTheRunningQueryAlone() => WithPoolerAsync("transaction", async (pooler, database) =>
-    {
-        await using var other = new NpgsqlConnection(pooler.NpgsqlString(database));
-        await other.OpenAsync();
-        await using var otherCommand = new NpgsqlCommand("SELECT pg_sleep(2)::text", other);
-        Task<object?> undisturbed = otherCommand.ExecuteScalarAsync();
-
-        await using var connection = new NpgsqlConnection(pooler.NpgsqlString(database));
-        await connection.OpenAsync();
-        await using var command = new NpgsqlCommand("SELECT pg_sleep(60) /* victim */", connection);
-        using var cancel = new CancellationTokenSource();
-        Task running = command.ExecuteNonQueryAsync(cancel.Token);
-        await Eventually.EqualsAsync("the query runs", 1L, () => postgres.ScalarAsync<long>(PostgresCluster.Superuser,
-            $"SELECT count(*) FROM pg_stat_activity WHERE datname = '{database}' AND state = 'active' AND query LIKE '%victim%'"));
-        await cancel.CancelAsync();
-
-        OperationCanceledException canceled = await Assert.ThrowsAnyAsync<OperationCanceledException>(() => running);
-        Assert.Equal(PostgresErrorCodes.QueryCanceled, Assert.IsType<PostgresException>(canceled.InnerException).SqlState);
-        await using var after = new NpgsqlCommand("SELECT 1", connection);
-        Assert.Equal(1, await after.ExecuteScalarAsync());
-        Assert.Equal("", await undisturbed);
-    });
-
     private Task WithConnectionAsync(string mode, Func<NpgsqlConnection, Task> test) => WithPoolerAsync(mode, async (pooler, database) =>
     {
         await using var connection = new NpgsqlConnection(pooler.NpgsqlString(database));

@@ -77,7 +77,7 @@ public sealed class UserlistTests
     }
 
     [Fact]
-    public void WhatIsQuotedComesBack() => Gen.Select(Gen.String, Gen.String).Sample(static (user, secret) =>
+    public void WhatIsQuotedComesBack() => Gen.Select(Gen.String[0, 40], Gen.String).Sample(static (user, secret) =>
         Userlist.Parse($"{Quote(user)} {Quote(secret)}", out string? problem)[user] == secret && problem is null);
 
     [Fact]
