@@ -30,7 +30,7 @@ public class DataPathBenchmarks : IDisposable
     public void Start()
     {
         _folder = new BenchFolder();
-        _pooler = new PoolerService(new LiveConfig(_folder.Config), NullLogger<PoolerService>.Instance);
+        _pooler = new PoolerService(new LiveConfig(_folder.Config), [], NullLogger<PoolerService>.Instance);
         IoThread.DefectLog = static defect => Environment.FailFast(defect);
         _pooler.StartAsync(CancellationToken.None).Wait();
 

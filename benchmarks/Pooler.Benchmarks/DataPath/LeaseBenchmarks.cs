@@ -1,4 +1,5 @@
 using BenchmarkDotNet.Attributes;
+using Microsoft.Extensions.Logging.Abstractions;
 using Pooler.Config;
 using Pooler.Net;
 using Pooler.Pooling;
@@ -22,7 +23,8 @@ public class LeaseBenchmarks : IDisposable
         _thread = new IoThread(0);
         IoThread.DefectLog = static defect => Environment.FailFast(defect);
         _thread.Start();
-        var pools = new Pools([_thread], new PoolSource(new LiveConfig(_folder.Config)));
+        var live = new LiveConfig(_folder.Config);
+        var pools = new Pools([_thread], new PoolSource(live), new ServerJournal(live, NullLogger.Instance));
         ServerPool pool = pools.Get(_folder.Config.FindDatabase(BenchFolder.Database)!, BenchFolder.User);
         _idle = new LeaseBatch(_thread, pools, pool, Batch, overQueue: false);
         _queued = new LeaseBatch(_thread, pools, pool, Batch, overQueue: true);
