@@ -40,7 +40,7 @@ internal sealed class PoolerService : IHostedService
         var control = new ConfigControl(live, pools, environment, log, Apply);
         _console = new AdminConsole(_threads, live, pools, sessions, control, log, Version);
         _signals = new Signals(control, pools, log);
-        _context = new LoginContext(live, pools, sessions, new Credentials(live), log, _console.Enter);
+        _context = new LoginContext(live, pools, sessions, new Credentials(live), log, _console.Enter, _console.Cancel);
     }
 
     public static string Version { get; } =
@@ -62,7 +62,7 @@ internal sealed class PoolerService : IHostedService
             thread.Start();
         }
 
-        _threads[0].Post(() => _console.Stats.Start(_threads[0], _live));
+        _threads[0].Post(() => _console.Stats.Start(_threads[0], _live, _log));
         _threads[0].Post(new Maintenance(_context.Pools, _threads).Arm);
         foreach (Listener listener in _listeners)
         {

@@ -49,5 +49,17 @@ internal sealed class AdminConsole(
         session.Start();
     }
 
+    /// <summary>A CancelRequest came, on any thread. False when its process id is none of the console's.</summary>
+    public bool Cancel(int processId, byte[] secret)
+    {
+        if (!_sessions.TryGetValue(processId, out ConsoleSession? session))
+        {
+            return false;
+        }
+
+        session.Client.Owner.Post(() => session.Cancel(secret));
+        return true;
+    }
+
     public void Left(ConsoleSession session) => _sessions.TryRemove(session.Key, out _);
 }

@@ -57,12 +57,14 @@ internal sealed class ConsoleSession(AdminConsole console, Connection client, Cl
 
     public void Start() => _ = RunAsync();
 
-    /// <summary>A CancelRequest; on the session's own thread. False when the secret is not its own.</summary>
-    public bool Cancel(ReadOnlySpan<byte> secret)
+    /// <summary>A CancelRequest, on the session's own thread; one with another secret does nothing.</summary>
+    public void Cancel(byte[] secret)
     {
-        IsCanceled |= CryptographicOperations.FixedTimeEquals(secret, _secret);
-        client.Input.Wake();
-        return IsCanceled;
+        if (!client.IsClosed && CryptographicOperations.FixedTimeEquals(secret, _secret))
+        {
+            IsCanceled = true;
+            client.Input.Wake();
+        }
     }
 
     public void Complete(string tag) => Writer.WriteCommandComplete(tag);

@@ -1,6 +1,8 @@
+using Microsoft.Extensions.Logging;
 using Pooler.Config;
 using Pooler.Net;
 using Pooler.Pooling;
+using Pooler.Telemetry;
 
 namespace Pooler.Admin;
 
@@ -32,8 +34,8 @@ internal sealed class StatsHistory(Pools pools, int threads)
         ];
     }
 
-    /// <summary>On an I/O thread: ends a period each stats_period.</summary>
-    public void Start(IoThread thread, LiveConfig live) => new PeriodTimer(this, thread, live).Arm();
+    /// <summary>On an I/O thread: ends a period each stats_period, and logs its figures (log_stats).</summary>
+    public void Start(IoThread thread, LiveConfig live, ILogger log) => new PeriodTimer(this, thread, live, log).Arm();
 
     private Dictionary<string, PoolStats> Read()
     {
@@ -65,7 +67,7 @@ internal sealed class StatsHistory(Pools pools, int threads)
     private sealed record Ends(
         long OlderAt, Dictionary<string, PoolStats> Older, long NewerAt, Dictionary<string, PoolStats> Newer);
 
-    private sealed class PeriodTimer(StatsHistory history, IoThread thread, LiveConfig live) : WheelTimer
+    private sealed class PeriodTimer(StatsHistory history, IoThread thread, LiveConfig live, ILogger log) : WheelTimer
     {
         public void Arm()
         {
@@ -76,6 +78,14 @@ internal sealed class StatsHistory(Pools pools, int threads)
         internal override void Expired()
         {
             history.EndPeriod();
+            if (live.Current.Get(Settings.LogStats))
+            {
+                string[] a = DatabaseStats.SumOf(history.Now()).Averages;
+                string text = $"stats: {a[1]} xacts/s, {a[2]} queries/s, {a[8]} client parses/s, {a[9]} server parses/s, {a[10]} binds/s, "
+                    + $"in {a[3]} B/s, out {a[4]} B/s, xact {a[5]} us, query {a[6]} us, wait {a[7]} us";
+                log.Note(text);
+            }
+
             Arm();
         }
     }

@@ -103,7 +103,7 @@ internal static class Settings
     public static readonly Setting<bool> LogPoolerErrors = Row("log_pooler_errors", Switch, "1", Global,
         "Logs the errors sent to clients.");
     public static readonly Setting<bool> LogStats = Row("log_stats", Switch, "1", Global,
-        "Logs the figures of each stats_period.", support: Later);
+        "Logs the figures of each stats_period.");
     public static readonly Setting<string> LogFile = Row("logfile", Text, "", Global,
         "File the log goes to.", support: Later);
     public static readonly Setting<string> LoginNotifyMessage = Row("login_notify_message", Text, "", Global,
@@ -194,7 +194,7 @@ internal static class Settings
     public static readonly Setting<bool> SoReusePort = Row("so_reuseport", Switch, "0", Global,
         "Lets several processes listen on the same port.", AtRestart, Later);
     public static readonly Setting<TimeSpan> StatsPeriod = Row("stats_period", WholeSeconds, "60", Global,
-        "Interval of averages and of log_stats.", support: Later);
+        "Interval of averages and of log_stats.");
     public static readonly Setting<ImmutableArray<string>> StatsUsers = Row("stats_users", NameList, "", Global,
         "Users who may read the console (SHOW except FDS).");
     public static readonly Setting<TimeSpan> SuspendTimeout = Row("suspend_timeout", Seconds, "10", Global,

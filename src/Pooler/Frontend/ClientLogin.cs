@@ -151,6 +151,11 @@ internal sealed class ClientLogin
                     gssAsked = true;
                     break;
                 case StartupPacket.CancelRequest:
+                    if (StartupPacket.TryReadCancelRequest(body, out int processId, out ReadOnlySpan<byte> secret))
+                    {
+                        _context.CancelConsole(processId, secret.ToArray());
+                    }
+
                     return null;
                 default:
                     if (StartupPacket.TryParse(body, out StartupPacket? packet, out string problem))

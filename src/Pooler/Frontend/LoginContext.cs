@@ -9,8 +9,10 @@ namespace Pooler.Frontend;
 
 /// <summary>What every login needs of the process.</summary>
 /// <param name="Console">Takes over a client that is logged in to the console database.</param>
+/// <param name="CancelConsole">Cancels what a client of the console waits for; false when the process id is none of theirs.</param>
 internal sealed record LoginContext(
-    LiveConfig Live, Pools Pools, SessionTable Sessions, Credentials Credentials, ILogger Log, Action<Connection, ClientIdentity> Console)
+    LiveConfig Live, Pools Pools, SessionTable Sessions, Credentials Credentials, ILogger Log, Action<Connection, ClientIdentity> Console,
+    Func<int, byte[], bool> CancelConsole)
 {
     /// <summary>What a session calls as its last act; one delegate for all of them.</summary>
     public Action<ClientSession, SessionEnd> SessionEnded => field ??= Ended;
