@@ -13,7 +13,7 @@ set -uo pipefail
 . "$(dirname "$0")/lib.sh"
 
 all_sections=(main pgbench idle logins copy mixed workers2 memory allocation)
-quick=false rounds=5 seconds=3 old='' sections=()
+quick=false rounds='' seconds='' old='' sections=()
 while [ $# -gt 0 ]; do
   case $1 in
     --quick) quick=true ;;
@@ -30,7 +30,8 @@ while [ $# -gt 0 ]; do
 done
 [ ${#sections[@]} -gt 0 ] || sections=("${all_sections[@]}")
 protocols=(simple extended prepared) client_counts=(1 16 200) crowd=5000 logins=5000
-if $quick; then rounds=1 seconds=1 protocols=(simple extended) client_counts=(1 16) logins=1000; fi
+if $quick; then rounds=${rounds:-1} seconds=${seconds:-1} protocols=(simple extended) client_counts=(1 16) logins=1000; fi
+rounds=${rounds:-5} seconds=${seconds:-3}
 
 need postgresql aot
 pgbouncer=${PGBOUNCER-}
@@ -206,7 +207,7 @@ run_memory() {
   measure memory "$1" "$2" '' start --run "${own[*]-} ${command[*]}"
   unset "port[$1]"
 }
-allocated() { console "$1" 'show mem' | awk -F'|' 'NR == 1 { for (i = 1; i <= NF; i++) column[$i] = i } $1 ~ /alloc/ { print $column["memtotal"]; exit }'; }
+allocated() { console "$1" 'show mem' | awk -F'|' 'NR == 1 { for (i = 1; i <= NF; i++) column[$i] = i } $1 ~ /^alloc/ { print $column["bytes" in column ? "bytes" : "memtotal"]; exit }'; }
 run_allocation() {
   local before after
   "$load" query --port "${port[$1]}" --transactions 20000 >/dev/null
