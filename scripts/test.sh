@@ -68,7 +68,23 @@ run_project() {
   if [ $status -ne 0 ] && [ $((f + ${e:-0})) -eq 0 ]; then broken "$name: the runner ended with status $status"; fi
 }
 
+# The bytes an operation of the data path may allocate (benchmarks/Pooler.Benchmarks/budgets.json).
+check_budgets() {
+  local output status counts
+  printf '%s\n' "== allocation budgets"
+  output=$(run_dotnet run -c Release --project benchmarks/Pooler.Benchmarks -- --budgets 2>&1)
+  status=$?
+  printf '%s\n' "$output"
+  counts=$(sed -n 's/^\([0-9]*\) passed, \([0-9]*\) failed$/\1 \2/p' <<<"$output")
+  if [ -z "$counts" ] || { [ $status -ne 0 ] && [ "${counts#* }" -eq 0 ]; }; then
+    broken "the allocation budgets ended with status $status"
+    return
+  fi
+  passed=$((passed + ${counts% *})) failed=$((failed + ${counts#* })) ran=$((ran + ${counts% *} + ${counts#* }))
+}
+
 run_project Pooler.Tests
 run_project Pooler.IntegrationTests
+if [ ${#filters[@]} -eq 0 ]; then check_budgets; fi
 if [ "$ran" -eq 0 ] && [ "$failed" -eq 0 ]; then broken "no test ran"; fi
 finish

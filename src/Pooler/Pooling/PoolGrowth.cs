@@ -102,7 +102,7 @@ internal sealed class PoolGrowth(Pools pools, IoThread[] threads)
         {
             oldest.Pool.Idle[oldest.Server.Thread.Index].Remove(oldest);
             oldest.State = SlotState.Housekeeping;
-            todo.Add(oldest.Server.Thread, () => oldest.Server.Terminate("evicted"));
+            todo.Add(oldest.Server.Thread, oldest.Evict);
         }
     }
 

@@ -11,7 +11,12 @@ internal struct PoolTodo
 
     public readonly void Do()
     {
-        foreach ((IoThread thread, Action act) in _items ?? [])
+        if (_items == null)
+        {
+            return;
+        }
+
+        foreach ((IoThread thread, Action act) in _items)
         {
             thread.Post(act);
         }

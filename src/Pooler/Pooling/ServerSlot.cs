@@ -85,6 +85,9 @@ internal sealed class ServerSlot : ServerOwner
         Pools.Release(this);
     }
 
+    /// <summary>It gives way to a waiter of a pool that shares a cap with it.</summary>
+    internal void Evict() => Server.Terminate("evicted");
+
     /// <summary>It was idle for long (server_check_delay): the next client gets it only if it still answers.</summary>
     internal void Check() => Server.Thread.Post(() =>
     {

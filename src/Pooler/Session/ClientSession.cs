@@ -37,7 +37,7 @@ internal sealed class ClientSession : ServerOwner
     private int _generation;
     private SessionEnd? _end;
     private int _scanned;
-    private bool _isPinned, _isTerminating, _hasRetried;
+    private bool _isPinned, _isTerminating, _hasRetried, _isReadyToForward;
 
     public ClientSession(
         Connection client, ClientIdentity identity, ServerPool pool, Pools pools, PoolSettings settings, bool disablePqExec, SessionParameters parameters, Action<ClientSession, SessionEnd> ended)
@@ -147,7 +147,7 @@ internal sealed class ClientSession : ServerOwner
     /// <summary>Step 9: when everything is answered, the mode decides whether the lease ends.</summary>
     private void AfterReplies(ServerConnection server, bool everythingUsed)
     {
-        if (_end != null || Phase != SessionPhase.Leased || !_replies.IsSettled)
+        if (_end != null || Phase != SessionPhase.Leased || !_replies.IsSettled || _isReadyToForward)
         {
             if (_forwarder.IsHeld && _forwarder.MayGoOn)
             {
@@ -410,6 +410,7 @@ internal sealed class ClientSession : ServerOwner
         }
 
         bool wasIdle = _replies.Count == 0;
+        _isReadyToForward = false;
         ForwardResult result = _forwarder.Forward(_client.Input, server, isContended: _settings.Mode != PoolMode.Session && _pool.HasWaiters);
         Stats.Received += _forwarder.LastForwarded;
         if (wasIdle && _replies.Count > 0)
@@ -455,6 +456,7 @@ internal sealed class ClientSession : ServerOwner
         }
 
         _hasRetried = true;
+        _isReadyToForward = false;
         ServerSlot slot = _slot!;
         _slot = null;
         server.Owner = slot;
@@ -483,6 +485,7 @@ internal sealed class ClientSession : ServerOwner
     {
         if (Phase == SessionPhase.Syncing)
         {
+            _isReadyToForward = true;
             Enter(SessionPhase.Leased);
             Wake();
         }

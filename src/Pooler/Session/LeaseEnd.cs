@@ -17,9 +17,16 @@ internal static class LeaseEnd
         if (resets.Length == 0)
         {
             slot.TakeBack();
-            return;
         }
+        else
+        {
+            Reset(slot, settings, resets);
+        }
+    }
 
+    // A method of its own: its closure would be allocated on the clean path too.
+    private static void Reset(ServerSlot slot, PoolSettings settings, string[] resets)
+    {
         slot.Pools.SetHousekeeping(slot);
         Housekeeping.CleanUp(slot.Server, new ReplyQueue(), resets, settings.ServerCleanupTimeout, slot, _ => TakeBackReset(slot, resets));
     }
