@@ -42,9 +42,9 @@ internal sealed class PoolerRig : IDisposable
             """);
         Threads = [.. Enumerable.Range(0, threads).Select(static i => new IoThread(i))];
         var live = new LiveConfig(config);
-        Pools = new Pools(Threads, new PoolSource(live));
+        Pools = new Pools(Threads, new PoolSource(live), new ServerJournal(live, NullLogger.Instance));
         Sessions = new SessionTable(Threads);
-        _context = new LoginContext(live, Pools, Sessions, new Credentials(live), NullLogger.Instance, static (client, _) => client.CloseGracefully());
+        _context = new LoginContext(live, Pools, Sessions, new Credentials(live), NullLogger.Instance, static (client, _) => client.CloseGracefully(), static (_, _) => false);
         _listener = Listen();
         _listener.Start();
         foreach (IoThread thread in Threads)
