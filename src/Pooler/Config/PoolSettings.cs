@@ -24,6 +24,9 @@ internal sealed record PoolSettings
 
     public required int MaxUserConnections { get; init; }
 
+    /// <summary>Whether other pools' servers count against a limit of this pool's.</summary>
+    public bool HasSharedCap => MaxDbConnections > 0 || MaxUserConnections > 0;
+
     public required TimeSpan QueryTimeout { get; init; }
 
     public required TimeSpan QueryWaitTimeout { get; init; }

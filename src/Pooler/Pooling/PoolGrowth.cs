@@ -9,7 +9,8 @@ namespace Pooler.Pooling;
 /// </summary>
 internal sealed class PoolGrowth(Pools pools, IoThread[] threads)
 {
-    private static bool CanOpen(ServerPool pool, long now)
+    /// <summary>As far as the pool itself is concerned; the caps it shares are <see cref="HasPlace"/>.</summary>
+    private static bool MayGrow(ServerPool pool, long now)
     {
         PoolSettings settings = pool.Settings;
         if (pool.IsPaused || (pool.LoginFailure != null && now < pool.RetryAt))
@@ -28,9 +29,12 @@ internal sealed class PoolGrowth(Pools pools, IoThread[] threads)
             }
         }
 
-        return (settings.MaxDbConnections == 0 || pool.Database.Servers < settings.MaxDbConnections)
-            && (settings.MaxUserConnections == 0 || pool.User.Servers < settings.MaxUserConnections);
+        return true;
     }
+
+    private static bool HasPlace(ServerPool pool) =>
+        (pool.Settings.MaxDbConnections == 0 || pool.Database.Servers < pool.Settings.MaxDbConnections)
+        && (pool.Settings.MaxUserConnections == 0 || pool.User.Servers < pool.Settings.MaxUserConnections);
 
     /// <summary>Opens servers while more clients wait than logins are under way, on the threads of the waiters.</summary>
     public void EnsureServers(ServerPool pool, long now, ref PoolTodo todo)
@@ -42,9 +46,9 @@ internal sealed class PoolGrowth(Pools pools, IoThread[] threads)
         }
 
         int toOpen = waiting - pool.Connecting;
-        while (toOpen-- > 0)
+        while (toOpen-- > 0 && MayGrow(pool, now))
         {
-            if (!CanOpen(pool, now))
+            if (!HasPlace(pool))
             {
                 EvictNeighbour(pool, ref todo);
                 return;
@@ -59,7 +63,7 @@ internal sealed class PoolGrowth(Pools pools, IoThread[] threads)
         // PgBouncer keeps the minimum only for pools with a forced user or a client.
         int minimum = pool.Settings.PoolSize > 0 ? Math.Min(pool.Settings.MinPoolSize, pool.Settings.PoolSize) : pool.Settings.MinPoolSize;
         bool isWanted = pool.Clients > 0 || pool.DatabaseConfig.ForcedUser != null;
-        for (int n = pool.Slots.Count; isWanted && n < minimum && CanOpen(pool, now); n++)
+        for (int n = pool.Slots.Count; isWanted && n < minimum && MayGrow(pool, now) && HasPlace(pool); n++)
         {
             Open(pool, threads[n % threads.Length], ref todo);
         }
@@ -106,33 +110,35 @@ internal sealed class PoolGrowth(Pools pools, IoThread[] threads)
         }
     }
 
+    /// <summary>A place under a shared cap may be free: of the pools that share it, the one whose client has waited longest comes first.</summary>
     public void EnsureNeighbours(ServerPool pool, long now, ref PoolTodo todo)
     {
-        foreach (ServerPool neighbour in pool.Database.Pools)
+        if (pool.Database.Pools.Exists(static p => p.HasWaiters) || pool.User.Pools.Exists(static p => p.HasWaiters))
         {
-            EnsureServers(neighbour, now, ref todo);
-        }
-
-        foreach (ServerPool neighbour in pool.User.Pools)
-        {
-            EnsureServers(neighbour, now, ref todo);
+            var neighbours = pool.Database.Pools.Union(pool.User.Pools).Where(static p => p.HasWaiters).ToList();
+            foreach (ServerPool neighbour in neighbours.OrderBy(static p => p.OldestWaiter!.Since))
+            {
+                EnsureServers(neighbour, now, ref todo);
+            }
         }
     }
 
     public static void CollectExpired(ServerPool pool, long now, List<ServerSlot> expired)
     {
         long idleLimit = (long)pool.Settings.ServerIdleTimeout.TotalMicroseconds;
+        int surplus = pool.Slots.Count - pool.Settings.MinPoolSize;
         foreach (SlotList list in pool.Idle)
         {
             for (ServerSlot? slot = list.Oldest, next; slot != null; slot = next)
             {
                 next = slot.Newer;
-                bool isIdleTooLong = idleLimit > 0 && now - slot.IdleSince > idleLimit && pool.Slots.Count > pool.Settings.MinPoolSize;
+                bool isIdleTooLong = idleLimit > 0 && now - slot.IdleSince > idleLimit && surplus > 0;
                 if (isIdleTooLong || IsTooOld(slot, now))
                 {
                     list.Remove(slot);
                     slot.State = SlotState.Housekeeping;
                     expired.Add(slot);
+                    surplus--;
                 }
             }
         }
@@ -144,6 +150,7 @@ internal sealed class PoolGrowth(Pools pools, IoThread[] threads)
 
         // PgBouncer closes by age only what is idle and not needed; 0 means a server is used once.
         return settings.ServerLifetime == TimeSpan.Zero
-            || (slot.Pool.Waiting == 0 && now - slot.Server.StartedAt > (long)settings.ServerLifetime.TotalMicroseconds);
+            ? slot.HasServed
+            : slot.Pool.Waiting == 0 && now - slot.Server.StartedAt > (long)settings.ServerLifetime.TotalMicroseconds;
     }
 }

@@ -7,6 +7,10 @@ namespace Pooler.Pooling;
 /// <summary>Turns the configuration in force into a pool's settings and the address of its servers.</summary>
 internal sealed class PoolSource(LiveConfig live)
 {
+    /// <summary>PgBouncer: with a forced user the minimum is kept before the first client is there.</summary>
+    public IEnumerable<DatabaseConfig> KeptWithoutClients => live.Current.Databases.Values.Where(
+        d => d.ForcedUser != null && (d.MinPoolSize ?? live.Current.Get(Settings.MinPoolSize)) > 0);
+
     public void Configure(ServerPool pool, DatabaseConfig database)
     {
         PoolerConfig config = live.Current;

@@ -179,6 +179,10 @@ internal sealed class Pools
                     slot.State = SlotState.Idle;
                     slot.IdleSince = thread.Now;
                     pool.Idle[thread.Index].Push(slot);
+                    if (pool.Settings.HasSharedCap)
+                    {
+                        _growth.EnsureNeighbours(pool, thread.Now, ref todo); // It may have to give way at once.
+                    }
                 }
                 else if (next.Thread == thread)
                 {
@@ -302,10 +306,13 @@ internal sealed class Pools
             pool.Slots.Remove(slot);
             pool.Database.Servers--;
             pool.User.Servers--;
-            _growth.EnsureServers(pool, thread.Now, ref todo);
-            if (pool.Settings.MaxDbConnections > 0 || pool.Settings.MaxUserConnections > 0)
+            if (pool.Settings.HasSharedCap)
             {
                 _growth.EnsureNeighbours(pool, thread.Now, ref todo);
+            }
+            else
+            {
+                _growth.EnsureServers(pool, thread.Now, ref todo);
             }
         }
 
@@ -346,6 +353,11 @@ internal sealed class Pools
     /// <summary>What is due by time alone: new servers for waiters, minimum size, servers idle or alive too long.</summary>
     public void Maintain(long now)
     {
+        foreach (DatabaseConfig database in _source.KeptWithoutClients)
+        {
+            Get(database, database.ForcedUser!);
+        }
+
         List<ServerSlot> expired = [];
         var todo = default(PoolTodo);
         lock (_lock)
@@ -475,6 +487,7 @@ internal sealed class Pools
     private static void Lend(ServerSlot slot)
     {
         slot.State = SlotState.Active;
+        slot.HasServed = true;
         slot.Generation++;
     }
 

@@ -31,6 +31,9 @@ internal sealed class ServerSlot : ServerOwner
     /// <summary>Counts lends: whoever comes back from an await compares it.</summary>
     internal int Generation { get; set; }
 
+    /// <summary>A client has had it: with server_lifetime = 0 that was its one use.</summary>
+    internal bool HasServed { get; set; }
+
     /// <summary>Close it at its next release: RELOAD, RECONNECT or PAUSE asked for it.</summary>
     internal bool CloseNeeded { get; set; }
 
