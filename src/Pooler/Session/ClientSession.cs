@@ -116,6 +116,11 @@ internal sealed class ClientSession : ServerOwner
     internal override int Receive(ServerConnection server, ReadOnlySpan<byte> data)
     {
         int used = _replyForwarder.Forward(server, data);
+        if (_client.Outbox.Pending > 0)
+        {
+            _clock.Arm(Thread); // client_write_timeout has begun.
+        }
+
         if (server.Failure == null)
         {
             AfterReplies(server, everythingUsed: used == data.Length);
@@ -416,6 +421,7 @@ internal sealed class ClientSession : ServerOwner
         if (wasIdle && _replies.Count > 0)
         {
             _clock.QueryStart = Thread.Now;
+            _clock.TransactionStart = IsInTransaction ? _clock.TransactionStart : _clock.QueryStart;
         }
 
         _isPinned |= _forwarder.NamedStatement && _settings.Mode != PoolMode.Session;
