@@ -15,10 +15,14 @@ public sealed class PostgresCluster : IAsyncLifetime
     public const string ScramUser = "app_scram";
     public const string ScramPassword = "scram secret";
 
+    /// <summary>Roles whose members the server asks for a password in this way; see <see cref="CreateMemberAsync"/>.</summary>
+    public const string ByPassword = "by_password", ByMd5 = "by_md5", ByScram = "by_scram";
+
     public const int MaxConnections = 300;
 
     private ChildProcess? _server;
     private int _databases;
+    private int _members;
 
     /// <summary>Where the newest installed PostgreSQL has its programs.</summary>
     internal static string Programs { get; } = FindPrograms();
@@ -41,6 +45,9 @@ public sealed class PostgresCluster : IAsyncLifetime
             local all all trust
             host all {Md5User} 127.0.0.1/32 md5
             host all {ScramUser} 127.0.0.1/32 scram-sha-256
+            host all +{ByPassword} 127.0.0.1/32 password
+            host all +{ByMd5} 127.0.0.1/32 md5
+            host all +{ByScram} 127.0.0.1/32 scram-sha-256
             host all all 127.0.0.1/32 trust
             host replication all 127.0.0.1/32 trust
             """ + "\n");
@@ -57,6 +64,7 @@ public sealed class PostgresCluster : IAsyncLifetime
             max_wal_size = '4GB'
             shared_buffers = '128MB'
             log_min_messages = fatal
+            log_line_prefix = '[%d] '
             """ + "\n");
 
         _server = ChildProcess.Start(Folder, Path.Combine(Programs, "postgres"), "-D", data);
@@ -67,6 +75,9 @@ public sealed class PostgresCluster : IAsyncLifetime
             CREATE ROLE {Md5User} LOGIN PASSWORD '{Md5Password}';
             SET password_encryption = 'scram-sha-256';
             CREATE ROLE {ScramUser} LOGIN PASSWORD '{ScramPassword}';
+            CREATE ROLE {ByPassword};
+            CREATE ROLE {ByMd5};
+            CREATE ROLE {ByScram};
             """);
     }
 
@@ -112,6 +123,37 @@ public sealed class PostgresCluster : IAsyncLifetime
     /// <summary>Connection string of the superuser, past any pooler.</summary>
     public string Direct(string database) =>
         $"Host=127.0.0.1;Port={Port};Username={Superuser};Database={database};Pooling=false;Timeout=15;Command Timeout=60;Server Compatibility Mode=NoTypeLoading";
+
+    /// <summary>A new role that may log in, and that the server asks for its password as the group says.</summary>
+    public async Task<string> CreateMemberAsync(string group, string secret)
+    {
+        string name = $"member{Interlocked.Increment(ref _members)}";
+        await ExecuteAsync(Superuser, $"""
+            SET password_encryption = '{(group == ByMd5 ? "md5" : "scram-sha-256")}';
+            CREATE ROLE {name} LOGIN PASSWORD '{secret}' IN ROLE {group};
+            """);
+        return name;
+    }
+
+    /// <summary>From now on the servers of this database log every statement they get.</summary>
+    public Task LogStatementsAsync(string database) => ExecuteAsync(Superuser, $"""
+        ALTER DATABASE {database} SET log_statement = 'all';
+        ALTER DATABASE {database} SET log_min_messages = 'log';
+        """);
+
+    /// <summary>The statements logged so far, in order; not those of the tests' own look. Several lines of one are parted.</summary>
+    public async Task<List<string>> LoggedStatementsAsync(string database)
+    {
+        // All processes write to one pipe, so what comes before our own last word is complete.
+        string end = $"end {Guid.NewGuid():N}";
+        await ExecuteAsync(database, $"SELECT '{end}'");
+        await Eventually.BecomesAsync("the log is written", () => Task.FromResult(_server!.Lines.Any(line => line.Contains(end))), static seen => seen);
+        string prefix = $"[{database}] LOG:  ";
+        return [.. _server!.Lines.Where(line => line.StartsWith(prefix, StringComparison.Ordinal) && !line.Contains("SELECT 'end "))
+            .Select(line => line[prefix.Length..]).Where(static line => line.StartsWith("statement: ", StringComparison.Ordinal)
+                || line.StartsWith("execute ", StringComparison.Ordinal) || line.StartsWith("fastpath ", StringComparison.Ordinal))
+            .Select(static line => line[(line.IndexOf(": ", StringComparison.Ordinal) + 2)..])];
+    }
 
     public async Task ExecuteAsync(string database, string sql)
     {

@@ -1,0 +1,108 @@
+using System.Buffers.Binary;
+using System.Net;
+using System.Net.Sockets;
+using System.Text;
+
+namespace Pooler.IntegrationTests.Harness;
+
+/// <summary>One connection to a <see cref="FakeServer"/>, with the words of a PostgreSQL server.</summary>
+internal sealed class FakeConnection(Socket socket, int number) : IDisposable
+{
+    private readonly NetworkStream _stream = new(socket, ownsSocket: true);
+
+    /// <summary>1 for the first connection of the server.</summary>
+    public int Number => number;
+
+    public void Dispose() => _stream.Dispose();
+
+    /// <summary>The startup packet, behind an SSLRequest that is declined; as the bytes after its length word.</summary>
+    public async Task<byte[]> ReadStartupAsync()
+    {
+        while (true)
+        {
+            byte[] body = await ReadExactlyAsync(BinaryPrimitives.ReadInt32BigEndian(await ReadExactlyAsync(4)) - 4);
+            if (BinaryPrimitives.ReadInt32BigEndian(body) != PgRequest.SslCode)
+                return body;
+            await _stream.WriteAsync("N"u8.ToArray());
+        }
+    }
+
+    public async Task<PgMessage> ReadAsync()
+    {
+        byte[] header = await ReadExactlyAsync(5);
+        return new PgMessage((char)header[0], await ReadExactlyAsync(BinaryPrimitives.ReadInt32BigEndian(header.AsSpan(1)) - 4));
+    }
+
+    public Task SendAsync(PgRequest messages) => _stream.WriteAsync(messages.ToArray()).AsTask();
+
+    public static PgRequest Authentication(int code, params byte[] data) => new PgRequest().Message('R', body =>
+    {
+        PgRequest.WriteInt32(body, code);
+        foreach (byte value in data)
+            PgRequest.WriteByte(body, value);
+    });
+
+    public static PgRequest Error(string severity, string sqlState, string message) => new PgRequest().Message('E', body =>
+    {
+        foreach (string field in (string[])["S" + severity, "V" + severity, "C" + sqlState, "M" + message])
+            PgRequest.WriteText(body, field);
+        PgRequest.WriteByte(body, 0);
+    });
+
+    /// <summary>All that follows a proof of identity: parameters, a key, ready.</summary>
+    public static PgRequest Welcome() => WithStatus(Authentication(0), ("server_version", "15.0"), ("client_encoding", "UTF8"), ("DateStyle", "ISO, MDY"),
+            ("TimeZone", "UTC"), ("IntervalStyle", "postgres"), ("standard_conforming_strings", "on"), ("application_name", ""))
+        .Message('K', static body =>
+        {
+            PgRequest.WriteInt32(body, 1);
+            PgRequest.WriteInt32(body, 2);
+        })
+        .Message('Z', static body => PgRequest.WriteByte(body, (byte)'I'));
+
+    /// <summary>Passes everything on to a real server and back, until one side leaves; from a moment on it can go silent instead.</summary>
+    public async Task RelayAsync(int port, Task? silent = null)
+    {
+        using var server = new TcpClient { NoDelay = true };
+        await server.ConnectAsync(IPAddress.Loopback, port);
+        NetworkStream other = server.GetStream();
+        await Task.WhenAny(CopyAsync(_stream, other), CopyAsync(other, _stream));
+
+        async Task CopyAsync(NetworkStream from, NetworkStream to)
+        {
+            byte[] buffer = new byte[65536];
+            try
+            {
+                while (await from.ReadAsync(buffer) is var count and > 0)
+                {
+                    if (silent is not { IsCompleted: true })
+                        await to.WriteAsync(buffer.AsMemory(0, count));
+                }
+            }
+            catch (Exception fault) when (fault is IOException or ObjectDisposedException)
+            {
+                // One side has left, so the other is closed too.
+            }
+        }
+    }
+
+    private static PgRequest WithStatus(PgRequest messages, params (string Name, string Value)[] parameters)
+    {
+        foreach ((string name, string value) in parameters)
+        {
+            messages.Message('S', body =>
+            {
+                PgRequest.WriteText(body, name);
+                PgRequest.WriteText(body, value);
+            });
+        }
+
+        return messages;
+    }
+
+    private async Task<byte[]> ReadExactlyAsync(int count)
+    {
+        byte[] bytes = new byte[count];
+        await _stream.ReadExactlyAsync(bytes);
+        return bytes;
+    }
+}
