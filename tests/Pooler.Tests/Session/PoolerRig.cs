@@ -24,6 +24,7 @@ internal sealed class PoolerRig : IDisposable
     private readonly ConcurrentBag<RawPeer> _clients = [];
     private readonly Listener _listener;
     private readonly LoginContext _context;
+    private readonly Pooler.Net.SocketOptions _clientOptions;
     private readonly long _foreignResumes = IoThread.ForeignResumes;
     private int _next;
 
@@ -45,6 +46,7 @@ internal sealed class PoolerRig : IDisposable
         Pools = new Pools(Threads, new PoolSource(live), new ServerJournal(live, NullLogger.Instance));
         Sessions = new SessionTable(Threads);
         _context = new LoginContext(live, Pools, Sessions, new Credentials(live), NullLogger.Instance, static (client, _) => client.CloseGracefully(), static (_, _) => false);
+        _clientOptions = PoolSource.SocketOptionsOf(config);
         _listener = Listen();
         _listener.Start();
         foreach (IoThread thread in Threads)
@@ -205,6 +207,7 @@ internal sealed class PoolerRig : IDisposable
     private void Accepted(int fd, Listener listener)
     {
         Sessions.Connected();
+        _clientOptions.Apply(fd, isUnix: false);
         IoThread thread = Threads[_next++ % Threads.Length];
         thread.Post(() =>
         {

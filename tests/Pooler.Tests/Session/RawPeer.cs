@@ -9,7 +9,7 @@ namespace Pooler.Tests.Session;
 internal sealed class RawPeer(Socket socket) : IDisposable
 {
     /// <summary>How long anything may take before a test fails.</summary>
-    public static readonly TimeSpan Patience = TimeSpan.FromSeconds(20);
+    public static readonly TimeSpan Patience = TimeSpan.FromSeconds(10);
 
     public static RawPeer Connect(int port)
     {
