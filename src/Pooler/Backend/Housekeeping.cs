@@ -156,12 +156,7 @@ internal sealed class Housekeeping : ServerOwner
             FailCopy();
         }
 
-        if (_replies.BatchOpen)
-        {
-            new MessageWriter(_server.Outbox).WriteSync();
-            _replies.Push(ReplyKind.Sync);
-        }
-
+        EndBatch();
         _server.Outbox.Flush();
         if (isRunning)
         {
@@ -174,6 +169,18 @@ internal sealed class Housekeeping : ServerOwner
         }
 
         GoOnIfSettled();
+    }
+
+    /// <summary>Sync alone would commit what the client has not: as when PostgreSQL loses a client, a batch without its Sync is rolled back.</summary>
+    private void EndBatch()
+    {
+        if (_replies.BatchOpen)
+        {
+            new MessageWriter(_server.Outbox).WriteQuery("ROLLBACK");
+            _replies.Push(ReplyKind.Query, ReplyUse.Swallow);
+            new MessageWriter(_server.Outbox).WriteSync();
+            _replies.Push(ReplyKind.Sync);
+        }
     }
 
     private void FailCopy()
@@ -205,12 +212,7 @@ internal sealed class Housekeeping : ServerOwner
         {
             case BackendMessage.CopyInResponse when _replies.InCopy:
                 FailCopy();
-                if (_replies.BatchOpen)
-                {
-                    new MessageWriter(_server.Outbox).WriteSync();
-                    _replies.Push(ReplyKind.Sync);
-                }
-
+                EndBatch();
                 _server.Outbox.Flush();
                 break;
             case BackendMessage.ErrorResponse when _step is not Step.Drain:
