@@ -49,4 +49,44 @@ public sealed class HalfWayTests
         Assert.Empty(server.ReceiveToEnd());
         rig.WaitFor(static p => p.Slots.Count == 0 && p.IdleCount == 0, "the server is gone");
     }
+
+    [Fact]
+    public void AServerLifetimeOfZeroStillServesOnce()
+    {
+        using var rig = new PoolerRig("server_lifetime = 0");
+        RawPeer a = rig.Client();
+        a.Send(Wire.Query("a"));
+        byte[] first = rig.Postgres.Next().ReceiveFrame();
+        Assert.Equal(Wire.Query("a"), first[0] == 'X' ? rig.Postgres.Next().ReceiveFrame() : first);
+    }
+
+    /// <summary>A granted waiter leaves (its timeout came first) when the server it was granted has just died.</summary>
+    [Fact]
+    public void AServerThatIsGoneDoesNotComeBack()
+    {
+        using var rig = new PoolerRig();
+        rig.Client();
+        rig.Postgres.Next();
+        rig.WaitForIdleServer();
+        Pooler.Pooling.ServerSlot slot = rig.On(() => rig.Pools.Acquire(rig.Pool, new Bystander(), rig.Threads[0]))!;
+        rig.On(() =>
+        {
+            slot.Server.Close("died");
+            return true;
+        });
+        rig.WaitFor(static p => p.Slots.Count == 0, "the server is gone");
+        rig.On(() =>
+        {
+            slot.TakeBack();
+            return true;
+        });
+        Assert.Equal(0, rig.On(() => rig.Pool.IdleCount));
+    }
+
+    private sealed class Bystander : Pooler.Pooling.Waiter
+    {
+        internal override void Wake()
+        {
+        }
+    }
 }
