@@ -32,7 +32,7 @@ public sealed class ReplyQueueTests
 
     [Fact]
     public void EveryLegalReplyIsTakenAndSettledMeansNothingIsOwed() =>
-        Gen.Select(Message.Array[1, 16], Gen.Int[0, 2].Array[0, 60]).Sample(static (program, order) => Play(program, order), iter: 60_000, threads: 1);
+        Gen.Select(Message.Array[1, 16], Gen.Int[0, 2].Array[0, 60]).Sample(static (program, order) => Play(program, order), iter: 30_000, threads: 1);
 
     /// <summary>As libpq does it: Sync at once behind the COPY command, data, the end, and Sync again.</summary>
     [Fact]
@@ -41,7 +41,7 @@ public sealed class ReplyQueueTests
             static (data, fails, order) => Play(
                 [Wire.Parse("copyin"), Wire.Bind(), Wire.Execute("copyin"), Wire.Sync, .. data, fails ? Wire.CopyFail("no") : Wire.CopyDone, Wire.Sync, Wire.Query("select 1")],
                 order),
-            iter: 20_000,
+            iter: 10_000,
             threads: 1);
 
     [Fact]

@@ -105,7 +105,7 @@ public sealed class LeaseTests
     }
 
     [Fact]
-    public void AnOpenBatchIsSyncedForAClientThatLeaves()
+    public void AnOpenBatchIsRolledBackAndSyncedForAClientThatLeaves()
     {
         using var rig = new PoolerRig();
         RawPeer a = rig.Client(), server = rig.Postgres.Next(), b = rig.Client();
@@ -117,8 +117,8 @@ public sealed class LeaseTests
         b.Send(Wire.Query("b"));
         rig.WaitFor(static p => p.Waiting == 1, "b waits");
         a.Dispose();
-        server.Expect(Wire.Sync);
-        server.Send(Wire.Ready('I'));
+        server.Expect(Wire.Join(Wire.Query("ROLLBACK"), Wire.Sync));
+        server.Send(Wire.Join(Wire.Complete("ROLLBACK"), Wire.Ready('I'), Wire.Ready('I')));
         server.Expect(Wire.Query("b"));
         server.Send(Wire.Answer("b"));
         b.Expect(Wire.Answer("b"));
