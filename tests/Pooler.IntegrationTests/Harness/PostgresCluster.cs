@@ -18,6 +18,9 @@ public sealed class PostgresCluster : IAsyncLifetime
     /// <summary>Roles whose members the server asks for a password in this way; see <see cref="CreateMemberAsync"/>.</summary>
     public const string ByPassword = "by_password", ByMd5 = "by_md5", ByScram = "by_scram";
 
+    /// <summary>A role that User may SET ROLE to.</summary>
+    public const string Borrowed = "borrowed";
+
     public const int MaxConnections = 300;
 
     private ChildProcess? _server;
@@ -75,6 +78,7 @@ public sealed class PostgresCluster : IAsyncLifetime
             CREATE ROLE {Md5User} LOGIN PASSWORD '{Md5Password}';
             SET password_encryption = 'scram-sha-256';
             CREATE ROLE {ScramUser} LOGIN PASSWORD '{ScramPassword}';
+            CREATE ROLE {Borrowed} ROLE {User};
             CREATE ROLE {ByPassword};
             CREATE ROLE {ByMd5};
             CREATE ROLE {ByScram};
