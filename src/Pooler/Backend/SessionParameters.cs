@@ -95,5 +95,5 @@ internal sealed class SessionParameters
             }
         });
 
-    private static string Quote(string value) => "E'" + Clean(value).Replace(@"\", @"\\").Replace("'", @"\'") + "'";
+    private static string Quote(string value) => "E'" + Clean(value).Replace(@"\", @"\\").Replace("'", "''") + "'";
 }
