@@ -12,6 +12,9 @@ public enum ReplyKind : byte
     Sync,
     FunctionCall,
 
+    /// <summary>CopyData sent before we knew whether the server is in COPY: answered by nothing.</summary>
+    CopyData,
+
     /// <summary>CopyDone or CopyFail sent before we knew whether the server is in COPY: answered by nothing.</summary>
     CopyEnd,
 }

@@ -15,6 +15,13 @@ public sealed class ReplyQueue
     private Entry[] _entries = [];
     private int _head, _runs;
 
+    // The head has its closing answer (CommandComplete …): ReadyForQuery may follow.
+    private bool _isAnswered;
+
+    // Something that a failed COPY answers and a running one does not was sent into a COPY, behind data. Should the COPY fail,
+    // nobody knows which it was.
+    private bool _isDoubtful, _hasCopyData;
+
     /// <summary>Requests outstanding.</summary>
     public int Count { get; private set; }
 
@@ -44,11 +51,21 @@ public sealed class ReplyQueue
             case ReplyKind.Sync:
                 if (InCopy)
                 {
-                    return; // Ignored by a server in COPY IN.
+                    // Ignored by a server in COPY IN, answered by one whose COPY has failed meanwhile: see Accept.
+                    _isDoubtful |= _hasCopyData;
+                    return;
                 }
 
                 BatchOpen = false;
                 Skipping = false;
+                break;
+            case ReplyKind.CopyData:
+                _hasCopyData = InCopy;
+                if (InCopy || Count == 0 || Skipping)
+                {
+                    return;
+                }
+
                 break;
             case ReplyKind.CopyEnd:
                 if (InCopy)
@@ -69,10 +86,7 @@ public sealed class ReplyQueue
                     return; // A server that skips to Sync reads and forgets it, Query included.
                 }
 
-                if (kind <= ReplyKind.Execute)
-                {
-                    BatchOpen = true;
-                }
+                BatchOpen = kind <= ReplyKind.Execute; // A Query or FunctionCall brings a ReadyForQuery of its own.
 
                 break;
         }
@@ -84,6 +98,7 @@ public sealed class ReplyQueue
     public void Clear()
     {
         (_head, _runs, Count) = (0, 0, 0);
+        _isAnswered = _isDoubtful = false;
         BatchOpen = Skipping = InCopy = false;
     }
 
@@ -100,12 +115,21 @@ public sealed class ReplyQueue
             return ReplyVerdict.Unexpected;
         }
 
+        bool isOutOfStep = type == BackendMessage.ErrorResponse ? _isDoubtful : type == BackendMessage.ReadyForQuery && !MayEnd(Head);
+        if (isOutOfStep)
+        {
+            return ReplyVerdict.Unexpected;
+        }
+
         ReplyVerdict verdict = HeadUse == ReplyUse.Forward ? ReplyVerdict.Forward : ReplyVerdict.Swallow;
         switch (Step(Head, type))
         {
             case Move.Stay:
+                _isAnswered = type is BackendMessage.CommandComplete or BackendMessage.EmptyQueryResponse or BackendMessage.FunctionCallResponse;
+                _isDoubtful &= type != BackendMessage.CommandComplete;
                 return verdict;
             case Move.Pop:
+                _isDoubtful &= type != BackendMessage.CommandComplete;
                 Pop();
                 return verdict;
             case Move.Fail:
@@ -114,6 +138,7 @@ public sealed class ReplyQueue
                 return verdict;
             case Move.ErrorStay:
                 InCopy = false;
+                _isAnswered = true;
                 return verdict;
             case Move.CopyIn:
                 EnterCopyIn();
@@ -122,6 +147,9 @@ public sealed class ReplyQueue
                 return ReplyVerdict.Unexpected;
         }
     }
+
+    /// <summary>ReadyForQuery ends a request only behind its answer; a Sync asks for nothing else.</summary>
+    private bool MayEnd(ReplyKind head) => head == ReplyKind.Sync || _isAnswered;
 
     private enum Move : byte
     {
@@ -211,7 +239,7 @@ public sealed class ReplyQueue
     private void Pop()
     {
         PopOne();
-        while (Count > 0 && Head == ReplyKind.CopyEnd)
+        while (Count > 0 && Head is ReplyKind.CopyData or ReplyKind.CopyEnd)
         {
             PopOne(); // A stray COPY frame: a server outside COPY ignores it.
         }
@@ -220,6 +248,7 @@ public sealed class ReplyQueue
     private void PopOne()
     {
         Count--;
+        _isAnswered = false;
         if (--_entries[_head].Length == 0)
         {
             _head = (_head + 1) & (_entries.Length - 1);
@@ -252,27 +281,28 @@ public sealed class ReplyQueue
             rest[i] = _entries[(_head + i) & (_entries.Length - 1)];
         }
 
-        bool inCopy = true, batchOpen = rest[0].Kind == ReplyKind.Execute;
+        _isAnswered = _isDoubtful = false;
+        bool inCopy = true, hasData = false, batchOpen = rest[0].Kind == ReplyKind.Execute;
         (_runs, Count, _head) = (0, 0, 0);
         Skipping = false;
         for (int i = 0; i < rest.Length; i++)
         {
             for (; rest[i].Length > 0; rest[i].Length--)
             {
-                if (i > 0 && inCopy && rest[i].Kind == ReplyKind.Sync)
+                if (i > 0 && inCopy && rest[i].Kind is ReplyKind.Sync or ReplyKind.CopyData or ReplyKind.CopyEnd)
                 {
+                    hasData |= rest[i].Kind == ReplyKind.CopyData;
+                    _isDoubtful |= hasData && rest[i].Kind == ReplyKind.Sync;
+                    inCopy = rest[i].Kind != ReplyKind.CopyEnd;
                     continue;
                 }
 
-                if (i > 0 && inCopy && rest[i].Kind == ReplyKind.CopyEnd)
-                {
-                    inCopy = false;
-                    continue;
-                }
+                // A request in the midst of COPY data fails the COPY, or is run when the data has failed it before.
+                _isDoubtful |= i > 0 && inCopy;
 
                 if (i > 0)
                 {
-                    batchOpen = rest[i].Kind <= ReplyKind.Execute || (batchOpen && rest[i].Kind != ReplyKind.Sync);
+                    batchOpen = rest[i].Kind <= ReplyKind.Execute || (batchOpen && rest[i].Kind is ReplyKind.CopyData or ReplyKind.CopyEnd);
                 }
 
                 Append(rest[i].Kind, rest[i].Use);
@@ -280,6 +310,7 @@ public sealed class ReplyQueue
         }
 
         InCopy = inCopy;
+        _hasCopyData = hasData;
         BatchOpen = batchOpen;
     }
 

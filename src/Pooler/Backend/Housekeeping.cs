@@ -26,7 +26,7 @@ internal sealed class Housekeeping : ServerOwner
     private readonly DeadlineTimer _deadline;
     private readonly TimeSpan _timeout;
     private Step _step;
-    private bool _cancelInFlight;
+    private bool _cancelInFlight, _cancelsLater;
 
     private Housekeeping(
         ServerConnection server,
@@ -160,15 +160,26 @@ internal sealed class Housekeeping : ServerOwner
         _server.Outbox.Flush();
         if (isRunning)
         {
-            _cancelInFlight = true;
-            CancelSender.Send(_server, _timeout, _ =>
+            // Our own SET went along: a cancel that hit it would let the request behind it run with another client's settings.
+            _cancelsLater = _replies.HeadUse == ReplyUse.Swallow;
+            if (!_cancelsLater)
             {
-                _cancelInFlight = false;
-                GoOnIfSettled();
-            });
+                Cancel();
+            }
         }
 
         GoOnIfSettled();
+    }
+
+    private void Cancel()
+    {
+        _cancelsLater = false;
+        _cancelInFlight = true;
+        CancelSender.Send(_server, _timeout, _ =>
+        {
+            _cancelInFlight = false;
+            GoOnIfSettled();
+        });
     }
 
     /// <summary>Sync alone would commit what the client has not: as when PostgreSQL loses a client, a batch without its Sync is rolled back.</summary>
@@ -231,6 +242,11 @@ internal sealed class Housekeeping : ServerOwner
                 }
 
                 _server.Status = body[0];
+                if (_cancelsLater && _replies.Count > 0)
+                {
+                    Cancel();
+                }
+
                 GoOnIfSettled();
                 break;
         }
@@ -240,7 +256,7 @@ internal sealed class Housekeeping : ServerOwner
 
     private void GoOnIfSettled()
     {
-        if (_step != Step.Done && !_server.IsClosed && _replies.IsSettled && !_cancelInFlight && _server.FrameRemaining == 0)
+        if (_step != Step.Done && !_server.IsClosed && _server.Failure == null && _replies.IsSettled && !_cancelInFlight && _server.FrameRemaining == 0)
         {
             Next();
         }

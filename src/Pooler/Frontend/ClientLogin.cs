@@ -328,7 +328,7 @@ internal sealed class ClientLogin
     {
         Client.Outbox.Flush();
         _context.Pools.AcquireWelcome(pool, _welcome, Client.Owner);
-        while (_welcome.State == WaiterState.Waiting && !Client.Input.IsEnded && _refusal == null)
+        while (_welcome.State == WaiterState.Waiting && !Client.Input.IsEnded && !Client.HasHungUp && _refusal == null)
         {
             await Client.Input.ParkAsync();
         }

@@ -18,6 +18,12 @@ internal sealed class TimingWheel
     /// <summary>Sets, or moves, a deadline at <paramref name="due"/> microseconds.</summary>
     public void Set(WheelTimer timer, long due)
     {
+        if (due == WheelTimer.Never)
+        {
+            timer.Due = due; // What is linked drops out when its slot comes.
+            return;
+        }
+
         bool later = timer.Slot >= 0 && due >= timer.Due && timer.Due != WheelTimer.Never;
         timer.Due = due;
         if (!later)

@@ -427,6 +427,16 @@ internal sealed class ClientSession : ServerOwner
         _isPinned |= _forwarder.NamedStatement && _settings.Mode != PoolMode.Session;
         server.IsDirty |= _forwarder.NamedStatement;
         _clock.Arm(Thread);
+        if (_replies.IsSettled && result == ForwardResult.Done)
+        {
+            // The rest of a message whose request has failed before: the server was waiting for this only.
+            AfterReplies(server, everythingUsed: server.Socket.Input.UnreadLength == 0);
+            if (_slot == null)
+            {
+                return Need.Input;
+            }
+        }
+
         switch (result)
         {
             case ForwardResult.Terminate:
@@ -507,6 +517,12 @@ internal sealed class ClientSession : ServerOwner
     internal void EndOverServer(ServerConnection server)
     {
         ErrorFields failure = server.Failure!;
+        if (server.FrameRemaining > 0)
+        {
+            End(SessionEnd.Quiet(failure.Message)); // The client would take our words for the rest of its row.
+            return;
+        }
+
         bool isServersWord = failure.SqlState is not "08006" and not "08P01";
         string message = isServersWord ? failure.Message : AwaitsReplies ? $"{failure.Message} (the outcome of the request is unknown)" : failure.Message;
         string sqlState = isServersWord ? failure.SqlState : AwaitsReplies ? "08007" : failure.SqlState;

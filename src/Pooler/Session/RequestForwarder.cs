@@ -216,6 +216,9 @@ internal sealed class RequestForwarder(ReplyQueue replies, bool disablePqExec)
                 server.IsDirty = true; // Called by number: it may be set_config.
                 replies.Push(ReplyKind.FunctionCall);
                 break;
+            case FrontendMessage.CopyData:
+                replies.Push(ReplyKind.CopyData);
+                break;
             case FrontendMessage.CopyDone or FrontendMessage.CopyFail:
                 replies.Push(ReplyKind.CopyEnd);
                 break;
