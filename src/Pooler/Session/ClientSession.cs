@@ -490,6 +490,11 @@ internal sealed class ClientSession : ServerOwner
     {
         if (_forwarder.Retained > 0)
         {
+            if (_client.Input.IsFull)
+            {
+                Wake(); // What was kept left no room to read on.
+            }
+
             _forwarder.Forget(_client.Input);
         }
 

@@ -151,7 +151,7 @@ internal sealed class RequestForwarder(ReplyQueue replies, bool disablePqExec)
 
         server.Outbox.Send(data[runStart..at]);
         LastForwarded = at;
-        if (_isRepeatable && at > 0 && _frameRemaining == 0)
+        if (_isRepeatable && replies.Count > 0 && at > 0 && _frameRemaining == 0)
         {
             Retained = at;
             input.Advance(0);
