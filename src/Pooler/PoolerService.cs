@@ -33,7 +33,8 @@ internal sealed class PoolerService : IHostedService
         _log = log;
         IoThread.DefectLog = what => log.Defect(what);
         PoolerConfig config = live.Current;
-        _threads = [.. Enumerable.Range(0, config.WorkerCount).Select(static i => new IoThread(i))];
+        Func<Engine> createEngine = EngineChoice.For(config, log);
+        _threads = [.. Enumerable.Range(0, config.WorkerCount).Select(i => new IoThread(i, createEngine))];
         _clientOptions = PoolSource.SocketOptionsOf(config);
         var pools = new Pools(_threads, new PoolSource(live), new ServerJournal(live, log));
         var sessions = new SessionTable(_threads);

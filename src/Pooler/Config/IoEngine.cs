@@ -8,4 +8,7 @@ internal enum IoEngine
 
     /// <summary>epoll.</summary>
     Epoll,
+
+    /// <summary>io_uring: Linux 6.1 or newer, where the container's seccomp profile allows it.</summary>
+    Uring,
 }

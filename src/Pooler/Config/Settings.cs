@@ -87,7 +87,7 @@ internal static class Settings
     public static readonly Setting<ImmutableArray<string>> IgnoreStartupParameters = Row("ignore_startup_parameters", NameList, "", Global,
         "Startup parameters that are swallowed instead of refused.");
     public static readonly Setting<IoEngine> IoEngine = Row("io_engine", IoEngineWord, "auto", Global,
-        "Ours: system interface of the I/O threads.", AtRestart, Later);
+        "Ours: system interface of the I/O threads; auto takes io_uring where kernel and sandbox allow it.", AtRestart);
     public static readonly Setting<string> JobName = Row("job_name", Text, "pgbouncer", Global,
         "Name of the Windows service.", AtRestart, Later, alias: "service_name");
     public static readonly Setting<ImmutableArray<string>> ListenAddr = Row("listen_addr", NameList, "", Global,

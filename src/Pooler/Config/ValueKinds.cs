@@ -65,7 +65,7 @@ internal static class ValueKinds
         ("disable", SslMode.Disable), ("allow", SslMode.Allow), ("prefer", SslMode.Prefer), ("require", SslMode.Require),
         ("verify-ca", SslMode.VerifyCa), ("verify-full", SslMode.VerifyFull));
 
-    public static ValueKind<IoEngine> IoEngineWord { get; } = Choice(("auto", IoEngine.Auto), ("epoll", IoEngine.Epoll));
+    public static ValueKind<IoEngine> IoEngineWord { get; } = Choice(("auto", IoEngine.Auto), ("epoll", IoEngine.Epoll), ("io_uring", IoEngine.Uring));
 
     public static ValueKind<LoadBalanceHosts> LoadBalanceWord { get; } = Choice(
         ("round-robin", LoadBalanceHosts.RoundRobin), ("disable", LoadBalanceHosts.Disable));

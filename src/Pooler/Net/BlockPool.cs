@@ -58,6 +58,13 @@ internal sealed class BlockPool(IoThread thread)
         return _freeSmall.TryPop(out byte[]? block) ? block : GC.AllocateUninitializedArray<byte>(SmallSize, pinned: true);
     }
 
+    /// <summary>A buffer that does not come back to the pool: the kernel still reads from it when its connection is gone.</summary>
+    public void Forget(byte[] block)
+    {
+        Rented--;
+        _blocks -= block.Length == BlockSize ? 1 : 0;
+    }
+
     public void Return(byte[] block)
     {
         Rented--;

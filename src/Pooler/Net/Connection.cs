@@ -50,7 +50,8 @@ internal sealed class Connection : PollTarget
     /// <summary>The peer has ended its side, or both are gone; what it sent before may still be unread.</summary>
     internal bool HasHungUp { get; private set; }
 
-    internal override bool EdgeTriggered => true;
+    /// <summary>What io_uring delivered ahead of the reader; epoll has no use for it.</summary>
+    internal ReceivedChunks Received => field ??= new ReceivedChunks();
 
     /// <summary>Starts a non-blocking connect. Returns null and the errno when it fails at once.</summary>
     public static Connection? Connect(IoThread owner, SocketAddress address, SocketOptions options, out int error)
@@ -80,7 +81,7 @@ internal sealed class Connection : PollTarget
     public int Open()
     {
         CheckThread();
-        int result = Owner.Register(Fd, this);
+        int result = Owner.Engine.Add(Fd, this);
         if (result < 0)
         {
             IsClosed = true;
@@ -103,13 +104,14 @@ internal sealed class Connection : PollTarget
         }
 
         CheckThread();
+        Outbox.SendLast();
         IsClosed = true;
         if (_linger != null)
         {
             Owner.Wheel.Clear(_linger);
         }
 
-        Owner.Deregister(Fd);
+        Owner.Engine.Remove(Fd, this);
         Syscalls.Close(Fd);
         Owner.Counters.Connections--;
         Outbox.Clear();
@@ -140,18 +142,24 @@ internal sealed class Connection : PollTarget
         EndIfDrained();
     }
 
-    /// <summary>Lets go of its thread, if its reader is parked and nothing is unread or unsent. <see cref="Attach"/> must follow.</summary>
-    public bool TryDetach()
+    /// <summary>
+    /// Lets go of its thread, if its reader is parked and nothing is unread or unsent: then <see cref="Attach"/> must follow.
+    /// The answer comes at once from epoll, behind the end of the armed receive from io_uring.
+    /// </summary>
+    public void Detach(Action<bool> done)
     {
         CheckThread();
         if (IsClosed || IsConnecting || HasHungUp || Outbox.Pending > 0 || !Input.IsParkedEmpty)
         {
-            return false;
+            done(false);
+            return;
         }
 
-        Owner.Deregister(Fd);
-        Owner.Counters.Connections--;
-        return true;
+        Owner.Engine.Release(this, released =>
+        {
+            Owner.Counters.Connections -= released ? 1 : 0;
+            done(released);
+        });
     }
 
     /// <summary>Goes on on another thread, which is the current one. What arrived in between is reported by the registration.</summary>
@@ -204,6 +212,15 @@ internal sealed class Connection : PollTarget
         HasHungUp = true;
         Outbox.Clear();
         Input.End();
+    }
+
+    /// <summary>A send has ended: what waits for an empty outbox goes on.</summary>
+    internal void AfterSend()
+    {
+        if (_closeWhenDrained && !IsClosed)
+        {
+            EndIfDrained();
+        }
     }
 
     internal void Progress() => LastProgress = Owner.Now;
@@ -277,7 +294,7 @@ internal sealed class Connection : PollTarget
         int result = 1;
         for (int reads = 0; result > 0 && reads < 16; reads++)
         {
-            result = Syscalls.Receive(Fd, block);
+            result = Owner.Engine.Receive(this, block);
         }
 
         Owner.Blocks.Return(block);

@@ -23,6 +23,7 @@ internal sealed class ConnectionInput(Connection connection) : PipeReader, IValu
     private Wait _wait;
     private bool _wakeRequested, _hangupSeen;
     private int _readsThisTurn;
+    private long _turn;
     private Action<object?>? _continuation;
     private object? _continuationState;
     private WakeItem? _wakeItem;
@@ -128,11 +129,7 @@ internal sealed class ConnectionInput(Connection connection) : PipeReader, IValu
         _continuationState = state;
     }
 
-    internal void OnReadable()
-    {
-        _readsThisTurn = 0;
-        ResumeIfReady();
-    }
+    internal void OnReadable() => ResumeIfReady();
 
     /// <summary>The connection was closed or broke: the reader learns it from its run list.</summary>
     internal void End()
@@ -190,6 +187,12 @@ internal sealed class ConnectionInput(Connection connection) : PipeReader, IValu
             return false;
         }
 
+        if (_turn != connection.Owner.Turn)
+        {
+            _turn = connection.Owner.Turn;
+            _readsThisTurn = 0;
+        }
+
         int limit = connection.Owner.ReadsPerTurn;
         if (_readsThisTurn >= (limit > 0 ? limit : 16))
         {
@@ -206,22 +209,12 @@ internal sealed class ConnectionInput(Connection connection) : PipeReader, IValu
 
         _readsThisTurn++;
         MakeRoom();
-        int room = _block!.Length - _end;
-        int result;
-        do
-        {
-            result = Syscalls.Receive(connection.Fd, _block.AsSpan(_end));
-        }
-        while (result == -Syscalls.EINTR);
-
+        int result = connection.Owner.Engine.Receive(connection, _block.AsSpan(_end));
         if (result > 0)
         {
             _end += result;
             connection.Owner.Counters.Reads++;
             connection.Owner.Counters.BytesIn += result;
-
-            // Edge-triggered: a short read means drained (epoll(7)), unless the peer has hung up and the end is still to be read.
-            connection.Readable = result == room || connection.HasHungUp;
             return true;
         }
 
@@ -230,7 +223,6 @@ internal sealed class ConnectionInput(Connection connection) : PipeReader, IValu
             ReleaseBlock();
         }
 
-        connection.Readable = false;
         if (result == -Syscalls.EAGAIN)
         {
             return false;
@@ -291,7 +283,6 @@ internal sealed class ConnectionInput(Connection connection) : PipeReader, IValu
     {
         internal override void Run()
         {
-            input._readsThisTurn = 0;
             input.ResumeIfReady();
         }
     }

@@ -10,37 +10,35 @@ namespace Pooler.Net;
 /// </summary>
 internal sealed class IoThread
 {
-    private const ulong WakeTag = 0;
-
     [ThreadStatic]
     private static IoThread? t_current;
 
     private static long s_foreignResumes;
 
-    private readonly EpollPoller _poller = new();
+    private readonly Func<Engine> _createEngine;
     private readonly int _wakeFd = Syscalls.EventFd();
     private readonly ConcurrentQueue<RunItem> _posted = new();
     private readonly Thread _thread;
     private int _wakePending;
     private volatile bool _stopping;
 
-    private PollTarget?[] _byFd = new PollTarget?[256];
-    private uint _generation;
-
     private RunItem? _runHead, _runTail;
     private int _runCount;
 
-    public IoThread(int index)
+    public IoThread(int index, Func<Engine>? createEngine = null)
     {
+        _createEngine = createEngine ?? (static () => new EpollEngine());
         Index = index;
         Blocks = new BlockPool(this);
         Now = Clock();
         _thread = new Thread(Loop) { Name = $"io-{index}", IsBackground = true };
-        _poller.AddReader(_wakeFd, WakeTag);
     }
 
     /// <summary>0-based number of this thread.</summary>
     public int Index { get; }
+
+    /// <summary>Counts the rounds in which a connection has its budget: the events of a wait, and the run list behind them.</summary>
+    public long Turn { get; private set; }
 
     /// <summary>Microseconds, read once a turn.</summary>
     public long Now { get; private set; }
@@ -48,6 +46,9 @@ internal sealed class IoThread
     public BlockPool Blocks { get; }
 
     public TimingWheel Wheel { get; } = new();
+
+    /// <summary>What it asks of the kernel; made on the thread itself, when it starts.</summary>
+    public Engine Engine { get; private set; } = null!;
 
     /// <summary>What this thread may read of one connection before it goes to the end of the run list (sbuf_loopcnt; 0: no limit).</summary>
     public int ReadsPerTurn { get; set; } = 5;
@@ -121,89 +122,27 @@ internal sealed class IoThread
         _runCount++;
     }
 
-    internal int Register(int fd, PollTarget target)
-    {
-        if (fd >= _byFd.Length)
-        {
-            Array.Resize(ref _byFd, Math.Max(fd + 1, _byFd.Length * 2));
-        }
-
-        // A closed descriptor's events may still be in the batch being dispatched: the generation tells them apart.
-        target.Generation = ++_generation == 0 ? ++_generation : _generation;
-        ulong tag = ((ulong)target.Generation << 32) | (uint)fd;
-        int result = target.EdgeTriggered ? _poller.Add(fd, tag) : _poller.AddReader(fd, tag);
-        if (result == 0)
-        {
-            _byFd[fd] = target;
-        }
-
-        return result;
-    }
-
-    internal void Deregister(int fd)
-    {
-        _poller.Remove(fd);
-        _byFd[fd] = null;
-    }
+    internal void ReadClock() => Now = Clock();
 
     private void Loop()
     {
         t_current = this;
         SynchronizationContext.SetSynchronizationContext(new IoSynchronizationContext(this));
+        Engine = _createEngine();
+        Engine.Add(_wakeFd, new WakeTarget(_wakeFd));
         while (!_stopping)
         {
-            Now = Clock();
+            ReadClock();
             Wheel.Turn(Now);
-            int count = _poller.Wait(_runCount > 0 ? 0 : Wheel.Timeout(Now));
-            Now = Clock();
-
-            // Idle servers first (architecture rule 12): one that died must not be lent in the same batch.
-            if (count > 1)
-            {
-                Dispatch(count, idleServers: true);
-            }
-
-            Dispatch(count, idleServers: false);
+            Turn++;
+            Engine.Turn(this, _runCount > 0 ? 0 : Wheel.Timeout(Now));
+            Turn++;
             RunPosted();
             RunListed();
         }
 
-        _poller.Close();
+        Engine.Close();
         Syscalls.Close(_wakeFd);
-    }
-
-    private void Dispatch(int count, bool idleServers)
-    {
-        for (int i = 0; i < count; i++)
-        {
-            (uint events, ulong tag) = _poller[i];
-            if (events == 0)
-            {
-                continue;
-            }
-
-            if (tag == WakeTag)
-            {
-                if (!idleServers)
-                {
-                    Syscalls.EventFdClear(_wakeFd);
-                }
-
-                continue;
-            }
-
-            PollTarget? target = _byFd[(int)(uint)tag];
-            if (target == null || target.Generation != (uint)(tag >> 32))
-            {
-                continue;
-            }
-
-            if (!idleServers || target.DispatchFirst)
-            {
-                _poller.MarkDone(i);
-                target.OnEvents(events);
-            }
-        }
     }
 
     private void RunPosted()
@@ -249,6 +188,15 @@ internal sealed class IoThread
         if (Interlocked.Exchange(ref _wakePending, 1) == 0)
         {
             Syscalls.EventFdSignal(_wakeFd);
+        }
+    }
+
+    private sealed class WakeTarget(int fd) : PollTarget
+    {
+        internal override void OnEvents(uint events) => Syscalls.EventFdClear(fd);
+
+        internal override void Run()
+        {
         }
     }
 

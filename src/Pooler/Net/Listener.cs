@@ -36,8 +36,6 @@ internal sealed class Listener : PollTarget
 
     public bool IsUnix { get; }
 
-    internal override bool EdgeTriggered => false;
-
     /// <summary>Binds and listens. The error text names the address; accepting begins with <see cref="Start"/>.</summary>
     public static Listener? Create(
         IoThread owner, EndPoint endpoint, int backlog, bool deferAccept, Action<int, Listener> accepted, Action<string> warn, out string? error)
@@ -81,7 +79,7 @@ internal sealed class Listener : PollTarget
         return new Listener(owner, fd, endpoint.ToString()!, isUnix, accepted, warn);
     }
 
-    public void Start() => _owner.Post(() => _owner.Register(_fd, this));
+    public void Start() => _owner.Post(() => _owner.Engine.Add(_fd, this));
 
     /// <summary>Stops listening; on the owner's thread.</summary>
     public void Close()
@@ -90,7 +88,7 @@ internal sealed class Listener : PollTarget
         {
             _closed = true;
             _owner.Wheel.Clear(_resume);
-            _owner.Deregister(_fd);
+            _owner.Engine.Remove(_fd, this);
             Syscalls.Close(_fd);
         }
     }
@@ -99,27 +97,31 @@ internal sealed class Listener : PollTarget
     {
         for (int n = 0; n < AcceptsPerTurn && !_closed; n++)
         {
-            int fd = Syscalls.Accept(_fd);
-            if (fd >= 0)
+            if (!OnAccept(Syscalls.Accept(_fd)))
             {
-                _exhausted = false;
-                _owner.Counters.Accepted++;
-                _accepted(fd, this);
-                continue;
+                return;
             }
-
-            if (fd is -Syscalls.EINTR or -Syscalls.ECONNABORTED)
-            {
-                continue;
-            }
-
-            if (fd is -Syscalls.EMFILE or -Syscalls.ENFILE or -Syscalls.ENOBUFS or -Syscalls.ENOMEM)
-            {
-                Pause(-fd);
-            }
-
-            return;
         }
+    }
+
+    /// <summary>Takes an accepted descriptor or the negative errno; false when accepting stops for now.</summary>
+    internal bool OnAccept(int fd)
+    {
+        if (fd >= 0)
+        {
+            _exhausted = false;
+            _owner.Counters.Accepted++;
+            _accepted(fd, this);
+            return true;
+        }
+
+        if (fd is -Syscalls.EMFILE or -Syscalls.ENFILE or -Syscalls.ENOBUFS or -Syscalls.ENOMEM)
+        {
+            Pause(-fd);
+            return false;
+        }
+
+        return fd is -Syscalls.EINTR or -Syscalls.ECONNABORTED;
     }
 
     internal override void Run()
@@ -134,12 +136,12 @@ internal sealed class Listener : PollTarget
             _warn($"accept on {Name} failed: {Syscalls.ErrorText(errno)}; accepting pauses until descriptors are free (raise the limit: ulimit -n, LimitNOFILE=)");
         }
 
-        _owner.Deregister(_fd);
+        _owner.Engine.Remove(_fd, this);
         _owner.Wheel.Set(_resume, _owner.Now + PauseMicroseconds);
     }
 
     private sealed class ResumeTimer(Listener listener) : WheelTimer
     {
-        internal override void Expired() => listener._owner.Register(listener._fd, listener);
+        internal override void Expired() => listener._owner.Engine.Add(listener._fd, listener);
     }
 }

@@ -12,8 +12,18 @@ internal sealed class Outbox(Connection connection) : IBufferWriter<byte>
     private int _start, _end;
     private ConnectionInput? _wakeWhenDrained;
 
+    // With io_uring the kernel owns this buffer until the send has completed; what is appended meanwhile goes into another.
+    private byte[]? _flying;
+    private int _flyingStart, _flyingEnd;
+    private bool _isQueued, _isShort;
+
     /// <summary>Bytes appended and not yet taken by the kernel.</summary>
-    public int Pending => _end - _start;
+    public int Pending => _end - _start + _flyingEnd - _flyingStart;
+
+    /// <summary>No more should be appended until it is drained (architecture rule 8).</summary>
+    public bool IsCongested => IsBlocked || (_flying != null && _end - _start >= BlockPool.BlockSize / 2);
+
+    private bool SendsAtOnce => connection.Owner.Engine.SendsAtOnce;
 
     /// <summary>The kernel's buffer was full: the socket's next writable event goes on.</summary>
     public bool IsBlocked { get; private set; }
@@ -30,7 +40,7 @@ internal sealed class Outbox(Connection connection) : IBufferWriter<byte>
     /// <summary>Sends data after what is pending; straight from the caller's buffer when nothing is.</summary>
     public void Send(ReadOnlySpan<byte> data)
     {
-        if (Pending == 0 && !IsBlocked)
+        if (SendsAtOnce && Pending == 0 && !IsBlocked)
         {
             data = data[SendSome(data)..];
         }
@@ -53,6 +63,12 @@ internal sealed class Outbox(Connection connection) : IBufferWriter<byte>
 
         if (IsBlocked || _buffer == null)
         {
+            return;
+        }
+
+        if (!SendsAtOnce)
+        {
+            Queue();
             return;
         }
 
@@ -80,6 +96,64 @@ internal sealed class Outbox(Connection connection) : IBufferWriter<byte>
         return _buffer.AsMemory(_end);
     }
 
+    /// <summary>Gives the engine what is to be sent next; false when a send is under way or nothing is there.</summary>
+    internal bool TakeOff([System.Diagnostics.CodeAnalysis.NotNullWhen(true)] out byte[]? buffer, out int start, out int length)
+    {
+        _isQueued = false;
+        if (_flying == null && _buffer != null)
+        {
+            (_flying, _flyingStart, _flyingEnd) = (_buffer, _start, _end);
+            (_buffer, _start, _end) = (null, 0, 0);
+            _isShort = true;
+        }
+
+        (buffer, start, length) = (_flying, _flyingStart, _flyingEnd - _flyingStart);
+        bool goes = _isShort && length > 0;
+        _isShort = false;
+        return goes && buffer != null;
+    }
+
+    /// <summary>The engine's send has completed: bytes sent, or the negative errno.</summary>
+    internal void Landed(int result)
+    {
+        if (result < 0)
+        {
+            ReturnFlying();
+            connection.BreakSending(-result);
+            return;
+        }
+
+        connection.Owner.Counters.Sends++;
+        connection.Owner.Counters.BytesOut += result;
+        connection.Progress();
+        _flyingStart += result;
+        if (_flyingStart < _flyingEnd)
+        {
+            _isShort = true;
+            Queue();
+            return;
+        }
+
+        ReturnFlying();
+        if (_buffer != null)
+        {
+            Queue();
+        }
+        else
+        {
+            WakeWaiting();
+        }
+    }
+
+    /// <summary>The connection is about to close: what was not submitted yet goes out at once, as far as it can.</summary>
+    internal void SendLast()
+    {
+        if (!SendsAtOnce && _flying == null && _buffer != null)
+        {
+            _ = Syscalls.Send(connection.Fd, _buffer.AsSpan(_start, _end - _start));
+        }
+    }
+
     /// <summary>The socket has room again, or an error that the next send reports.</summary>
     internal void OnWritable()
     {
@@ -100,9 +174,36 @@ internal sealed class Outbox(Connection connection) : IBufferWriter<byte>
 
         _start = _end = 0;
         IsBlocked = false;
+        if (_flying != null && connection.IsClosed)
+        {
+            (connection.Owner.Engine as UringEngine)?.Orphan(connection, _flying);
+            connection.Owner.Blocks.Forget(_flying);
+            (_flying, _flyingStart, _flyingEnd) = (null, 0, 0);
+        }
+
+        WakeWaiting();
+    }
+
+    private void WakeWaiting()
+    {
         ConnectionInput? waiting = _wakeWhenDrained;
         _wakeWhenDrained = null;
         waiting?.Wake();
+    }
+
+    private void Queue()
+    {
+        if (!_isQueued && (_flying == null || _isShort))
+        {
+            _isQueued = true;
+            connection.Owner.Engine.QueueSend(connection);
+        }
+    }
+
+    private void ReturnFlying()
+    {
+        connection.Owner.Blocks.Return(_flying!);
+        (_flying, _flyingStart, _flyingEnd) = (null, 0, 0);
     }
 
     /// <summary>Sends until the kernel has no room; returns the bytes taken. All of them when the connection broke.</summary>
@@ -153,7 +254,15 @@ internal sealed class Outbox(Connection connection) : IBufferWriter<byte>
             return;
         }
 
-        int pending = Pending;
+        int pending = _end - _start;
+        if (!SendsAtOnce && _flying == null && pending > 0)
+        {
+            // Full, and the kernel has nothing yet: it gets this block now, and the next is filled meanwhile.
+            connection.Owner.Engine.SendNow(connection);
+            Reserve(room);
+            return;
+        }
+
         byte[] target = _buffer;
         if (pending + room > _buffer.Length)
         {

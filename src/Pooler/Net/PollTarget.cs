@@ -9,7 +9,5 @@ internal abstract class PollTarget : RunItem
     /// <summary>Its events come before the others of a batch: idle servers (architecture rule 12).</summary>
     internal bool DispatchFirst;
 
-    internal abstract bool EdgeTriggered { get; }
-
     internal abstract void OnEvents(uint events);
 }

@@ -10,7 +10,7 @@ namespace Pooler.Net;
 /// </summary>
 internal static unsafe partial class Syscalls
 {
-    public const int EAGAIN = 11, EINTR = 4, EMFILE = 24, ENFILE = 23, ENOBUFS = 105, ENOMEM = 12, EINPROGRESS = 115, ECONNABORTED = 103;
+    public const int EAGAIN = 11, EINTR = 4, EMFILE = 24, ENFILE = 23, ENOBUFS = 105, ENOMEM = 12, EINPROGRESS = 115, ECONNABORTED = 103, ETIME = 62, ECANCELED = 125;
     public const int AF_UNIX = 1, AF_INET = 2, AF_INET6 = 10;
     public const uint EPOLLIN = 1, EPOLLOUT = 4, EPOLLERR = 8, EPOLLHUP = 16, EPOLLRDHUP = 0x2000, EPOLLET = 1u << 31;
 
@@ -129,6 +129,19 @@ internal static unsafe partial class Syscalls
         }
     }
 
+    /// <summary>A system call by number, for which libc has no function (io_uring).</summary>
+    public static int Raw(int number, nint a, nint b, nint c, nint d, nint e, nint f) => Result((int)syscall(number, a, b, c, d, e, f));
+
+    /// <summary>Shared memory of a descriptor, or fresh memory for -1; null when it is refused.</summary>
+    public static byte* Map(nuint length, int fd, long offset)
+    {
+        const int readWrite = 3, shared = 1, populate = 0x8000, isPrivate = 2, anonymous = 0x20;
+        nint address = mmap(0, length, readWrite, fd >= 0 ? shared | populate : isPrivate | anonymous | populate, fd, offset);
+        return address == -1 ? null : (byte*)address;
+    }
+
+    public static void ShutdownBoth(int fd) => _ = shutdown(fd, 2);
+
     public static void ShutdownWrite(int fd) => _ = shutdown(fd, SHUT_WR);
 
     public static void Close(int fd) => _ = close(fd);
@@ -224,6 +237,9 @@ internal static unsafe partial class Syscalls
 
     [LibraryImport("libc")]
     private static partial int getsockname(int fd, byte* address, int* size);
+
+    [LibraryImport("libc")]
+    private static partial nint mmap(nint address, nuint length, int protection, int flags, int fd, long offset);
 
     [LibraryImport("libc")]
     private static partial int shutdown(int fd, int how);

@@ -108,17 +108,20 @@ internal sealed class ServerSlot : ServerOwner
     internal void MoveTo(Waiter waiter)
     {
         Connection socket = Server.Socket;
-        if (Server.IsClosed || !socket.TryDetach())
+        socket.Detach(isFree =>
         {
-            Pools.MoveFailed(this, waiter);
-            return;
-        }
+            if (!isFree)
+            {
+                Pools.MoveFailed(this, waiter);
+                return;
+            }
 
-        IoThread target = waiter.Thread!;
-        target.Post(() =>
-        {
-            socket.Attach(target);
-            Pools.Arrived(this, waiter);
+            IoThread target = waiter.Thread!;
+            target.Post(() =>
+            {
+                socket.Attach(target);
+                Pools.Arrived(this, waiter);
+            });
         });
     }
 

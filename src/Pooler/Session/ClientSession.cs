@@ -89,7 +89,7 @@ internal sealed class ClientSession : ServerOwner
 
     public long RequestedAt => _clock.QueryStart;
 
-    internal override Outbox? BlockedBy => _client.Outbox.Pending > 0 ? _client.Outbox : null;
+    internal override Outbox? BlockedBy => _client.Outbox.IsCongested ? _client.Outbox : null;
 
     public bool IsEnding => _end != null;
 
@@ -162,7 +162,7 @@ internal sealed class ClientSession : ServerOwner
             return;
         }
 
-        bool isHalfWay = !everythingUsed || server.FrameRemaining > 0 || _forwarder.IsInFrame || server.Outbox.Pending > 0;
+        bool isHalfWay = !everythingUsed || server.FrameRemaining > 0 || _forwarder.IsInFrame || server.Outbox.IsCongested;
         if (server.Status == 'I' && !isHalfWay && _settings.Mode != PoolMode.Session && !_isPinned)
         {
             ReleaseServer();
@@ -246,7 +246,7 @@ internal sealed class ClientSession : ServerOwner
             switch (Phase)
             {
                 case SessionPhase.Idle:
-                    if (_client.Outbox.Pending > 0)
+                    if (_client.Outbox.IsCongested)
                     {
                         _client.Outbox.WakeWhenDrained(_client.Input);
                         return Need.Wake;
@@ -408,7 +408,7 @@ internal sealed class ClientSession : ServerOwner
             throw new InvalidOperationException("The lease has ended without its session.");
         }
 
-        if (server.Outbox.Pending > 0 && server.Outbox.IsBlocked)
+        if (server.Outbox.IsCongested)
         {
             server.Outbox.WakeWhenDrained(_client.Input);
             return Need.Wake;
@@ -450,7 +450,7 @@ internal sealed class ClientSession : ServerOwner
                 return Need.Wake;
         }
 
-        if (server.Outbox.Pending > 0)
+        if (server.Outbox.IsCongested)
         {
             server.Outbox.WakeWhenDrained(_client.Input);
             return Need.Wake;

@@ -26,7 +26,7 @@ internal static partial class Log
     [LoggerMessage(Level = LogLevel.Information, Message = "listening on {Address}")]
     public static partial void Listening(this ILogger log, string address);
 
-    [LoggerMessage(Level = LogLevel.Information, Message = "process up: {Version}, {Workers} I/O thread(s), epoll, pid {Pid}")]
+    [LoggerMessage(Level = LogLevel.Information, Message = "process up: {Version}, {Workers} I/O thread(s), pid {Pid}")]
     public static partial void ProcessUp(this ILogger log, string version, int workers, int pid);
 
     [LoggerMessage(Level = LogLevel.Information, Message = "file descriptor limit: {Now} (was {Before}); max_client_conn: {MaxClients}")]

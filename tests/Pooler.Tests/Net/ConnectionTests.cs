@@ -12,7 +12,7 @@ namespace Pooler.Tests.Net;
 public sealed class ConnectionTests : IDisposable
 {
     private readonly ConcurrentQueue<string> _defects = new();
-    private readonly IoThread _thread = new(0);
+    private readonly IoThread _thread = new(0, EngineUnderTest.Create);
     private readonly Connection _connection;
     private readonly RawPeer _peer;
     private readonly long _foreignResumes = IoThread.ForeignResumes;
@@ -58,12 +58,12 @@ public sealed class ConnectionTests : IDisposable
                 _connection.Outbox.Send(data.AsSpan(at + 20_000, 30_000));
             }
 
-            Assert.True(_connection.Outbox.IsBlocked);
+            Assert.True(_connection.Outbox.IsCongested);
             Assert.InRange(_connection.Outbox.Pending, 1_000_000, data.Length);
             return true;
         });
         _peer.Expect(data);
-        PoolerRig.WaitUntil(() => On(() => _connection.Outbox.Pending == 0 && !_connection.Outbox.IsBlocked), "the outbox is empty");
+        PoolerRig.WaitUntil(() => On(() => _connection.Outbox.Pending == 0 && !_connection.Outbox.IsCongested), "the outbox is empty");
         AssertNoDefect();
     }
 
@@ -224,7 +224,7 @@ public sealed class ConnectionTests : IDisposable
         Assert.Throws<InvalidOperationException>(_connection.CheckThread);
         Assert.Throws<InvalidOperationException>(() => { _ = _connection.Input.ReadAsync(TestContext.Current.CancellationToken).AsTask(); });
         Assert.Throws<InvalidOperationException>(() => { _ = _connection.Input.ParkAsync().AsTask(); });
-        Assert.Throws<InvalidOperationException>(() => _connection.TryDetach());
+        Assert.Throws<InvalidOperationException>(() => _connection.Detach(static _ => { }));
         Assert.Throws<InvalidOperationException>(_connection.Close);
         Assert.True(_defects.Count >= 5);
         Assert.All(_defects, static d => Assert.Contains("off its I/O thread", d, StringComparison.Ordinal));

@@ -41,7 +41,7 @@ internal sealed class PoolerRig : IDisposable
             default_pool_size = 1
             {settings}
             """);
-        Threads = [.. Enumerable.Range(0, threads).Select(static i => new IoThread(i))];
+        Threads = [.. Enumerable.Range(0, threads).Select(static i => new IoThread(i, Net.EngineUnderTest.Create))];
         var live = new LiveConfig(config);
         Pools = new Pools(Threads, new PoolSource(live), new ServerJournal(live, NullLogger.Instance));
         Sessions = new SessionTable(Threads);

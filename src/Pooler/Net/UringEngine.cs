@@ -1,0 +1,338 @@
+namespace Pooler.Net;
+
+/// <summary>
+/// io_uring: one ring, one system call a turn. A connection's receive is armed once and delivers into provided buffers;
+/// what is to be sent is gathered and submitted with the next wait. Every completion is matched by descriptor and generation.
+/// </summary>
+internal sealed class UringEngine : Engine
+{
+    private const int Entries = 1024, Batch = 1024;
+
+    private enum Op : byte
+    {
+        Receive = 1,
+        Send,
+        Poll,
+        Accept,
+        Cancel,
+    }
+
+    private readonly Ring _ring;
+    private readonly List<Connection> _toSend = [], _toArm = [];
+    private readonly (ulong Tag, int Result, uint Flags)[] _batch = new (ulong, int, uint)[Batch];
+
+    // Buffers the kernel still reads from although their connection is closed, by the tag of the send.
+    private readonly Dictionary<ulong, byte[]> _orphans = [];
+
+    private UringEngine(Ring ring) => _ring = ring;
+
+    public override string Name => "io_uring";
+
+    public override bool SendsAtOnce => false;
+
+    /// <summary>Whether this kernel and sandbox allow a ring; the errno when not.</summary>
+    public static bool IsAvailable(out int error)
+    {
+        Ring? ring = Ring.Create(8, out error);
+        ring?.Close();
+        return ring != null;
+    }
+
+    /// <summary>On the thread that will use it. Null and the errno where the kernel or its sandbox refuses.</summary>
+    public static UringEngine? Create(out int error) => Ring.Create(Entries, out error) is { } ring ? new UringEngine(ring) : null;
+
+    public override void Turn(IoThread thread, int timeout)
+    {
+        SubmitSends();
+        Rearm();
+        _ring.Enter(timeout);
+        thread.ReadClock();
+        int count = 0;
+        while (count < Batch && _ring.TryPeek(out ulong tag, out int result, out uint flags))
+        {
+            _batch[count++] = (tag, result, flags);
+            _ring.Next();
+        }
+
+        // Idle servers first (architecture rule 12): one that died must not be lent in the same batch.
+        for (int pass = count > 1 ? 0 : 1; pass < 2; pass++)
+        {
+            for (int i = 0; i < count; i++)
+            {
+                (ulong tag, int result, uint flags) = _batch[i];
+                if (tag != 0 && (pass == 1 || Find(FdOf(tag), GenerationOf(tag)) is { DispatchFirst: true }))
+                {
+                    _batch[i].Tag = 0;
+                    Complete(tag, result, flags);
+                }
+            }
+        }
+    }
+
+    public override int Receive(Connection connection, Span<byte> buffer)
+    {
+        int result = connection.Received.Take(buffer);
+        connection.Readable = !connection.Received.IsEmpty || connection.Received.IsEnded;
+        if (connection.Received is { IsEmpty: true, IsArmed: false, IsEnded: false })
+        {
+            Arm(connection);
+        }
+
+        return result;
+    }
+
+    public override void QueueSend(Connection connection) => _toSend.Add(connection);
+
+    public override void SendNow(Connection connection)
+    {
+        if (!connection.IsClosed && connection.Outbox.TakeOff(out byte[]? buffer, out int start, out int length))
+        {
+            _ring.Send(connection.Fd, buffer, start, length, Tag(Op.Send, connection.Fd, connection.Generation));
+        }
+    }
+
+    public override void Release(Connection connection, Action<bool> done)
+    {
+        if (!connection.Received.IsArmed)
+        {
+            // It ended by itself, for want of buffers, and is about to be armed again.
+            bool isFree = connection.Received is { IsEmpty: true, IsEnded: false };
+            if (isFree)
+            {
+                Forget(connection.Fd);
+            }
+
+            done(isFree);
+            return;
+        }
+
+        connection.Received.Released = done;
+        _ring.Cancel(Tag(Op.Receive, connection.Fd, connection.Generation), Tag(Op.Cancel, connection.Fd, connection.Generation));
+    }
+
+    public override void Close() => _ring.Close();
+
+    protected override int Watch(int fd, PollTarget target)
+    {
+        switch (target)
+        {
+            case Connection { IsConnecting: true }:
+                _ring.PollWritable(fd, Tag(Op.Poll, fd, target.Generation));
+                break;
+            case Connection connection:
+                connection.Received.Reset(_ring);
+                Arm(connection);
+                break;
+            case Listener:
+                _ring.Accept(fd, Tag(Op.Accept, fd, target.Generation));
+                break;
+            default:
+                _ring.PollReadable(fd, Tag(Op.Poll, fd, target.Generation));
+                break;
+        }
+
+        return 0;
+    }
+
+    protected override void Unwatch(int fd, PollTarget target)
+    {
+        switch (target)
+        {
+            case Connection connection:
+                connection.Received.Clear();
+                if (connection.Received.Released is { } waiting)
+                {
+                    connection.Received.Released = null;
+                    waiting(false);
+                }
+
+                Syscalls.ShutdownBoth(fd); // Ends the armed receive, which would keep the socket open behind our close.
+                break;
+            case Listener:
+                _ring.Cancel(Tag(Op.Accept, fd, target.Generation), Tag(Op.Cancel, fd, target.Generation));
+                break;
+            default:
+                _ring.Cancel(Tag(Op.Poll, fd, target.Generation), Tag(Op.Cancel, fd, target.Generation));
+                break;
+        }
+    }
+
+    /// <summary>The connection is closed while the kernel may still read from its buffer: kept until the send has completed.</summary>
+    internal void Orphan(Connection connection, byte[] buffer) => _orphans[Tag(Op.Send, connection.Fd, connection.Generation)] = buffer;
+
+    // 24 bits of descriptor, 8 of operation, 32 of generation.
+    private static ulong Tag(Op op, int fd, uint generation) => ((ulong)generation << 32) | ((ulong)op << 24) | (uint)fd;
+
+    private static int FdOf(ulong tag) => (int)(tag & 0xFFFFFF);
+
+    private static uint GenerationOf(ulong tag) => (uint)(tag >> 32);
+
+    private void SubmitSends()
+    {
+        for (int i = 0; i < _toSend.Count; i++)
+        {
+            SendNow(_toSend[i]);
+        }
+
+        _toSend.Clear();
+    }
+
+    private void Arm(Connection connection)
+    {
+        connection.Received.IsArmed = true;
+        _ring.Receive(connection.Fd, Tag(Op.Receive, connection.Fd, connection.Generation));
+    }
+
+    /// <summary>Receives that ended for want of buffers, which have come back since.</summary>
+    private void Rearm()
+    {
+        foreach (Connection connection in _toArm)
+        {
+            if (connection is { IsClosed: false, Received: { IsArmed: false, IsEnded: false, IsBacklogged: false } }
+                && Find(connection.Fd, connection.Generation) == connection)
+            {
+                Arm(connection);
+            }
+        }
+
+        _toArm.Clear();
+    }
+
+    private void Complete(ulong tag, int result, uint flags)
+    {
+        PollTarget? target = Find(FdOf(tag), GenerationOf(tag));
+        switch ((Op)(byte)(tag >> 24))
+        {
+            case Op.Receive:
+                CompleteReceive(target as Connection, result, flags);
+                break;
+            case Op.Send:
+                if (target is Connection sender)
+                {
+                    sender.Outbox.Landed(result);
+                    sender.AfterSend();
+                }
+                else
+                {
+                    _orphans.Remove(tag);
+                }
+
+                break;
+            case Op.Poll:
+                if (target is Connection { IsConnecting: true } connecting)
+                {
+                    connecting.OnEvents(Syscalls.EPOLLOUT);
+                    if (!connecting.IsClosed && connecting.Error == 0)
+                    {
+                        connecting.Received.Reset(_ring);
+                        Arm(connecting);
+                    }
+                }
+                else if (target != null)
+                {
+                    target.OnEvents(Syscalls.EPOLLIN);
+                    if ((flags & Ring.CompletionHasMore) == 0)
+                    {
+                        _ring.PollReadable(FdOf(tag), tag);
+                    }
+                }
+
+                break;
+            case Op.Accept:
+                CompleteAccept(target as Listener, tag, result, flags);
+                break;
+        }
+    }
+
+    private void CompleteAccept(Listener? listener, ulong tag, int result, uint flags)
+    {
+        if (listener == null)
+        {
+            if (result >= 0)
+            {
+                Syscalls.Close(result);
+            }
+
+            return;
+        }
+
+        bool goesOn = listener.OnAccept(result);
+        if (goesOn && (flags & Ring.CompletionHasMore) == 0 && Find(FdOf(tag), GenerationOf(tag)) == listener)
+        {
+            _ring.Accept(FdOf(tag), tag);
+        }
+    }
+
+    private void CompleteReceive(Connection? connection, int result, uint flags)
+    {
+        bool hasBuffer = (flags & Ring.CompletionHasBuffer) != 0;
+        int buffer = (int)(flags >> 16);
+        if (connection == null)
+        {
+            if (hasBuffer)
+            {
+                _ring.ReturnBuffer(buffer);
+            }
+
+            return;
+        }
+
+        ReceivedChunks received = connection.Received;
+        if ((flags & Ring.CompletionHasMore) == 0)
+        {
+            received.IsArmed = false;
+        }
+
+        if (result > 0)
+        {
+            received.Add(buffer, result);
+        }
+        else
+        {
+            if (hasBuffer)
+            {
+                _ring.ReturnBuffer(buffer);
+            }
+
+            if (received.Released is { } released && !received.IsArmed && received.IsEmpty && result == -Syscalls.ECANCELED)
+            {
+                received.Released = null;
+                Forget(connection.Fd);
+                released(true);
+                return;
+            }
+
+            if (result is not (-Syscalls.ENOBUFS or -Syscalls.ECANCELED))
+            {
+                received.End(result);
+            }
+        }
+
+        if (received.Released is { } kept)
+        {
+            received.Released = null;
+            kept(false); // Something came before the cancel did: the connection stays.
+        }
+
+        if (!received.IsEmpty || received.IsEnded)
+        {
+            connection.OnEvents(received.IsEnded ? Syscalls.EPOLLIN | Syscalls.EPOLLRDHUP : Syscalls.EPOLLIN);
+        }
+
+        if (connection.IsClosed)
+        {
+            return;
+        }
+
+        received.Spill(connection.Owner.Blocks);
+        if (received is { IsArmed: true, IsBacklogged: true })
+        {
+            // Back-pressure: nobody takes it, so no more is received until somebody does.
+            _ring.Cancel(Tag(Op.Receive, connection.Fd, connection.Generation), Tag(Op.Cancel, connection.Fd, connection.Generation));
+        }
+        else if (received is { IsArmed: false, IsEnded: false, IsBacklogged: false })
+        {
+            _toArm.Add(connection);
+        }
+    }
+}
