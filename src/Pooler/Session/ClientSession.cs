@@ -27,6 +27,7 @@ internal sealed class ClientSession : ServerOwner
     private readonly Pools _pools;
     private readonly ReplyQueue _replies = new();
     private readonly SessionClock _clock;
+    private readonly RequestReader _reader;
     private readonly RequestForwarder _forwarder;
     private readonly ReplyForwarder _replyForwarder;
     private readonly Action<ClientSession, SessionEnd> _ended;
@@ -36,7 +37,6 @@ internal sealed class ClientSession : ServerOwner
     private ServerSlot? _slot;
     private int _generation;
     private SessionEnd? _end;
-    private int _scanned;
     private bool _isPinned, _isTerminating, _hasRetried, _isReadyToForward;
 
     public ClientSession(
@@ -52,6 +52,7 @@ internal sealed class ClientSession : ServerOwner
         _clock = new SessionClock(this);
         _clock.Use(settings);
         _forwarder = new RequestForwarder(_replies, disablePqExec);
+        _reader = new RequestReader(_forwarder);
         _replyForwarder = new ReplyForwarder(this, _replies, _clock, settings.Mode);
         ConnectedAt = _clock.IdleSince = _clock.TransactionStart = client.Owner.Now;
     }
@@ -177,13 +178,13 @@ internal sealed class ClientSession : ServerOwner
 
     /// <summary>The server owes this client nothing and holds nothing of its: had it died a moment later, nobody would know.</summary>
     private bool CanSpare(ServerConnection server) => Phase == SessionPhase.Leased && _replies.IsSettled && server.Status == 'I'
-        && !_forwarder.IsInFrame && _settings.Mode != PoolMode.Session && !_isPinned;
+        && server.FrameRemaining == 0 && !_forwarder.IsInFrame && _settings.Mode != PoolMode.Session && !_isPinned;
 
     private void ReleaseServer()
     {
         ServerSlot slot = _slot!;
         _slot = null;
-        _scanned = 0;
+        _reader.Restart();
         Enter(SessionPhase.Idle);
         if (_client.Input.UnreadLength > 0)
         {
@@ -252,9 +253,19 @@ internal sealed class ClientSession : ServerOwner
                         return Need.Wake;
                     }
 
-                    if (!ReadRequest())
+                    switch (_reader.Read(_client, out SessionEnd? end))
                     {
-                        return Need.Input;
+                        case RequestRead.More:
+                            return Need.Input;
+                        case RequestRead.Request:
+                            Lease(atHead: false);
+                            break;
+                        case RequestRead.Answered:
+                            _clock.IdleSince = Thread.Now;
+                            break;
+                        default:
+                            _end = end;
+                            break;
                     }
 
                     break;
@@ -279,46 +290,6 @@ internal sealed class ClientSession : ServerOwner
 
         return Need.Wake;
     }
-
-    /// <summary>Steps 3 to 6: finds a whole request and asks for a server. False: more must be read.</summary>
-    private bool ReadRequest()
-    {
-        ConnectionInput input = _client.Input;
-        if (_forwarder.IsDiscarding && !_forwarder.DiscardRest(input))
-        {
-            return false;
-        }
-
-        switch (RequestScanner.Scan(input.Unread, ref _scanned, out long front))
-        {
-            case RequestScan.Request:
-                Lease(atHead: false);
-                return true;
-            case RequestScan.LoneSync:
-                // Step 4: a Sync alone asks nothing of a server.
-                input.Advance(FrameHeader.Size);
-                new MessageWriter(_client.Outbox).WriteReadyForQuery((byte)'I');
-                _client.Outbox.Flush();
-                _clock.IdleSince = Thread.Now;
-                return true;
-            case RequestScan.Stray:
-                // Architecture rule 11: a COPY frame outside COPY is swallowed and never leases a server.
-                _forwarder.Discard(input, front);
-                _scanned = 0;
-                return true;
-            case RequestScan.Terminate:
-                _end = SessionEnd.Quiet("client close request");
-                return true;
-            case RequestScan.Violation:
-                _end = SessionEnd.Fatal($"invalid message from client: type '{Printable(input.Unread[_scanned])}'");
-                return true;
-            default:
-                input.Advance(0);
-                return false;
-        }
-    }
-
-    private static char Printable(byte b) => b is > 31 and < 127 ? (char)b : '?';
 
     private void Lease(bool atHead)
     {
@@ -479,7 +450,7 @@ internal sealed class ClientSession : ServerOwner
         server.Close(ErrorFields.Parse(goodbye));
         _replies.Clear();
         _forwarder.TakeBack();
-        _scanned = 0;
+        _reader.Restart();
         Enter(SessionPhase.Idle);
         Wake();
         return true;
@@ -519,20 +490,7 @@ internal sealed class ClientSession : ServerOwner
     }
 
     /// <summary>The server died under this client.</summary>
-    internal void EndOverServer(ServerConnection server)
-    {
-        ErrorFields failure = server.Failure!;
-        if (server.FrameRemaining > 0)
-        {
-            End(SessionEnd.Quiet(failure.Message)); // The client would take our words for the rest of its row.
-            return;
-        }
-
-        bool isServersWord = failure.SqlState is not "08006" and not "08P01";
-        string message = isServersWord ? failure.Message : AwaitsReplies ? $"{failure.Message} (the outcome of the request is unknown)" : failure.Message;
-        string sqlState = isServersWord ? failure.SqlState : AwaitsReplies ? "08007" : failure.SqlState;
-        End(new SessionEnd(message, new ErrorFields("FATAL", sqlState, message, failure.Detail, failure.Hint)));
-    }
+    internal void EndOverServer(ServerConnection server) => End(SessionEnd.OverServer(server, AwaitsReplies));
 
     /// <summary>The session's last act: the queue, the server and the client are left in order.</summary>
     private void Finish(SessionEnd end)
