@@ -184,7 +184,6 @@ internal sealed class ClientSession : ServerOwner
     {
         ServerSlot slot = _slot!;
         _slot = null;
-        _reader.Restart();
         Enter(SessionPhase.Idle);
         if (_client.Input.UnreadLength > 0)
         {
@@ -342,6 +341,7 @@ internal sealed class ClientSession : ServerOwner
         ServerConnection server = slot.Server;
         _slot = slot;
         _generation = slot.Generation;
+        _reader.Restart();
         server.Owner = this;
         server.Socket.DispatchFirst = false;
         Stats.Assignments++;
@@ -450,7 +450,6 @@ internal sealed class ClientSession : ServerOwner
         server.Close(ErrorFields.Parse(goodbye));
         _replies.Clear();
         _forwarder.TakeBack();
-        _reader.Restart();
         Enter(SessionPhase.Idle);
         Wake();
         return true;
