@@ -106,6 +106,36 @@ public sealed class ServerLifeTests(PostgresCluster postgres)
         Assert.Equal("back", (await wire.ReadReplyAsync()).Scalar);
     }
 
+    /// <summary>Its reply is whole, so its client has lost nothing, and goes on with another.</summary>
+    [Fact]
+    public async Task AServerThatDiesRightBehindItsReplyIsNotMissed()
+    {
+        await using var server = new FakeServer(static async connection =>
+        {
+            await connection.ReadStartupAsync();
+            await connection.SendAsync(FakeConnection.Welcome());
+            while ((await connection.ReadAsync()).Type is not ('Q' or 'S'))
+            {
+            }
+
+            PgRequest reply = new();
+            if (connection.Number == 1)
+                reply.Message('1', static _ => { }).Message('2', static _ => { });
+            reply.Message('C', static body => PgRequest.WriteText(body, "SELECT 0")).Message('Z', static body => PgRequest.WriteByte(body, (byte)'I'));
+            byte[] goodbye = connection.Number == 1 ? FakeConnection.Error("FATAL", "57P01", "terminating connection").ToArray() : [];
+            await connection.SendAsync([.. reply.ToArray(), .. goodbye]);
+            if (connection.Number > 1)
+                await connection.ReadAsync();
+        });
+        await using PoolerProcess pooler = await StartBeforeAsync(server.Port, static ini => ini.Databases["d"] += " pool_size=1");
+        using PgWire wire = await pooler.LoginAsync("d");
+        await wire.SendAsync(new PgRequest().Parse("", "SELECT 1").Bind("", "").Execute().Sync());
+        Assert.Equal("12CZ", (await wire.ReadReplyAsync()).Types);
+        wire.ReadLimit = TimeSpan.FromSeconds(10);
+        Assert.Equal("CZ", (await wire.QueryAsync("SELECT 2")).Types);
+        Assert.Equal(2, server.Accepted);
+    }
+
     [Fact]
     public async Task AnIdleServerIsClosed()
     {

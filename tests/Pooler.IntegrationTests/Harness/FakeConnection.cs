@@ -33,7 +33,9 @@ internal sealed class FakeConnection(Socket socket, int number) : IDisposable
         return new PgMessage((char)header[0], await ReadExactlyAsync(BinaryPrimitives.ReadInt32BigEndian(header.AsSpan(1)) - 4));
     }
 
-    public Task SendAsync(PgRequest messages) => _stream.WriteAsync(messages.ToArray()).AsTask();
+    public Task SendAsync(PgRequest messages) => SendAsync(messages.ToArray());
+
+    public Task SendAsync(byte[] bytes) => _stream.WriteAsync(bytes).AsTask();
 
     public static PgRequest Authentication(int code, params byte[] data) => new PgRequest().Message('R', body =>
     {
