@@ -242,6 +242,11 @@ internal sealed class Outbox(Connection connection) : IBufferWriter<byte>
 
     private void Reserve(int room)
     {
+        if (connection.IsClosed)
+        {
+            Clear(); // It goes nowhere; nothing piles up either.
+        }
+
         if (_buffer == null)
         {
             _buffer = room <= BlockPool.BlockSize ? connection.Owner.Blocks.Rent() : connection.Owner.Blocks.RentLarge(room);

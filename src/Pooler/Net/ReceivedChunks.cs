@@ -62,17 +62,15 @@ internal sealed class ReceivedChunks
     }
 
     /// <summary>Moves what is left in provided buffers to memory of our own.</summary>
-    public void Spill(BlockPool blocks)
+    public void Spill()
     {
         for (int i = 0, n = _count; i < n; i++)
         {
             Chunk chunk = _first;
             if (chunk.Buffer >= 0)
             {
-                byte[] copy = blocks.RentLarge(chunk.Length);
-                chunk.Data.AsSpan(chunk.Start, chunk.Length).CopyTo(copy);
+                byte[] copy = chunk.Data.AsSpan(chunk.Start, chunk.Length).ToArray();
                 _ring!.ReturnBuffer(chunk.Buffer);
-                blocks.Return(copy);
                 chunk = new Chunk(copy, 0, chunk.Length, -1);
             }
 

@@ -324,7 +324,7 @@ internal sealed class UringEngine : Engine
             return;
         }
 
-        received.Spill(connection.Owner.Blocks);
+        received.Spill();
         if (received is { IsArmed: true, IsBacklogged: true })
         {
             // Back-pressure: nobody takes it, so no more is received until somebody does.

@@ -342,6 +342,7 @@ internal sealed class ClientSession : ServerOwner
         _slot = slot;
         _generation = slot.Generation;
         _reader.Restart();
+        _reader.Restart();
         server.Owner = this;
         server.Socket.DispatchFirst = false;
         Stats.Assignments++;
