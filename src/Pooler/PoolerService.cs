@@ -18,6 +18,7 @@ internal sealed class PoolerService : IHostedService
 {
     private readonly LiveConfig _live;
     private readonly ILogger _log;
+    private readonly StderrLoggerProvider? _output;
     private readonly IoThread[] _threads;
     private readonly AdminConsole _console;
     private readonly Signals _signals;
@@ -27,8 +28,10 @@ internal sealed class PoolerService : IHostedService
     private readonly List<string> _socketFiles = [];
     private int _nextThread;
 
-    public PoolerService(LiveConfig live, Dictionary<string, string> environment, ILogger<PoolerService> log)
+    public PoolerService(
+        LiveConfig live, Dictionary<string, string> environment, ILogger<PoolerService> log, StderrLoggerProvider? output = null)
     {
+        _output = output;
         _live = live;
         _log = log;
         IoThread.DefectLog = what => log.Defect(what);
@@ -92,6 +95,7 @@ internal sealed class PoolerService : IHostedService
     /// <summary>What a RELOAD or SET changes outside the pools.</summary>
     private void Apply(PoolerConfig config)
     {
+        _output?.Verbosity = config.Get(Settings.Verbose);
         _clientOptions = PoolSource.SocketOptionsOf(config);
         int reads = config.Get(Settings.SBufLoopCount);
         int blocks = (int)Math.Clamp(config.Get(Settings.MaxLookaheadMemory) / _threads.Length / BlockPool.BlockSize, 16, int.MaxValue);

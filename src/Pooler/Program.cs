@@ -43,11 +43,7 @@ if (line.CheckOnly)
     return 0;
 }
 
-using var log = new StderrLoggerProvider();
-if (result.Config.Get(Settings.Verbose) > 0)
-{
-    log.Minimum = LogLevel.Debug;
-}
+using var log = new StderrLoggerProvider { Verbosity = result.Config.Get(Settings.Verbose) };
 
 HostApplicationBuilder builder = Host.CreateEmptyApplicationBuilder(new HostApplicationBuilderSettings { DisableDefaults = true });
 builder.Logging.AddProvider(log);
@@ -55,6 +51,7 @@ builder.Services.Configure<HostOptions>(static o => o.ShutdownTimeout = TimeSpan
 builder.Services.Configure<ConsoleLifetimeOptions>(static o => o.SuppressStatusMessages = true);
 builder.Services.AddSingleton(new LiveConfig(result.Config));
 builder.Services.AddSingleton(environment);
+builder.Services.AddSingleton(log);
 builder.Services.AddHostedService<PoolerService>();
 using IHost host = builder.Build();
 try

@@ -40,7 +40,7 @@ public sealed class AuthenticationTests(PostgresCluster postgres)
     public async Task EveryKindOfSecretIsChecked(string authType, string form, bool fits)
     {
         string database = await postgres.CreateDatabaseAsync();
-        await using PoolerProcess pooler = await StartAsync(database, authType, Enum.Parse<Secret>(form));
+        await using PoolerProcess pooler = await StartAsync(database, authType, Enum.Parse<Secret>(form), authType == "any" ? Forced : null);
         if (!fits)
         {
             Assert.Equal(PostgresErrorCodes.InvalidPassword, await LoginAsync(pooler, database, Password));
@@ -66,10 +66,18 @@ public sealed class AuthenticationTests(PostgresCluster postgres)
         PgMessage error = Assert.Single((await wire.StartAsync(("user", "stranger"), ("database", database))).Messages);
         Assert.Equal(("FATAL", "no such user"), (error.Fields()['S'], error.Fields()['M']));
 
-        await using PoolerProcess open = await StartAsync(database, "any", Secret.Plain, static ini => ini.Databases[ini.Databases.Keys.Single()] += $" user={PostgresCluster.User}");
+        await using PoolerProcess open = await StartAsync(database, "any", Secret.Plain, Forced);
         using PgWire stranger = await open.LoginAsync(database, "stranger");
         Assert.Equal(PostgresCluster.User, (await stranger.QueryAsync("SELECT current_user")).Scalar);
+
+        // Without a forced user a stranger would choose who he is on the server.
+        await using PoolerProcess unforced = await StartAsync(database, "any", Secret.Plain);
+        using PgWire refused = await PgWire.ConnectAsync(unforced.EndPoint);
+        PgMessage refusal = Assert.Single((await refused.StartAsync(("user", "stranger"), ("database", database))).Messages, static m => m.Type == 'E');
+        Assert.StartsWith("bouncer config error", refusal.Fields()['M'], StringComparison.Ordinal);
     }
+
+    private static void Forced(PoolerIni ini) => ini.Databases[ini.Databases.Keys.Single()] += $" user={PostgresCluster.User}";
 
     [Fact]
     public async Task AnEmptySecretLetsNobodyIn()

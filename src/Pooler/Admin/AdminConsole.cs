@@ -38,7 +38,7 @@ internal sealed class AdminConsole(
         PoolerConfig config = live.Current;
 
         // PgBouncer: with auth_type any everybody is an admin; so is the user pgbouncer of our own uid over the Unix socket.
-        bool isAdmin = config.Get(Settings.AuthType) == AuthType.Any || config.IsAdmin(identity.User)
+        bool isAdmin = config.IsAdmin(identity.User)
             || (identity.User == PoolerConfig.ConsoleDatabase && Syscalls.PeerUid(client.Fd) == Syscalls.EffectiveUid());
         var session = new ConsoleSession(this, client, identity, isAdmin, Stats.Own[client.Owner.Index]);
         while (!_sessions.TryAdd(session.ChooseKey(), session))

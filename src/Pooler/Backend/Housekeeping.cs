@@ -26,7 +26,7 @@ internal sealed class Housekeeping : ServerOwner
     private readonly DeadlineTimer _deadline;
     private readonly TimeSpan _timeout;
     private Step _step;
-    private bool _cancelInFlight, _cancelsLater;
+    private bool _cancelInFlight, _cancelsLater, _isPatient;
 
     private Housekeeping(
         ServerConnection server,
@@ -63,14 +63,19 @@ internal sealed class Housekeeping : ServerOwner
 
     /// <summary>
     /// The same for a client that said goodbye (Terminate) behind its requests: PostgreSQL would run them to their end, so
-    /// nothing is cancelled, and the deadline begins when they are done.
+    /// nothing is cancelled before <paramref name="patience"/> is over (zero: never), and the deadline begins when they are done.
     /// </summary>
     public static void FinishThenCleanUp(
-        ServerConnection server, ReplyQueue replies, IEnumerable<string> queries, TimeSpan timeout, ServerOwner pool, Action<ServerConnection> done)
+        ServerConnection server, ReplyQueue replies, IEnumerable<string> queries, TimeSpan timeout, TimeSpan patience, ServerOwner pool, Action<ServerConnection> done)
     {
         var keeper = new Housekeeping(server, replies, queries, errorsAreFatal: true, pool, done, timeout);
         keeper.TakeOver();
         keeper.BreakOff(cancel: false);
+        if (patience > TimeSpan.Zero && keeper._step == Step.Drain && keeper._replies.Count > 0)
+        {
+            keeper._isPatient = true;
+            server.Thread.Wheel.Set(keeper._deadline, server.Thread.Now + (long)patience.TotalMicroseconds);
+        }
     }
 
     /// <summary>Runs queries on an idle server (a check, connect_query). An error closes the server, or is ignored.</summary>
@@ -264,8 +269,9 @@ internal sealed class Housekeeping : ServerOwner
 
     private void Next()
     {
-        if (!_deadline.IsSet)
+        if (!_deadline.IsSet || _isPatient)
         {
+            _isPatient = false;
             SetDeadline();
         }
 
@@ -300,7 +306,17 @@ internal sealed class Housekeeping : ServerOwner
 
     private sealed class DeadlineTimer(Housekeeping keeper) : WheelTimer
     {
-        internal override void Expired() =>
+        internal override void Expired()
+        {
+            if (keeper._isPatient)
+            {
+                keeper._isPatient = false;
+                keeper.SetDeadline();
+                keeper.Cancel();
+                return;
+            }
+
             keeper._server.Close("the server did not come back to a known state in time (server_cleanup_timeout)", "08006");
+        }
     }
 }

@@ -121,7 +121,7 @@ internal static class Settings
     public static readonly Setting<int> MaxPreparedStatements = Row("max_prepared_statements", Count, "200", Global,
         "Prepared statements kept per server in transaction mode; 0 = not tracked.", support: Later);
     public static readonly Setting<long> MaxStatementSize = Row("max_statement_size", Bytes, "1048576", Global,
-        "Ours: bytes of a statement whose text must be known whole.");
+        "Ours: bytes of a statement whose text must be known whole.", support: Later);
     public static readonly Setting<int> MaxUserClientConnections = Row("max_user_client_connections", Count, "0", Global | User,
         "Most clients per user; 0 = no limit.", support: Later);
     public static readonly Setting<int> MaxUserConnections = Row("max_user_connections", Count, "0", Global | User,

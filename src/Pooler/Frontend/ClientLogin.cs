@@ -244,7 +244,14 @@ internal sealed class ClientLogin
         }
 
         DatabaseConfig? database = _config.FindDatabase(identity.Database);
-        return database == null ? Refuse($"no such database: {identity.Database}", "3D000") : await WelcomeAsync(identity, database, asked);
+        if (database == null)
+        {
+            return Refuse($"no such database: {identity.Database}", "3D000");
+        }
+
+        // PgBouncer: with auth_type any nobody has proved anything, so nobody chooses who he is on the server.
+        bool needsForcedUser = _config.Get(Settings.AuthType) == AuthType.Any && database.ForcedUser == null;
+        return needsForcedUser ? Refuse("bouncer config error (auth_type = any needs user= in the database entry)", "08P01") : await WelcomeAsync(identity, database, asked);
     }
 
     /// <summary>Only 3.0 and no protocol options, for now (PostgreSQL documentation, 55.2.1).</summary>
@@ -316,7 +323,7 @@ internal sealed class ClientLogin
         PoolSettings settings = isPoolsUser ? pool.Settings : _config.Resolve(database, identity.User) with { Mode = pool.Settings.Mode };
         identity = new ClientIdentity(pool.Key.Database, isPoolsUser ? pool.Key.User : identity.User);
         var session = new Session.ClientSession(
-            Client, identity, pool, _context.Pools, settings, _config.Get(Settings.DisablePqExec), parameters, _context.SessionEnded);
+            Client, identity, pool, _context.Pools, settings, _config.Get(Settings.DisablePqExec), _config.Get(Settings.MaxPacketSize), parameters, _context.SessionEnded);
         _context.Sessions.Add(session);
         _context.Pools.CountClient(pool, +1);
         pool.Stats[Client.Owner.Index].Logins++;

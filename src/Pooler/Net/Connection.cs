@@ -10,7 +10,7 @@ internal sealed class Connection : PollTarget
 {
     private static long s_lastId;
 
-    private bool _closeWhenDrained;
+    private bool _closeWhenDrained, _isShutDown;
     private LingerTimer? _linger;
 
     public Connection(IoThread owner, int fd)
@@ -289,7 +289,12 @@ internal sealed class Connection : PollTarget
             return;
         }
 
-        Syscalls.ShutdownWrite(Fd);
+        if (!_isShutDown)
+        {
+            _isShutDown = true; // Once: each shutdown makes an event of its own.
+            Syscalls.ShutdownWrite(Fd);
+        }
+
         byte[] block = Owner.Blocks.Rent();
         int result = 1;
         for (int reads = 0; result > 0 && reads < 16; reads++)

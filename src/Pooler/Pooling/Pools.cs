@@ -170,6 +170,7 @@ internal sealed class Pools
             }
 
             slot.Generation++;
+            slot.IdleSince = thread.Now;
             close = slot.CloseNeeded || pool.IsPaused || PoolGrowth.IsTooOld(slot, thread.Now) || IsSurplus(pool);
             if (!close)
             {
@@ -177,7 +178,6 @@ internal sealed class Pools
                 if (next == null)
                 {
                     slot.State = SlotState.Idle;
-                    slot.IdleSince = thread.Now;
                     pool.Idle[thread.Index].Push(slot);
                     if (pool.Settings.HasSharedCap)
                     {
@@ -223,10 +223,16 @@ internal sealed class Pools
     /// <summary>A moved server has reached its waiter's thread; a waiter that has left meanwhile leaves it to the next.</summary>
     public void Arrived(ServerSlot slot, Waiter waiter)
     {
-        bool granted = false;
+        bool granted = false, toCheck = false;
         lock (_lock)
         {
-            if (slot.Server.Socket.IsClosed)
+            if (waiter.State == WaiterState.Bound && !slot.Server.Socket.IsClosed && NeedsCheck(slot, slot.Server.Thread.Now))
+            {
+                slot.Pool.Enqueue(waiter, atHead: true);
+                slot.State = SlotState.Housekeeping;
+                toCheck = true;
+            }
+            else if (slot.Server.Socket.IsClosed)
             {
                 if (waiter.State == WaiterState.Bound)
                 {
@@ -243,7 +249,11 @@ internal sealed class Pools
             }
         }
 
-        if (granted)
+        if (toCheck)
+        {
+            slot.Check();
+        }
+        else if (granted)
         {
             slot.Server.Socket.DispatchFirst = false;
             waiter.Wake();

@@ -27,20 +27,22 @@ internal sealed class ClientSession : ServerOwner
     private readonly Pools _pools;
     private readonly ReplyQueue _replies = new();
     private readonly SessionClock _clock;
+    // The user's own settings are the pool's: they change with it.
+    private readonly bool _followsPool;
     private readonly RequestReader _reader;
     private readonly RequestForwarder _forwarder;
     private readonly ReplyForwarder _replyForwarder;
     private readonly Action<ClientSession, SessionEnd> _ended;
 
-    private readonly PoolSettings _settings;
+    private PoolSettings _settings;
     private LeaseRequest? _request;
     private ServerSlot? _slot;
     private int _generation;
     private SessionEnd? _end;
-    private bool _isPinned, _isTerminating, _hasRetried, _isReadyToForward;
+    private bool _isPinned, _isTerminating, _hasRetried, _isReadyToForward, _isFirstRequest;
 
     public ClientSession(
-        Connection client, ClientIdentity identity, ServerPool pool, Pools pools, PoolSettings settings, bool disablePqExec, SessionParameters parameters, Action<ClientSession, SessionEnd> ended)
+        Connection client, ClientIdentity identity, ServerPool pool, Pools pools, PoolSettings settings, bool disablePqExec, long maxPacketSize, SessionParameters parameters, Action<ClientSession, SessionEnd> ended)
     {
         _client = client;
         Identity = identity;
@@ -51,9 +53,10 @@ internal sealed class ClientSession : ServerOwner
         _ended = ended;
         _clock = new SessionClock(this);
         _clock.Use(settings);
-        _forwarder = new RequestForwarder(_replies, disablePqExec);
+        _followsPool = ReferenceEquals(settings, pool.Settings);
+        _forwarder = new RequestForwarder(_replies, disablePqExec, maxPacketSize);
         _reader = new RequestReader(_forwarder);
-        _replyForwarder = new ReplyForwarder(this, _replies, _clock, settings.Mode);
+        _replyForwarder = new ReplyForwarder(this, _replies, _clock);
         ConnectedAt = _clock.IdleSince = _clock.TransactionStart = client.Owner.Now;
     }
 
@@ -93,6 +96,8 @@ internal sealed class ClientSession : ServerOwner
     internal override Outbox? BlockedBy => _client.Outbox.IsCongested ? _client.Outbox : null;
 
     public bool IsEnding => _end != null;
+
+    public PoolMode Mode => _settings.Mode;
 
     internal PoolStats Stats => _pool.Stats[Thread.Index];
 
@@ -155,7 +160,7 @@ internal sealed class ClientSession : ServerOwner
     {
         if (_end != null || Phase != SessionPhase.Leased || !_replies.IsSettled || _isReadyToForward)
         {
-            if (_forwarder.IsHeld && _forwarder.MayGoOn)
+            if (_isReadyToForward || (_forwarder.IsHeld && _forwarder.MayGoOn))
             {
                 Wake();
             }
@@ -294,6 +299,12 @@ internal sealed class ClientSession : ServerOwner
     {
         if (!atHead)
         {
+            if (_followsPool && !ReferenceEquals(_settings, _pool.Settings))
+            {
+                _settings = _pool.Settings; // RELOAD or SET: in force from this request on.
+                _clock.Use(_settings);
+            }
+
             _clock.QueryStart = _clock.TransactionStart = _clock.WaitSince = Thread.Now;
         }
 
@@ -341,6 +352,7 @@ internal sealed class ClientSession : ServerOwner
         ServerConnection server = slot.Server;
         _slot = slot;
         _generation = slot.Generation;
+        _isReadyToForward = _isFirstRequest = true;
         _reader.Restart();
         _reader.Restart();
         server.Owner = this;
@@ -387,8 +399,8 @@ internal sealed class ClientSession : ServerOwner
         }
 
         bool wasIdle = _replies.Count == 0;
-        _isReadyToForward = false;
-        ForwardResult result = _forwarder.Forward(_client.Input, server, isContended: _settings.Mode != PoolMode.Session && _pool.HasWaiters);
+        ForwardResult result = _forwarder.Forward(_client.Input, server, isContended: _settings.Mode != PoolMode.Session && _pool.HasWaiters, mayRepeat: _isFirstRequest && !server.IsDirty);
+        _isReadyToForward &= _forwarder.LastForwarded == 0;
         Stats.Received += _forwarder.LastForwarded;
         if (wasIdle && _replies.Count > 0)
         {
@@ -399,7 +411,7 @@ internal sealed class ClientSession : ServerOwner
         _isPinned |= _forwarder.NamedStatement && _settings.Mode != PoolMode.Session;
         server.IsDirty |= _forwarder.NamedStatement;
         _clock.Arm(Thread);
-        if (_replies.IsSettled && result == ForwardResult.Done)
+        if (_replies.IsSettled && !_isReadyToForward && result == ForwardResult.Done)
         {
             // The rest of a message whose request has failed before: the server was waiting for this only.
             AfterReplies(server, everythingUsed: server.Socket.Input.UnreadLength == 0);
@@ -469,6 +481,7 @@ internal sealed class ClientSession : ServerOwner
             _forwarder.Forget(_client.Input);
         }
 
+        _isFirstRequest &= _isReadyToForward;
         _hasRetried = false;
     }
 
@@ -477,7 +490,6 @@ internal sealed class ClientSession : ServerOwner
     {
         if (Phase == SessionPhase.Syncing)
         {
-            _isReadyToForward = true;
             Enter(SessionPhase.Leased);
             Wake();
         }

@@ -54,7 +54,7 @@ internal static class LeaseEnd
         string[] resets = ResetQueries(server, settings);
         if (finishFirst)
         {
-            Housekeeping.FinishThenCleanUp(server, replies, resets, settings.ServerCleanupTimeout, slot, _ => TakeBackReset(slot, resets));
+            Housekeeping.FinishThenCleanUp(server, replies, resets, settings.ServerCleanupTimeout, Patience(settings), slot, _ => TakeBackReset(slot, resets));
         }
         else
         {
@@ -75,13 +75,19 @@ internal static class LeaseEnd
         return query.Length == 0 ? [DiscardAll] : [query, DiscardAll];
     }
 
+    /// <summary>How long a statement may run when nobody waits for it any more: as long as it might with its client there.</summary>
+    private static TimeSpan Patience(PoolSettings settings) =>
+        settings.QueryTimeout == TimeSpan.Zero ? settings.TransactionTimeout
+        : settings.TransactionTimeout == TimeSpan.Zero || settings.QueryTimeout < settings.TransactionTimeout ? settings.QueryTimeout
+        : settings.TransactionTimeout;
+
     private static void TakeBackReset(ServerSlot slot, string[] resets)
     {
-        // Behind DISCARD ALL the server is as after its login; other reset queries report what they change.
+        // What a reset brought back the server has reported: our record of it is right already, also when the defaults of
+        // PostgreSQL have changed since its login.
         if (resets is [.., var last] && last.Equals(DiscardAll, StringComparison.OrdinalIgnoreCase))
         {
             slot.Server.IsDirty = false;
-            slot.Server.Parameters = slot.Server.LoginParameters;
         }
 
         slot.TakeBack();

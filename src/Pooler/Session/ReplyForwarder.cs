@@ -6,7 +6,7 @@ using Pooler.Protocol;
 namespace Pooler.Session;
 
 /// <summary>The server's half of the data path: what a leased server sends goes to its client, or is the answer to our own SET.</summary>
-internal sealed class ReplyForwarder(ClientSession session, ReplyQueue replies, SessionClock clock, PoolMode mode)
+internal sealed class ReplyForwarder(ClientSession session, ReplyQueue replies, SessionClock clock)
 {
     private ErrorFields? _syncError;
 
@@ -144,7 +144,7 @@ internal sealed class ReplyForwarder(ClientSession session, ReplyQueue replies, 
             session.Stats.TransactionTime += now - clock.TransactionStart;
             clock.TransactionStart = now;
         }
-        else if (mode == PoolMode.Statement)
+        else if (session.Mode == PoolMode.Statement)
         {
             session.End(SessionEnd.Fatal("transaction blocks not allowed in statement pooling mode"));
             return false;

@@ -9,7 +9,7 @@ namespace Pooler.Session;
 /// The client's half of the data path: passes whole messages, and parts of long ones, to the leased server, and pushes what
 /// must come back before it does (architecture rule 2).
 /// </summary>
-internal sealed class RequestForwarder(ReplyQueue replies, bool disablePqExec)
+internal sealed class RequestForwarder(ReplyQueue replies, bool disablePqExec, long maxPacketSize)
 {
     private long _frameRemaining;
     private bool _isSwallowing;
@@ -74,14 +74,15 @@ internal sealed class RequestForwarder(ReplyQueue replies, bool disablePqExec)
 
     /// <summary>
     /// Forwards what is there. <paramref name="isContended"/>: other clients wait for this pool, so a pipelining one stops
-    /// before its next request until it has its replies, and gives them their turn.
+    /// before its next request until it has its replies, and gives them their turn. <paramref name="mayRepeat"/>: the server
+    /// holds nothing of this client yet, so another could run the same.
     /// </summary>
-    public ForwardResult Forward(ConnectionInput input, ServerConnection server, bool isContended)
+    public ForwardResult Forward(ConnectionInput input, ServerConnection server, bool isContended, bool mayRepeat)
     {
         ReadOnlySpan<byte> data = input.Unread[Retained..];
         int at = 0, runStart = 0;
         bool isFresh = replies.Count == 0 || (replies.Count == 1 && replies.HeadUse == ReplyUse.Swallow);
-        _isRepeatable = isFresh && server.Status == 'I' && !replies.BatchOpen;
+        _isRepeatable = mayRepeat && isFresh && server.Status == 'I' && !replies.BatchOpen;
         ForwardResult result = ForwardResult.Done;
         NamedStatement = IsHeld = _waitsForSettled = _hasParsed = false;
         while (at < data.Length)
@@ -110,6 +111,13 @@ internal sealed class RequestForwarder(ReplyQueue replies, bool disablePqExec)
                 break;
             }
 
+            if (length - 1 > maxPacketSize)
+            {
+                Problem = "packet too large (max_packet_size)";
+                result = ForwardResult.Violation;
+                break;
+            }
+
             if (rest.Length < length && length <= BlockPool.BlockSize && type != FrontendMessage.CopyData)
             {
                 break;
@@ -123,7 +131,7 @@ internal sealed class RequestForwarder(ReplyQueue replies, bool disablePqExec)
 
             bool isCopyFrame = type is FrontendMessage.CopyData or FrontendMessage.CopyDone or FrontendMessage.CopyFail;
             bool startsRequest = !replies.BatchOpen && !isCopyFrame && !replies.InCopy;
-            if (replies.IsFull || (isContended && startsRequest && replies.Count > 0))
+            if (replies.IsFull || (isContended && startsRequest && replies.Count > 0 && !isFresh))
             {
                 IsHeld = true;
                 _waitsForSettled = !replies.IsFull;
@@ -147,6 +155,7 @@ internal sealed class RequestForwarder(ReplyQueue replies, bool disablePqExec)
             _frameRemaining = length - taken;
             at += taken;
             runStart = _isSwallowing ? at : runStart;
+            isFresh = false;
         }
 
         server.Outbox.Send(data[runStart..at]);

@@ -23,15 +23,17 @@ internal sealed class StderrLoggerProvider : ILoggerProvider, ILogger
         _writer.Start();
     }
 
-    /// <summary>The lowest level that is written; from verbose and -q.</summary>
-    public LogLevel Minimum { get; set; } = LogLevel.Information;
+    /// <summary>The setting verbose: above 0 debug lines are written, too.</summary>
+    public int Verbosity { get; set; }
 
-    public ILogger CreateLogger(string categoryName) => this;
+    // The host's own words say again what ours say better.
+    public ILogger CreateLogger(string categoryName) =>
+        categoryName.StartsWith("Microsoft.", StringComparison.Ordinal) ? Microsoft.Extensions.Logging.Abstractions.NullLogger.Instance : this;
 
     public IDisposable? BeginScope<TState>(TState state)
         where TState : notnull => null;
 
-    public bool IsEnabled(LogLevel logLevel) => logLevel >= Minimum;
+    public bool IsEnabled(LogLevel logLevel) => logLevel >= (Verbosity > 0 ? LogLevel.Debug : LogLevel.Information);
 
     public void Log<TState>(LogLevel logLevel, EventId eventId, TState state, Exception? exception, Func<TState, Exception?, string> formatter)
     {
@@ -86,7 +88,7 @@ internal sealed class StderrLoggerProvider : ILoggerProvider, ILogger
                     stderr.Write(System.Text.Encoding.UTF8.GetBytes($"({dropped} log lines dropped)\n"));
                 }
             }
-            catch (IOException)
+            catch (Exception e) when (e is IOException or UnauthorizedAccessException or ObjectDisposedException)
             {
                 // Nobody takes the log: the data path goes on without.
             }

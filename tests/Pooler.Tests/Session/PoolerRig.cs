@@ -34,7 +34,7 @@ internal sealed class PoolerRig : IDisposable
         IoThread.DefectLog = Defects.Enqueue;
         PoolerConfig config = _folder.LoadRight($"""
             [databases]
-            db = host=127.0.0.1 port={Postgres.Port} {database}
+            db = host=127.0.0.1 port={Postgres.Port} user=u {database}
             [pgbouncer]
             auth_type = any
             pool_mode = transaction
