@@ -24,8 +24,10 @@ internal sealed class Housekeeping : ServerOwner
     private readonly Queue<string> _queries;
     private readonly bool _errorsAreFatal;
     private readonly DeadlineTimer _deadline;
+    private readonly CancelTimer _again;
     private readonly TimeSpan _timeout;
     private Step _step;
+    private long _cancelAfter = 50_000;
     private bool _cancelInFlight, _cancelsLater, _isPatient;
 
     private Housekeeping(
@@ -45,6 +47,7 @@ internal sealed class Housekeeping : ServerOwner
         _pool = pool;
         _done = done;
         _deadline = new DeadlineTimer(this);
+        _again = new CancelTimer(this);
     }
 
     /// <summary>
@@ -140,6 +143,7 @@ internal sealed class Housekeeping : ServerOwner
     internal override void Closed(ServerConnection server)
     {
         server.Thread.Wheel.Clear(_deadline);
+        server.Thread.Wheel.Clear(_again);
         _step = Step.Done;
         _pool.Closed(server);
     }
@@ -183,6 +187,13 @@ internal sealed class Housekeeping : ServerOwner
         CancelSender.Send(_server, _timeout, _ =>
         {
             _cancelInFlight = false;
+            if (_step == Step.Drain && _replies.Count > 0 && !_server.IsClosed)
+            {
+                // It may have come between two requests, where PostgreSQL forgets it, or more of them follow.
+                _server.Thread.Wheel.Set(_again, _server.Thread.Now + _cancelAfter);
+                _cancelAfter *= 2;
+            }
+
             GoOnIfSettled();
         });
     }
@@ -269,6 +280,7 @@ internal sealed class Housekeeping : ServerOwner
 
     private void Next()
     {
+        _server.Thread.Wheel.Clear(_again);
         if (!_deadline.IsSet || _isPatient)
         {
             _isPatient = false;
@@ -302,6 +314,17 @@ internal sealed class Housekeeping : ServerOwner
         _replies.Push(ReplyKind.Query, ReplyUse.Swallow);
         new MessageWriter(_server.Outbox).WriteQuery(query);
         _server.Outbox.Flush();
+    }
+
+    private sealed class CancelTimer(Housekeeping keeper) : WheelTimer
+    {
+        internal override void Expired()
+        {
+            if (keeper._step == Step.Drain && keeper._replies.Count > 0 && !keeper._server.IsClosed && keeper._server.Failure == null)
+            {
+                keeper.Cancel();
+            }
+        }
     }
 
     private sealed class DeadlineTimer(Housekeeping keeper) : WheelTimer
