@@ -27,6 +27,7 @@ public sealed class CleanUpTests(PostgresCluster postgres)
         { "an error in a transaction", "transaction" },
         { "an error in a transaction", "session" },
         { "pipelined queries", "transaction" },
+        { "pipelined queries that all take long", "transaction" },
         { "pipelined queries in a transaction", "transaction" },
     };
 
@@ -136,7 +137,8 @@ public sealed class CleanUpTests(PostgresCluster postgres)
                     END LOOP;
                 END $$
                 """));
-            Assert.Equal(server, await postgres.RunsAsync(database, "query_canceled"));
+            await Eventually.EqualsAsync("it sleeps where nothing wakes it", "PgSleep", () => postgres.ScalarAsync<string>(PostgresCluster.Superuser,
+                $"SELECT coalesce(max(wait_event), '') FROM pg_stat_activity WHERE pid = {server}"));
             start = Stopwatch.GetTimestamp();
         }
 
@@ -146,6 +148,20 @@ public sealed class CleanUpTests(PostgresCluster postgres)
         Assert.InRange(waited.TotalSeconds, 0.9, 15);
         await postgres.ExecuteAsync(PostgresCluster.Superuser, $"SELECT pg_terminate_backend({server})");
     }, static ini => ini.Settings["server_cleanup_timeout"] = "1");
+
+    /// <summary>A cancel may arrive between two requests, where PostgreSQL ignores it; then the next one must not run to its end.</summary>
+    [Fact]
+    public Task ACancelThatHitsNothingIsRepeated() => WithOneServerAsync("transaction", async (pooler, database) =>
+    {
+        using PgWire witness = await pooler.LoginAsync(database);
+        int server = await witness.ServerAsync();
+        for (int round = 0; round < 50; round++)
+        {
+            using (PgWire leaving = await pooler.LoginAsync(database))
+                await leaving.SendAsync(new PgRequest().Query("BEGIN").Query("SELECT 1").Query("SELECT pg_sleep(60)").Query("SELECT pg_sleep(60)"));
+            Assert.Equal(server, await witness.ServerAsync());
+        }
+    });
 
     /// <summary>Clean-ups go on beside the others' work, and none is forgotten.</summary>
     [Fact]
@@ -263,6 +279,10 @@ public sealed class CleanUpTests(PostgresCluster postgres)
                 break;
             case "pipelined queries":
                 await wire.SendAsync(new PgRequest().Query("SELECT pg_sleep(60) /* left */").Query("SELECT 2").Query("SELECT 3"));
+                await postgres.RunsAsync(database, "left");
+                break;
+            case "pipelined queries that all take long":
+                await wire.SendAsync(new PgRequest().Query("SELECT pg_sleep(60) /* left */").Query("SELECT pg_sleep(60)").Query("SELECT pg_sleep(60)"));
                 await postgres.RunsAsync(database, "left");
                 break;
             case "pipelined queries in a transaction":

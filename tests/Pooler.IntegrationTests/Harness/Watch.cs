@@ -31,7 +31,10 @@ internal static class Watch
     /// <summary>The server processes of a database, in order.</summary>
     public static Task<int[]> ServersAsync(this PostgresCluster postgres, string database) =>
         postgres.ScalarAsync<int[]>(PostgresCluster.Superuser,
-            $"SELECT coalesce(array_agg(pid ORDER BY pid), '{{}}') FROM pg_stat_activity WHERE datname = '{database}' AND backend_type = 'client backend'");
+            $$"""
+            SELECT coalesce(array_agg(pid ORDER BY pid), '{}') FROM pg_stat_activity
+            WHERE datname = '{{database}}' AND backend_type = 'client backend' AND application_name <> '{{PostgresCluster.OwnName}}'
+            """);
 
     /// <summary>The FATAL error a client is closed with; it must be the last thing it hears.</summary>
     public static async Task<PgMessage> ReadFatalAsync(this PgWire wire)
