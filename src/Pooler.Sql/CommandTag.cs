@@ -20,6 +20,7 @@ public static class CommandTag
             ((byte)'L', (byte)'O') => tag.SequenceEqual("LOAD"u8),
             ((byte)'P', (byte)'R') => tag.SequenceEqual("PREPARE"u8),
             ((byte)'D', (byte)'E') => tag.StartsWith("DECLARE"u8),
+            ((byte)'C', (byte)'A') => tag.SequenceEqual("CALL"u8),
             ((byte)'D', (byte)'O') => tag.SequenceEqual("DO"u8),
             _ => false,
         };
