@@ -27,6 +27,9 @@ internal abstract class Engine
     /// <summary>The same without waiting for the end of the turn: the outbox has filled a block.</summary>
     public abstract void SendNow(Connection connection);
 
+    /// <summary>The connection is closed while the kernel may still read from its buffer: kept until the send has completed.</summary>
+    public abstract void Orphan(Connection connection, byte[] buffer);
+
     /// <summary>
     /// Takes a connection out of this engine without closing it, for its move to another thread; <paramref name="done"/> is
     /// false when bytes came meanwhile and it stays.

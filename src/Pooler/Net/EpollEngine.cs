@@ -57,6 +57,8 @@ internal sealed class EpollEngine : Engine
 
     public override void SendNow(Connection connection) => throw new NotSupportedException("epoll sends at once");
 
+    public override void Orphan(Connection connection, byte[] buffer) => throw new NotSupportedException("epoll sends at once");
+
     public override void Release(Connection connection, Action<bool> done)
     {
         Syscalls.EpollRemove(_epoll, connection.Fd);

@@ -100,7 +100,7 @@ internal sealed class Outbox(Connection connection) : IBufferWriter<byte>
     internal bool TakeOff([System.Diagnostics.CodeAnalysis.NotNullWhen(true)] out byte[]? buffer, out int start, out int length)
     {
         _isQueued = false;
-        if (_flying == null && _buffer != null)
+        if (_flying == null && _end > _start)
         {
             (_flying, _flyingStart, _flyingEnd) = (_buffer, _start, _end);
             (_buffer, _start, _end) = (null, 0, 0);
@@ -176,7 +176,7 @@ internal sealed class Outbox(Connection connection) : IBufferWriter<byte>
         IsBlocked = false;
         if (_flying != null && connection.IsClosed)
         {
-            (connection.Owner.Engine as UringEngine)?.Orphan(connection, _flying);
+            connection.Owner.Engine.Orphan(connection, _flying);
             connection.Owner.Blocks.Forget(_flying);
             (_flying, _flyingStart, _flyingEnd) = (null, 0, 0);
         }

@@ -157,8 +157,7 @@ internal sealed class UringEngine : Engine
         }
     }
 
-    /// <summary>The connection is closed while the kernel may still read from its buffer: kept until the send has completed.</summary>
-    internal void Orphan(Connection connection, byte[] buffer) => _orphans[Tag(Op.Send, connection.Fd, connection.Generation)] = buffer;
+    public override void Orphan(Connection connection, byte[] buffer) => _orphans[Tag(Op.Send, connection.Fd, connection.Generation)] = buffer;
 
     // 24 bits of descriptor, 8 of operation, 32 of generation.
     private static ulong Tag(Op op, int fd, uint generation) => ((ulong)generation << 32) | ((ulong)op << 24) | (uint)fd;

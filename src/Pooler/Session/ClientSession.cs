@@ -88,9 +88,6 @@ internal sealed class ClientSession : ServerOwner
     /// <summary>Since when the client takes nothing although we have something for it (µs); 0 when it does.</summary>
     public long WriteStalledSince => _slot != null && _client.Outbox.Pending > 0 ? _client.LastProgress : 0;
 
-    /// <summary>Since when it waits for a server, µs; 0 when it does not.</summary>
-    public long WaitingSince => Phase == SessionPhase.Waiting ? _clock.WaitSince : 0;
-
     public long RequestedAt => _clock.QueryStart;
 
     internal override Outbox? BlockedBy => _client.Outbox.IsCongested ? _client.Outbox : null;
