@@ -1,27 +1,41 @@
 #!/usr/bin/env bash
 # Compares Pooler with PgBouncer, with a bare relay on the same I/O thread, and with PostgreSQL asked directly:
-# scripts/bench.sh [--quick] [--compare BINARY] [--rounds N] [--seconds S] [section…]
-#   section            main pgbench idle logins copy mixed workers2 memory allocation; without any: all of them
+# scripts/bench.sh [--quick] [--compare BINARY] [--rounds N] [--seconds S] [--engines LIST] [--protocols LIST] [--clients LIST] [section…]
+#   section            main pgbench curve synthetic idle logins copy mixed workers2 memory allocation; without any: all of them
 #   --quick            one round of one second, 1 and 16 clients: to see that all works, not to compare
-#   --compare BINARY   takes another Pooler along, as "pooler old"
+#   --compare BINARY   takes another Pooler along, as "old"
 #   --rounds N         rounds (5); the contenders take turns in each, in alternating order
 #   --seconds S        measured seconds of one run (3)
+#   --engines LIST     "epoll io_uring": Pooler takes part once with each that this machine allows
+#   --protocols LIST   "simple extended prepared", of main, pgbench and synthetic
+#   --clients LIST     "1 16 64 200", of main
+#   --engines LIST     "epoll io_uring": Pooler takes part once with each that this machine allows
+#   --protocols LIST   "simple extended prepared", of main and pgbench
+#   --clients LIST     "1 16 64 200", of main
 # PGBOUNCER names the PgBouncer binary to compare with; POOLER_BINARY is measured instead of a freshly published Pooler.
-# Prints Markdown, medians and (min–max) of the rounds, and leaves it with the same as JSON under artifacts/bench.
+# Odyssey, PgCat, PgDog and Pgpool-II take part in main where they are on PATH.
+# Prints Markdown, medians and (min–max) of the rounds, and leaves it with the same as JSON, and a picture, under artifacts/bench.
 # The exit status is 0 only if Pooler took part in everything without an error.
 set -uo pipefail
 . "$(dirname "$0")/lib.sh"
 
-all_sections=(main pgbench idle logins copy mixed workers2 memory allocation)
-quick=false rounds='' seconds='' old='' sections=()
+all_sections=(main pgbench curve synthetic idle logins copy mixed workers2 memory allocation)
+quick=false rounds='' seconds='' old='' engines=(epoll io_uring) sections=() protocols=() client_counts=()
 while [ $# -gt 0 ]; do
   case $1 in
     --quick) quick=true ;;
-    --compare | --rounds | --seconds)
+    --compare | --rounds | --seconds | --engines | --protocols | --clients)
       [ $# -gt 1 ] || die "$1 wants a value"
-      case $1 in --compare) old=$2 ;; --rounds) rounds=$2 ;; *) seconds=$2 ;; esac
+      case $1 in
+        --compare) old=$2 ;;
+        --rounds) rounds=$2 ;;
+        --seconds) seconds=$2 ;;
+        --engines) read -ra engines <<<"$2" ;;
+        --protocols) read -ra protocols <<<"$2" ;;
+        --clients) read -ra client_counts <<<"$2" ;;
+      esac
       shift ;;
-    -h | --help) sed -n '2,12s/^# \{0,1\}//p' "$0"; exit 0 ;;
+    -h | --help) sed -n '2,16s/^# \{0,1\}//p' "$0"; exit 0 ;;
     -*) die "unknown option $1" ;;
     *)
       case " ${all_sections[*]} " in *" $1 "*) sections+=("$1") ;; *) die "unknown section $1: ${all_sections[*]}" ;; esac ;;
@@ -29,8 +43,14 @@ while [ $# -gt 0 ]; do
   shift
 done
 [ ${#sections[@]} -gt 0 ] || sections=("${all_sections[@]}")
-protocols=(simple extended prepared) client_counts=(1 16 200) crowd=5000 logins=5000
-if $quick; then rounds=${rounds:-1} seconds=${seconds:-1} protocols=(simple extended) client_counts=(1 16) logins=1000; fi
+crowd=5000 logins=5000 rates=(2000 5000 10000 20000 30000 40000 60000 80000)
+if $quick; then
+  rounds=${rounds:-1} seconds=${seconds:-1} logins=1000 rates=(2000 20000)
+  [ ${#protocols[@]} -gt 0 ] || protocols=(simple extended)
+  [ ${#client_counts[@]} -gt 0 ] || client_counts=(1 16)
+fi
+[ ${#protocols[@]} -gt 0 ] || protocols=(simple extended prepared)
+[ ${#client_counts[@]} -gt 0 ] || client_counts=(1 16 64 200)
 rounds=${rounds:-5} seconds=${seconds:-3}
 
 need postgresql aot
@@ -74,8 +94,10 @@ stop() {
   local id=${pid[$1]-}
   unset "pid[$1]" "port[$1]"
   [ -n "$id" ] || return 0
-  # PostgreSQL must take its children and its shared memory along.
-  kill -s "$([ "$1" = postgres ] && echo INT || echo KILL)" "$id" 2>/dev/null
+  # PostgreSQL and Pgpool-II must take their children and their shared memory along.
+  local signal=KILL
+  case $1 in postgres | pgpool) signal=INT ;; esac
+  kill -s "$signal" "$id" 2>/dev/null
   wait "$id" 2>/dev/null
 }
 trap clean_up EXIT
@@ -86,30 +108,45 @@ chmod 755 "$folder"
 mkdir "$folder/run"
 : >"$folder/results"
 # Copies, since the ordinary user may have no way to the originals.
-cp "$pooler" "$folder/run/pooler" && cp "$pgbouncer" "$folder/run/pgbouncer" && cp "${load%/*}/pooler-relay" "$folder/run/relay" ||
+cp "$pooler" "$folder/run/pooler" && cp "$pgbouncer" "$folder/run/pgbouncer" && cp "${load%/*}/pooler-relay" "$folder/run/relay" &&
+  cp "$load" "$folder/run/load" ||
   die "cannot copy the programs"
-contenders=(direct pgbouncer relay pooler) poolers=(pgbouncer pooler)
-if [ -n "$old" ]; then
-  cp "$old" "$folder/run/pooler-old" || die "cannot copy $old"
-  contenders+=("pooler old") poolers+=("pooler old")
-fi
+if [ -n "$old" ]; then cp "$old" "$folder/run/pooler-old" || die "cannot copy $old"; fi
+ours=()
+for engine in "${engines[@]}"; do
+  case $engine in epoll | io_uring) ;; *) die "unknown engine $engine: epoll io_uring" ;; esac
+  ours+=("pooler $engine")
+  [ -z "$old" ] || ours+=("old $engine")
+done
+peers=()
+for name in odyssey pgcat pgdog pgpool; do
+  if PATH=$PATH:/usr/sbin command -v "$name" >/dev/null; then peers+=("$name"); fi
+done
 if [ "$(id -u)" -eq 0 ]; then chown -R "$ordinary_user:" "$folder/run"; fi
 
 # command_of NAME PORT: sets command, and writes the settings it names.
 command_of() {
   local ini=$folder/run/$2.ini
   case $1 in
-    relay) command=("$folder/run/relay" "$2" "${port[postgres]}"); return ;;
-    pgbouncer) command=("$folder/run/pgbouncer" "$ini") ;;
-    "pooler old") command=("$folder/run/pooler-old" "$ini") ;;
-    *) command=("$folder/run/pooler" "$ini") ;;
+    relay) command=("$folder/run/relay" "$2" "${port[$database]}") ;;
+    synthetic) command=("$folder/run/load" serve --port "$2") ;;
+    odyssey | pgcat | pgdog | pgpool) peer_command "$1" "$2" "$folder/run/$2" ;;
+    pgbouncer) command=("$folder/run/pgbouncer" "$ini"); pgbouncer_ini "$2" >"$ini" ;;
+    *)
+      command=("$folder/run/pooler" "$ini")
+      case $1 in old*) command=("$folder/run/pooler-old" "$ini") ;; esac
+      pgbouncer_ini "$2" >"$ini"
+      case $1 in *io_uring*) echo 'io_engine = io_uring' ;; *) echo 'io_engine = epoll' ;; esac >>"$ini"
+      case $1 in *workers=2) echo 'workers = 2' ;; *) echo 'workers = 1' ;; esac >>"$ini" ;;
   esac
-  cat >"$ini" <<END
+}
+pgbouncer_ini() {
+  cat <<END
 [databases]
-postgres = host=127.0.0.1 port=${port[postgres]} dbname=postgres
+postgres = host=127.0.0.1 port=${port[$database]} dbname=postgres
 [pgbouncer]
 listen_addr = 127.0.0.1
-listen_port = $2
+listen_port = $1
 unix_socket_dir =
 auth_type = trust
 auth_file = $folder/run/users
@@ -121,10 +158,83 @@ log_connections = 0
 log_disconnections = 0
 END
   echo '"postgres" ""' >"$folder/run/users"
-  case $1 in pgbouncer) ;; *workers=2) echo 'workers = 2' >>"$ini" ;; *) echo 'workers = 1' >>"$ini" ;; esac
+}
+# peer_command NAME PORT FOLDER: the least that makes another pooler do the same: 20 servers, transactions, one thread, trust.
+peer_command() {
+  local to=${port[$database]}
+  mkdir -p "$3"
+  case $1 in
+    odyssey)
+      cat >"$3/odyssey.conf" <<END
+daemonize no
+log_to_stdout no
+workers 1
+storage "one" { type "remote" host "127.0.0.1" port $to }
+database default { user default { authentication "none" storage "one" pool "transaction" pool_size 20 } }
+listen { host "127.0.0.1" port $2 }
+END
+      command=(odyssey "$3/odyssey.conf") ;;
+    pgcat)
+      cat >"$3/pgcat.toml" <<END
+[general]
+host = "127.0.0.1"
+port = $2
+worker_threads = 1
+admin_username = "postgres"
+admin_password = "none"
+auth_type = "trust"
+[pools.postgres]
+pool_mode = "transaction"
+[pools.postgres.users.0]
+username = "postgres"
+password = ""
+pool_size = 20
+[pools.postgres.shards.0]
+servers = [["127.0.0.1", $to, "primary"]]
+database = "postgres"
+END
+      command=(pgcat "$3/pgcat.toml") ;;
+    pgdog)
+      cat >"$3/pgdog.toml" <<END
+[general]
+host = "127.0.0.1"
+port = $2
+workers = 1
+default_pool_size = 20
+pooler_mode = "transaction"
+auth_type = "trust"
+[[databases]]
+name = "postgres"
+host = "127.0.0.1"
+port = $to
+END
+      printf '[[users]]\nname = "postgres"\ndatabase = "postgres"\npassword = ""\n' >"$3/users.toml"
+      command=(pgdog --config "$3/pgdog.toml" --users "$3/users.toml") ;;
+    pgpool)
+      # It has no transaction pooling: a process and a server for each client.
+      cat >"$3/pgpool.conf" <<END
+listen_addresses = '127.0.0.1'
+port = $2
+pcp_port = $(free_port)
+socket_dir = '$3'
+pcp_socket_dir = '$3'
+pid_file_name = '$3/pgpool.pid'
+logdir = '$3'
+work_dir = '$3'
+backend_clustering_mode = 'raw'
+backend_hostname0 = '127.0.0.1'
+backend_port0 = $to
+num_init_children = 240
+max_pool = 1
+enable_pool_hba = off
+log_min_messages = error
+END
+      command=(env PATH="$PATH:/usr/sbin" pgpool -n -f "$3/pgpool.conf") ;;
+  esac
+  if [ "$(id -u)" -eq 0 ]; then chown -R "$ordinary_user:" "$3"; fi
 }
 
-# start NAME: starts a contender, or PostgreSQL, unless it runs, and waits until it answers.
+# start NAME: starts a contender, or PostgreSQL, unless it runs, and waits until it answers. Status 1: it does not.
 start() {
   local name=$1 log=$folder/$1.log tries command
   [ -z "${port[$name]-}" ] || return 0
@@ -144,8 +254,25 @@ start() {
     kill -0 "${pid[$name]}" 2>/dev/null || break
     sleep 0.1
   done
-  cat "$log" >&2
-  die "$name does not answer"
+  tail -n 20 "$log" >&2
+  say "$name does not answer"
+  stop "$name"
+  return 1
+}
+# started CONTENDER…: starts them; adds those that answer to taking_part. Ours must, unless the engine is refused here.
+started() {
+  local name
+  for name in "$@"; do
+    if start "$name"; then
+      taking_part+=("$name")
+      continue
+    fi
+    case $name in
+      odyssey | pgcat | pgdog | pgpool) ;;
+      *io_uring*) grep -q 'io_uring is refused here' "$folder/$name.log" || die "$name does not start" ;;
+      *) die "$name does not start" ;;
+    esac
+  done
 }
 
 # measure SECTION CONTENDER ROUND CASE COMMAND…: one run of the generator; CASE: tags that tell it from other runs of the section.
@@ -199,6 +326,10 @@ run_workers2() {
     END { if (all) print 100 * moved / all }')
   if [ -n "$moved" ]; then note workers2 "$1" "$2" moved_percent "$moved"; fi
 }
+run_curve() {
+  measure curve "$1" "$2" "protocol=simple,clients=64,rate=$rate" query --rate "$rate" --clients 64 --seconds "$seconds" --limit-seconds 20
+}
+run_synthetic() { measure synthetic "$1" "$2" "protocol=$protocol,clients=64" query --protocol "$protocol" --clients 64 --seconds "$seconds"; }
 run_memory() {
   local command own=()
   port[$1]=$(free_port)
@@ -221,28 +352,36 @@ run_allocation() {
   fi
 }
 
-start postgres
+# What the contenders stand before.
+database=postgres
+start postgres || exit 1
 port[direct]=${port[postgres]}
 echo 'select 1;' >"$folder/select.sql"
 "$programs/psql" -X -q -h 127.0.0.1 -p "${port[postgres]}" -U postgres -c 'create unlogged table load_copy (line text)' || die "no table"
 for section in "${sections[@]}"; do
   say "== $section"
+  taking_part=()
   case $section in
-    memory) in_turn run_memory relay "${poolers[@]}"; continue ;;
-    idle) in_turn run_idle "${poolers[@]}"; continue ;;
+    memory) in_turn run_memory relay pgbouncer "${ours[@]}"; continue ;;
+    idle) in_turn run_idle pgbouncer "${ours[@]}"; continue ;;
+    main) started direct pgbouncer relay "${ours[@]}" ${peers+"${peers[@]}"} ;;
+    synthetic) start synthetic || exit 1; database=synthetic; started pgbouncer "${ours[@]}" "${ours[@]/%/ workers=2}" ;;
+    workers2) started pgbouncer "${ours[@]}" "${ours[@]/%/ workers=2}" ;;
+    allocation) started "${ours[@]}" ;;
+    curve) started direct pgbouncer "${ours[@]}" ;;
+    *) started direct pgbouncer relay "${ours[@]}" ;;
   esac
-  for name in "${contenders[@]}"; do start "$name"; done
   case $section in
-    main) for protocol in "${protocols[@]}"; do for clients in "${client_counts[@]}"; do in_turn run_main "${contenders[@]}"; done; done ;;
-    pgbench) for protocol in "${protocols[@]}"; do in_turn run_pgbench "${contenders[@]}"; done ;;
-    copy) for direction in out in; do in_turn run_copy "${contenders[@]}"; done ;;
-    workers2) start "pooler workers=2"; in_turn run_workers2 "${poolers[@]}" "pooler workers=2" ;;
-    allocation) in_turn run_allocation "${poolers[@]:1}" ;;
-    *) in_turn "run_$section" "${contenders[@]}" ;;
+    main) for protocol in "${protocols[@]}"; do for clients in "${client_counts[@]}"; do in_turn run_main "${taking_part[@]}"; done; done ;;
+    pgbench) for protocol in "${protocols[@]}"; do in_turn run_pgbench "${taking_part[@]}"; done ;;
+    synthetic) for protocol in "${protocols[@]}"; do in_turn run_synthetic "${taking_part[@]}"; done ;;
+    curve) for rate in "${rates[@]}"; do in_turn run_curve "${taking_part[@]}"; done ;;
+    copy) for direction in out in; do in_turn run_copy "${taking_part[@]}"; done ;;
+    *) in_turn "run_$section" "${taking_part[@]}" ;;
   esac
   # Nobody holds servers while the next section starts afresh.
   for name in "${!pid[@]}"; do [ "$name" = postgres ] || stop "$name"; done
-  port[direct]=${port[postgres]}
+  port[direct]=${port[postgres]} database=postgres
 done
 
 report=$root/artifacts/bench/$(date +%Y%m%d-%H%M%S)
@@ -254,11 +393,11 @@ report=$root/artifacts/bench/$(date +%Y%m%d-%H%M%S)
     "$("$folder/run/pooler" --version 2>/dev/null | head -n 1) $(git -C "$root" rev-parse --short HEAD 2>/dev/null)" "$(dotnet --version)"
   printf -- "- transaction mode, 20 servers a pool, %s; rounds: %s of %s s; load average before and after: %s, %s\n" \
     "one I/O thread" "$rounds" "$seconds" "$load_before" "$(cut -d ' ' -f 1 /proc/loadavg)"
-  "$load" summary --file "$folder/results" --json "$report.json" || die "no summary"
+  "$load" summary --file "$folder/results" --json "$report.json" --svg "$report.svg" || die "no summary"
 } | tee "$report.md"
 cp "$folder/results" "$report.jsonl"
-say "also in ${report#"$root/"}.md, .json, .jsonl"
+say "also in ${report#"$root/"}.md, .json, .jsonl, .svg"
 for run in "${!failed[@]}"; do
   case $run in *" pooler"*) die "Pooler did not take part in everything" ;; esac
 done
-! grep '"contender":"pooler' "$folder/results" | grep -E '"failed":|"(stream_)?errors":[1-9]' >&2
+! grep -E '"contender":"(pooler|old)' "$folder/results" | grep -E '"failed":|"(stream_)?errors":[1-9]' >&2

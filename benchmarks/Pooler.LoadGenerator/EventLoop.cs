@@ -11,7 +11,7 @@ internal sealed class EventLoop
 {
     private const int Batch = 256;
     private const uint Interest = Syscalls.EPOLLIN | Syscalls.EPOLLOUT | Syscalls.EPOLLRDHUP | Syscalls.EPOLLET;
-    private const int LongestWaitMilliseconds = 1000;
+    private const long LongestWait = 1_000_000_000;
 
     private readonly int _epoll = Syscalls.EpollCreate();
     private readonly byte[] _events = GC.AllocateArray<byte>(Batch * Syscalls.EpollEventSize, pinned: true);
@@ -26,6 +26,9 @@ internal sealed class EventLoop
     public byte[] ReceiveBuffer { get; } = GC.AllocateUninitializedArray<byte>(64 * 1024, pinned: true);
 
     public TimingWheel Wheel { get; } = new();
+
+    /// <summary>Says when clients ask, if they do so at a fixed rate.</summary>
+    public Pacer? Pacer { get; set; }
 
     public int LoginsInFlight { get; set; }
 
@@ -124,10 +127,11 @@ internal sealed class EventLoop
             return false;
         }
 
-        int timeout = (int)Math.Min((deadline - now + 999_999) / 1_000_000, LongestWaitMilliseconds);
+        long timeout = Math.Min(deadline - now, LongestWait);
         int timer = Wheel.Timeout(now / 1000);
-        timeout = _again.Count > 0 ? 0 : timer < 0 ? timeout : Math.Min(timer, timeout);
-        int count = Syscalls.EpollWait(_epoll, _events, timeout);
+        timeout = _again.Count > 0 ? 0 : timer < 0 ? timeout : Math.Min(timer * 1_000_000L, timeout);
+        timeout = Math.Min(timeout, Pacer == null ? timeout : Math.Max(Pacer.NextDue - now, 0));
+        int count = Syscalls.EpollWaitPrecise(_epoll, _events, timeout);
         for (int i = 0; i < count; i++)
         {
             (uint events, ulong tag) = Syscalls.EpollEvent(_events, i);
@@ -144,6 +148,7 @@ internal sealed class EventLoop
         }
 
         Wheel.Turn(Now / 1000);
+        Pacer?.Turn();
         return true;
     }
 }

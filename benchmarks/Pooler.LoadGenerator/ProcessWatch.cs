@@ -2,7 +2,7 @@ using System.Globalization;
 
 namespace Pooler.LoadGenerator;
 
-/// <summary>CPU time and memory of a process, this one or the one in the middle, as /proc shows them.</summary>
+/// <summary>CPU time (with that of its children: Pgpool-II has one for each client) and memory of a process, as /proc shows them.</summary>
 internal sealed class ProcessWatch(int pid)
 {
     // USER_HZ: what /proc counts in, on every architecture .NET runs on.
@@ -36,6 +36,7 @@ internal sealed class ProcessWatch(int pid)
     {
         report.Add($"cpu_us_per_{unit}", units == 0 ? 0 : (used.User + used.System) / units)
             .Add($"user_us_per_{unit}", units == 0 ? 0 : used.User / units)
+            .Add(unit == "tx" && units > 0 ? "tx_per_busy_core" : "busy", units == 0 ? 0 : units * 1e6 / Math.Max(used.User + used.System, 1))
             .Add("cpu_us", used.User + used.System)
             .Add("rss_kb", ResidentKilobytes)
             .Add("peak_rss_kb", StatusNumber("VmHWM:"));
@@ -43,8 +44,23 @@ internal sealed class ProcessWatch(int pid)
 
     private (double User, double System) Cpu()
     {
-        string stat = Read("stat");
+        (double user, double system) = Cpu(Read("stat"));
+        string children = $"/proc/{pid}/task/{pid}/children";
+        if (File.Exists(children))
+        {
+            foreach (string child in File.ReadAllText(children).Split(' ', StringSplitOptions.RemoveEmptyEntries))
+            {
+                (double childUser, double childSystem) = new ProcessWatch(int.Parse(child, CultureInfo.InvariantCulture)).Cpu();
+                user += childUser;
+                system += childSystem;
+            }
+        }
 
+        return (user, system);
+    }
+
+    private static (double User, double System) Cpu(string stat)
+    {
         // The name of the program, in brackets, may hold blanks: the fields are counted behind it.
         string[] fields = stat[(stat.LastIndexOf(')') + 2)..].Split(' ');
         return (Ticks(fields[11]), Ticks(fields[12]));

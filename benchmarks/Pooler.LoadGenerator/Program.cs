@@ -7,7 +7,8 @@ const string usage = """
 
     query   clients that ask one statement after the other
             --clients 16 --protocol simple|extended|prepared --statement "select 1" --warmup 0.5 --seconds 3
-            --transactions N (end after that many instead) --think-ms 0
+            --transactions N (end after that many instead) --think-ms 0 --rate N (a second, of all clients together: latency
+            counts from when a transaction was due)
     idle    a crowd that logs in and then does nothing; at the end each asks one statement
             --clients 5000 --hold-seconds 2 (0: until standard input ends)
     login   a storm of logins: connect, log in, Terminate
@@ -20,10 +21,12 @@ const string usage = """
             --clients 190 --others 10; options of query
     pgbench the program of that name in the place of our own clients
             --program pgbench --file SCRIPT --protocol simple|extended|prepared --clients 16 --seconds 3
+    serve   a server that answers every query from memory
+            --port 5432
     start   a server program, until its port answers, and then its end
             --run "PROGRAM ARGUMENT…"
     summary tables of what the commands above have printed, line by line, told apart by their tags section, contender, round
-            --file RESULTS --json FILE (the same as JSON)
+            --file RESULTS --json FILE (the same as JSON) --svg FILE (a picture of the section main)
 
     all     --host 127.0.0.1 (or the folder of a Unix socket) --port 5432 --user postgres --database postgres
             --parallel 32 (logins at once) --limit-seconds 60 (for logins, and for answers outstanding at the end)
@@ -47,6 +50,12 @@ try
     if (args[0] == "summary")
     {
         SummaryCommand.Run(options);
+        return 0;
+    }
+
+    if (args[0] == "serve")
+    {
+        ServeCommand.Run(options);
         return 0;
     }
 

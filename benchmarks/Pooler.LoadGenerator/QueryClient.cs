@@ -8,24 +8,30 @@ internal sealed class QueryClient : WireClient
     private readonly Requests _requests;
     private readonly Recorder _recorder;
     private readonly ThinkTimer? _think;
+    private readonly Pacer? _pacer;
     private long _sentAt;
     private bool _isSetUp, _isAsking;
 
     /// <param name="thinkMicroseconds">Pause between two transactions, at the 10 ms of the timing wheel; 0: none.</param>
-    public QueryClient(EventLoop loop, LoadTarget target, Requests requests, Recorder recorder, long thinkMicroseconds = 0)
+    /// <param name="pacer">Says when the next transaction is due; null: as soon as the last one has ended.</param>
+    public QueryClient(EventLoop loop, LoadTarget target, Requests requests, Recorder recorder, long thinkMicroseconds = 0, Pacer? pacer = null)
         : base(loop, target)
     {
         _requests = requests;
         _recorder = recorder;
+        _pacer = pacer;
         _think = thinkMicroseconds > 0 ? new ThinkTimer(this, thinkMicroseconds) : null;
     }
 
     /// <summary>Begins one transaction; the next follow while the recorder says so.</summary>
-    public void Ask()
+    public void Ask() => Ask(EventLoop.Now);
+
+    /// <summary>The same for one that was due at that time.</summary>
+    public void Ask(long due)
     {
         _recorder.Outstanding++;
         _isAsking = true;
-        _sentAt = EventLoop.Now;
+        _sentAt = due;
         Send(_requests.Transaction);
     }
 
@@ -60,7 +66,11 @@ internal sealed class QueryClient : WireClient
             return;
         }
 
-        if (_think == null)
+        if (_pacer != null)
+        {
+            _pacer.Free(this);
+        }
+        else if (_think == null)
         {
             Ask();
         }

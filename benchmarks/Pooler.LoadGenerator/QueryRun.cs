@@ -6,6 +6,7 @@ internal sealed class QueryRun
     // What a run for a number of transactions may take at most.
     private const long LongestRun = 600_000_000_000;
 
+    private readonly int _rate;
     private readonly long _warmup, _duration, _transactions, _think;
     private readonly Requests _requests;
     private readonly LoadTarget _target;
@@ -19,13 +20,17 @@ internal sealed class QueryRun
         _duration = options.Seconds("seconds", 3);
         _transactions = options.Number("transactions", 0);
         _think = options.Number("think-ms", 0) * 1000L;
+        _rate = options.Number("rate", 0);
         _watch = ProcessWatch.From(options);
     }
 
     public EventLoop Loop { get; } = new();
 
-    public List<QueryClient> NewClients(int count, Recorder recorder) =>
-        [.. Enumerable.Range(0, count).Select(_ => new QueryClient(Loop, _target, _requests, recorder, _think))];
+    public List<QueryClient> NewClients(int count, Recorder recorder)
+    {
+        Loop.Pacer = _rate > 0 ? new Pacer(_rate, recorder) : null;
+        return [.. Enumerable.Range(0, count).Select(_ => new QueryClient(Loop, _target, _requests, recorder, _think, Loop.Pacer))];
+    }
 
     /// <summary>Runs clients that are logged in, and has them leave. <paramref name="measuring"/> is told when the measured part begins and ends.</summary>
     public Report Measure(IReadOnlyList<QueryClient> clients, Recorder[] groups, Action<bool>? measuring = null)
@@ -36,9 +41,16 @@ internal sealed class QueryRun
             group.Limit = _transactions > 0 ? _transactions : long.MaxValue;
         }
 
-        foreach (QueryClient client in clients)
+        if (Loop.Pacer != null)
         {
-            client.Ask();
+            Loop.Pacer.Begin(clients);
+        }
+        else
+        {
+            foreach (QueryClient client in clients)
+            {
+                client.Ask();
+            }
         }
 
         Loop.RunUntil(EventLoop.Now + _warmup);

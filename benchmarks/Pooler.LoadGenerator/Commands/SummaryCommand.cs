@@ -4,12 +4,12 @@ using Pooler.LoadGenerator.Summary;
 
 namespace Pooler.LoadGenerator.Commands;
 
-/// <summary>Turns the lines of many runs into one Markdown table a section, medians with their spread, and into JSON.</summary>
+/// <summary>Turns the lines of many runs into one Markdown table a section, medians with their spread, and into JSON and a picture.</summary>
 internal static class SummaryCommand
 {
     public static void Run(Options options)
     {
-        string file = options.Text("file", "results.jsonl"), json = options.Text("json", "");
+        string file = options.Text("file", "results.jsonl"), json = options.Text("json", ""), svg = options.Text("svg", "");
         options.EndOfOptions();
         List<ResultLine> lines = [.. File.ReadLines(file).Where(line => line.StartsWith('{')).Select(ResultLine.Parse)];
         Console.Write(string.Concat(lines.Select(line => line.Section).Distinct()
@@ -18,13 +18,18 @@ internal static class SummaryCommand
         {
             WriteJson(json, lines);
         }
+
+        if (svg.Length > 0 && Picture.Draw([.. lines.Where(line => line.Section == "main")]) is { } picture)
+        {
+            File.WriteAllText(svg, picture);
+        }
     }
 
     private static string Table(SummarySection section, List<ResultLine> lines)
     {
         List<(SummaryColumn Ratio, string Base)> ratios =
         [
-            .. SummarySection.Bases.Where(name => lines.Any(line => line.Contender == name))
+            .. SummarySection.Bases.Where(name => lines.Any(line => SummaryRow.IsBase(name, line.Contender)))
                 .SelectMany(name => section.Ratios.Select(ratio => (ratio, name))),
         ];
         var text = new StringBuilder($"\n### {section.Title}\n\n| case | contender |");
@@ -44,7 +49,7 @@ internal static class SummaryCommand
 
             foreach ((SummaryColumn ratio, string name) in ratios)
             {
-                text.Append($" {(row.Contender == name ? "1" : row.Ratio(ratio.Field, name, lines).ToText(ratio.Format))} |");
+                text.Append($" {(SummaryRow.IsBase(name, row.Contender) ? "1" : row.Ratio(ratio.Field, name, lines).ToText(ratio.Format))} |");
             }
 
             text.Append('\n');

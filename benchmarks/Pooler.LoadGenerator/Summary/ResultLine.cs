@@ -32,7 +32,12 @@ internal sealed record ResultLine(string Section, string Case, string Contender,
 
         double errors = figures.GetValueOrDefault("errors") + figures.GetValueOrDefault("stream_errors");
         string trouble = failed.Length > 0 ? $"failed: {failed}" : errors > 0 ? $"{errors} errors: {error}" : "";
-        string name = string.Join(", ", tags.Select(tag => tag.Key == "clients" ? $"{tag.Value} clients" : tag.Value));
+        string name = string.Join(", ", tags.Select(tag => tag.Key switch
+        {
+            "clients" => $"{tag.Value} clients",
+            "rate" => $"{tag.Value}/s",
+            _ => tag.Value,
+        }));
         return new ResultLine(section, name, contender, round.Length == 0 ? 1 : int.Parse(round, CultureInfo.InvariantCulture), trouble, figures);
     }
 }

@@ -14,11 +14,15 @@ internal sealed record SummaryRow(string Case, string Contender, IReadOnlyList<R
     public Spread Spread(string field) =>
         Summary.Spread.Of(Lines.Where(line => line.Figures.ContainsKey(field)).Select(line => line.Figures[field]));
 
+    /// <summary>"old" stands for the other Pooler on each engine ("old epoll"); other bases are contenders themselves.</summary>
+    public static bool IsBase(string name, string contender) => name == "old" ? contender.StartsWith("old ", StringComparison.Ordinal) : contender == name;
+
     /// <summary>Each round against the same round of another contender: what the machine did besides hits both.</summary>
-    public Spread Ratio(string field, string contender, IEnumerable<ResultLine> all) => Summary.Spread.Of(
+    public Spread Ratio(string field, string name, IEnumerable<ResultLine> all) => Summary.Spread.Of(
         from line in Lines
         from other in all
-        where other.Case == Case && other.Contender == contender && other.Round == line.Round
+        where other.Case == Case && other.Contender == (name == "old" ? Contender.Replace("pooler", "old", StringComparison.Ordinal) : name)
+        where other.Round == line.Round
         where line.Figures.ContainsKey(field) && other.Figures.GetValueOrDefault(field) > 0
         select line.Figures[field] / other.Figures[field]);
 }

@@ -51,6 +51,18 @@ internal static unsafe partial class Syscalls
         }
     }
 
+    /// <summary>The same with a timeout in nanoseconds (epoll_pwait2, Linux 5.11).</summary>
+    public static int EpollWaitPrecise(int epoll, Span<byte> events, long nanoseconds)
+    {
+        long* time = stackalloc long[2];
+        time[0] = nanoseconds / 1_000_000_000;
+        time[1] = nanoseconds % 1_000_000_000;
+        fixed (byte* p = events)
+        {
+            return Result((int)syscall(441, epoll, (nint)p, events.Length / EpollEventSize, (nint)time, 0, 8));
+        }
+    }
+
     public static (uint Events, ulong Data) EpollEvent(ReadOnlySpan<byte> events, int index)
     {
         ReadOnlySpan<byte> e = events.Slice(index * EpollEventSize, EpollEventSize);
