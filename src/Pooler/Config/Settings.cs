@@ -86,8 +86,8 @@ internal static class Settings
         "Closes a client idle in a transaction that long; 0 = never.");
     public static readonly Setting<ImmutableArray<string>> IgnoreStartupParameters = Row("ignore_startup_parameters", NameList, "", Global,
         "Startup parameters that are swallowed instead of refused.");
-    public static readonly Setting<IoEngine> IoEngine = Row("io_engine", IoEngineWord, "epoll", Global,
-        "Ours: system interface of the I/O threads: epoll, io_uring, or auto: io_uring where kernel and sandbox allow it. io_uring is new here.", AtRestart);
+    public static readonly Setting<IoEngine> IoEngine = Row("io_engine", IoEngineWord, "auto", Global,
+        "Ours: system interface of the I/O threads: epoll, io_uring, or auto: io_uring where kernel and sandbox allow it (docs/engines.md).", AtRestart);
     public static readonly Setting<string> JobName = Row("job_name", Text, "pgbouncer", Global,
         "Name of the Windows service.", AtRestart, Later, alias: "service_name");
     public static readonly Setting<ImmutableArray<string>> ListenAddr = Row("listen_addr", NameList, "", Global,

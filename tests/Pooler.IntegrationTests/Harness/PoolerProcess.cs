@@ -62,13 +62,14 @@ internal sealed class PoolerProcess : IAsyncDisposable
         return await StartAsync(ini);
     }
 
-    public static async Task<PoolerProcess> StartAsync(PoolerIni ini)
+    /// <param name="launcher">A program, and its arguments, that ends in the pooler.</param>
+    public static async Task<PoolerProcess> StartAsync(PoolerIni ini, IReadOnlyList<string>? launcher = null)
     {
         for (int attempt = 1; ; attempt++)
         {
             string folder = OrdinaryUser.CreateFolder();
             int port = FreePort.Next();
-            ChildProcess process = ChildProcess.Start(folder, RunnableBinary(folder), ini.Write(folder, port));
+            ChildProcess process = ChildProcess.Start(folder, [.. launcher ?? [], RunnableBinary(folder), ini.Write(folder, port)]);
             var pooler = new PoolerProcess(process, folder, port);
             if (await pooler.IsListeningAsync())
                 return pooler;
@@ -179,7 +180,7 @@ internal sealed class PoolerProcess : IAsyncDisposable
     }
 
     /// <summary>The binary, or a copy of it where the ordinary user may not go to the original.</summary>
-    private static string RunnableBinary(string folder)
+    public static string RunnableBinary(string folder)
     {
         bool reachable = OrdinaryUser.Name is null || Parents(Binary).All(static parent => File.GetUnixFileMode(parent).HasFlag(UnixFileMode.OtherExecute));
         if (reachable)
