@@ -23,6 +23,9 @@ internal sealed class Outbox(Connection connection) : IBufferWriter<byte>
     /// <summary>No more should be appended until it is drained (architecture rule 8).</summary>
     public bool IsCongested => IsBlocked || (_flying != null && _end - _start >= BlockPool.BlockSize / 2);
 
+    /// <summary>Nothing goes out any more. After a failed send not even later bytes: they would follow a gap.</summary>
+    private bool IsDead => connection.IsClosed || connection.Error != 0;
+
     private bool SendsAtOnce => connection.Owner.Engine.SendsAtOnce;
 
     /// <summary>The kernel's buffer was full: the socket's next writable event goes on.</summary>
@@ -55,7 +58,7 @@ internal sealed class Outbox(Connection connection) : IBufferWriter<byte>
     /// <summary>Sends what is pending as far as the kernel takes it.</summary>
     public void Flush()
     {
-        if (connection.IsClosed)
+        if (IsDead)
         {
             Clear();
             return;
@@ -116,6 +119,13 @@ internal sealed class Outbox(Connection connection) : IBufferWriter<byte>
     /// <summary>The engine's send has completed: bytes sent, or the negative errno.</summary>
     internal void Landed(int result)
     {
+        if (result is -Syscalls.EAGAIN or -Syscalls.EINTR)
+        {
+            _isShort = true;
+            Queue();
+            return;
+        }
+
         if (result < 0)
         {
             ReturnFlying();
@@ -148,9 +158,9 @@ internal sealed class Outbox(Connection connection) : IBufferWriter<byte>
     /// <summary>The connection is about to close: what was not submitted yet goes out at once, as far as it can.</summary>
     internal void SendLast()
     {
-        if (!SendsAtOnce && _flying == null && _buffer != null)
+        if (!SendsAtOnce && _flying == null && _buffer != null && !IsDead)
         {
-            _ = Syscalls.Send(connection.Fd, _buffer.AsSpan(_start, _end - _start));
+            _ = connection.Owner.Engine.Send(connection, _buffer.AsSpan(_start, _end - _start));
         }
     }
 
@@ -212,12 +222,12 @@ internal sealed class Outbox(Connection connection) : IBufferWriter<byte>
         int sent = 0;
         while (sent < data.Length)
         {
-            if (connection.IsClosed)
+            if (IsDead)
             {
                 return data.Length;
             }
 
-            int result = Syscalls.Send(connection.Fd, data[sent..]);
+            int result = connection.Owner.Engine.Send(connection, data[sent..]);
             if (result >= 0)
             {
                 sent += result;
@@ -242,7 +252,7 @@ internal sealed class Outbox(Connection connection) : IBufferWriter<byte>
 
     private void Reserve(int room)
     {
-        if (connection.IsClosed)
+        if (IsDead)
         {
             Clear(); // It goes nowhere; nothing piles up either.
         }
