@@ -15,7 +15,10 @@ internal sealed class Outbox(Connection connection) : IBufferWriter<byte>
     // With io_uring the kernel owns this buffer until the send has completed; what is appended meanwhile goes into another.
     private byte[]? _flying;
     private int _flyingStart, _flyingEnd;
-    private bool _isQueued, _isShort;
+    private bool _isQueued;
+
+    // It came back short: what is left of it waits to be given to the kernel again.
+    private bool _isShort;
 
     /// <summary>Bytes appended and not yet taken by the kernel.</summary>
     public int Pending => _end - _start + _flyingEnd - _flyingStart;
@@ -184,7 +187,11 @@ internal sealed class Outbox(Connection connection) : IBufferWriter<byte>
 
         _start = _end = 0;
         IsBlocked = false;
-        if (_flying != null && connection.IsClosed)
+        if (_flying != null && _isShort)
+        {
+            ReturnFlying(); // The kernel has done its part and was not given the rest.
+        }
+        else if (_flying != null && connection.IsClosed)
         {
             connection.Owner.Engine.Orphan(connection, _flying);
             connection.Owner.Blocks.Forget(_flying);
@@ -214,6 +221,7 @@ internal sealed class Outbox(Connection connection) : IBufferWriter<byte>
     {
         connection.Owner.Blocks.Return(_flying!);
         (_flying, _flyingStart, _flyingEnd) = (null, 0, 0);
+        _isShort = false;
     }
 
     /// <summary>Sends until the kernel has no room; returns the bytes taken. All of them when the connection broke.</summary>
