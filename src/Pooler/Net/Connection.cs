@@ -50,6 +50,9 @@ internal sealed class Connection : PollTarget
     /// <summary>The peer has ended its side, or both are gone; what it sent before may still be unread.</summary>
     internal bool HasHungUp { get; private set; }
 
+    /// <summary>Its reader is parked, nothing is unread or unsent: it may change its thread.</summary>
+    internal bool MayLeave => !IsClosed && !IsConnecting && !HasHungUp && Outbox.Pending == 0 && Input.IsParkedEmpty;
+
     /// <summary>What io_uring delivered ahead of the reader; epoll has no use for it.</summary>
     internal ReceivedChunks Received => field ??= new ReceivedChunks();
 
@@ -149,7 +152,7 @@ internal sealed class Connection : PollTarget
     public void Detach(Action<bool> done)
     {
         CheckThread();
-        if (IsClosed || IsConnecting || HasHungUp || Outbox.Pending > 0 || !Input.IsParkedEmpty)
+        if (!MayLeave)
         {
             done(false);
             return;
@@ -188,7 +191,7 @@ internal sealed class Connection : PollTarget
 
     /// <summary>
     /// A send failed: nothing goes out any more, but what the peer said before it closed (its FATAL) may still be unread. The
-    /// reader finds it, and then the end.
+    /// reader finds it, and then the end: ours, should the peer know of nothing (the kernel had no memory for our bytes).
     /// </summary>
     internal void BreakSending(int errno)
     {
@@ -197,6 +200,7 @@ internal sealed class Connection : PollTarget
             Error = errno;
         }
 
+        Syscalls.ShutdownBoth(Fd);
         HasHungUp = Readable = true;
         Outbox.Clear();
         Input.ScheduleResume();

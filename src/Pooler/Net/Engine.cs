@@ -21,6 +21,9 @@ internal abstract class Engine
     /// <summary>Bytes received: above 0; 0 at the end of the stream; else the negative errno, EAGAIN when nothing is there.</summary>
     public abstract int Receive(Connection connection, Span<byte> buffer);
 
+    /// <summary>Bytes taken by the kernel, or the negative errno, EAGAIN when it has no room; where <see cref="SendsAtOnce"/> is true.</summary>
+    public virtual int Send(Connection connection, ReadOnlySpan<byte> data) => Syscalls.Send(connection.Fd, data);
+
     /// <summary>The outbox has something to send; only where <see cref="SendsAtOnce"/> is false.</summary>
     public abstract void QueueSend(Connection connection);
 
@@ -37,6 +40,12 @@ internal abstract class Engine
     public abstract void Release(Connection connection, Action<bool> done);
 
     public abstract void Close();
+
+    /// <summary>Buffers the kernel has filled and nobody has taken yet; epoll has none.</summary>
+    public virtual int BuffersOut => 0;
+
+    /// <summary>Sends that outlive their connection; epoll has none.</summary>
+    public virtual int Orphans => 0;
 
     /// <summary>Registers a descriptor; its events come to the target. Returns 0 or the negative errno.</summary>
     public int Add(int fd, PollTarget target)

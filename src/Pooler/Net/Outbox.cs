@@ -15,13 +15,19 @@ internal sealed class Outbox(Connection connection) : IBufferWriter<byte>
     // With io_uring the kernel owns this buffer until the send has completed; what is appended meanwhile goes into another.
     private byte[]? _flying;
     private int _flyingStart, _flyingEnd;
-    private bool _isQueued, _isShort;
+    private bool _isQueued;
+
+    // It came back short: what is left of it waits to be given to the kernel again.
+    private bool _isShort;
 
     /// <summary>Bytes appended and not yet taken by the kernel.</summary>
     public int Pending => _end - _start + _flyingEnd - _flyingStart;
 
     /// <summary>No more should be appended until it is drained (architecture rule 8).</summary>
     public bool IsCongested => IsBlocked || (_flying != null && _end - _start >= BlockPool.BlockSize / 2);
+
+    /// <summary>Nothing goes out any more. After a failed send not even later bytes: they would follow a gap.</summary>
+    private bool IsDead => connection.IsClosed || connection.Error != 0;
 
     private bool SendsAtOnce => connection.Owner.Engine.SendsAtOnce;
 
@@ -55,7 +61,7 @@ internal sealed class Outbox(Connection connection) : IBufferWriter<byte>
     /// <summary>Sends what is pending as far as the kernel takes it.</summary>
     public void Flush()
     {
-        if (connection.IsClosed)
+        if (IsDead)
         {
             Clear();
             return;
@@ -116,6 +122,13 @@ internal sealed class Outbox(Connection connection) : IBufferWriter<byte>
     /// <summary>The engine's send has completed: bytes sent, or the negative errno.</summary>
     internal void Landed(int result)
     {
+        if (result is -Syscalls.EAGAIN or -Syscalls.EINTR)
+        {
+            _isShort = true;
+            Queue();
+            return;
+        }
+
         if (result < 0)
         {
             ReturnFlying();
@@ -148,9 +161,9 @@ internal sealed class Outbox(Connection connection) : IBufferWriter<byte>
     /// <summary>The connection is about to close: what was not submitted yet goes out at once, as far as it can.</summary>
     internal void SendLast()
     {
-        if (!SendsAtOnce && _flying == null && _buffer != null)
+        if (!SendsAtOnce && _flying == null && _buffer != null && !IsDead)
         {
-            _ = Syscalls.Send(connection.Fd, _buffer.AsSpan(_start, _end - _start));
+            _ = connection.Owner.Engine.Send(connection, _buffer.AsSpan(_start, _end - _start));
         }
     }
 
@@ -174,7 +187,11 @@ internal sealed class Outbox(Connection connection) : IBufferWriter<byte>
 
         _start = _end = 0;
         IsBlocked = false;
-        if (_flying != null && connection.IsClosed)
+        if (_flying != null && _isShort)
+        {
+            ReturnFlying(); // The kernel has done its part and was not given the rest.
+        }
+        else if (_flying != null && connection.IsClosed)
         {
             connection.Owner.Engine.Orphan(connection, _flying);
             connection.Owner.Blocks.Forget(_flying);
@@ -204,6 +221,7 @@ internal sealed class Outbox(Connection connection) : IBufferWriter<byte>
     {
         connection.Owner.Blocks.Return(_flying!);
         (_flying, _flyingStart, _flyingEnd) = (null, 0, 0);
+        _isShort = false;
     }
 
     /// <summary>Sends until the kernel has no room; returns the bytes taken. All of them when the connection broke.</summary>
@@ -212,12 +230,12 @@ internal sealed class Outbox(Connection connection) : IBufferWriter<byte>
         int sent = 0;
         while (sent < data.Length)
         {
-            if (connection.IsClosed)
+            if (IsDead)
             {
                 return data.Length;
             }
 
-            int result = Syscalls.Send(connection.Fd, data[sent..]);
+            int result = connection.Owner.Engine.Send(connection, data[sent..]);
             if (result >= 0)
             {
                 sent += result;
@@ -242,7 +260,7 @@ internal sealed class Outbox(Connection connection) : IBufferWriter<byte>
 
     private void Reserve(int room)
     {
-        if (connection.IsClosed)
+        if (IsDead)
         {
             Clear(); // It goes nowhere; nothing piles up either.
         }

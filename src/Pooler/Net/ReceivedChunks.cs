@@ -9,13 +9,16 @@ internal sealed class ReceivedChunks
     // The kernel may deliver this much before it is told to stop; then the receive is cancelled until it was taken.
     private const int Backlog = 4;
 
-    private Ring? _ring;
+    private IoRing? _ring;
     private Queue<Chunk>? _more;
     private Chunk _first;
     private int _count, _endResult;
 
     /// <summary>The kernel holds a receive of this connection.</summary>
     public bool IsArmed { get; set; }
+
+    /// <summary>No more is received for now, so the end of the stream is watched for by itself.</summary>
+    public bool IsHangUpWatched { get; set; }
 
     /// <summary>The end of the stream, or an error, came behind the chunks.</summary>
     public bool IsEnded { get; private set; }
@@ -27,13 +30,13 @@ internal sealed class ReceivedChunks
 
     public bool IsBacklogged => _count >= Backlog;
 
-    public void Reset(Ring ring)
+    public void Reset(IoRing ring)
     {
         _ring = ring;
-        IsEnded = false;
+        IsEnded = IsHangUpWatched = false;
     }
 
-    public void Add(int buffer, int length) => Append(new Chunk(_ring!.Buffers, Ring.BufferStart(buffer), length, buffer));
+    public void Add(int buffer, int length) => Append(new Chunk(_ring!.Buffers, IoRing.BufferStart(buffer), length, buffer));
 
     public void End(int result)
     {

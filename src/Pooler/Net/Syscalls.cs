@@ -10,7 +10,8 @@ namespace Pooler.Net;
 /// </summary>
 internal static unsafe partial class Syscalls
 {
-    public const int EAGAIN = 11, EINTR = 4, EMFILE = 24, ENFILE = 23, ENOBUFS = 105, ENOMEM = 12, EINPROGRESS = 115, ECONNABORTED = 103, ETIME = 62, ECANCELED = 125;
+    public const int EAGAIN = 11, EINTR = 4, EMFILE = 24, ENFILE = 23, ENOBUFS = 105, ENOMEM = 12, EINPROGRESS = 115, ECONNABORTED = 103, ETIME = 62, ECANCELED = 125,
+        EBUSY = 16, ENOENT = 2, ENOSYS = 38;
     public const int AF_UNIX = 1, AF_INET = 2, AF_INET6 = 10;
     public const uint EPOLLIN = 1, EPOLLOUT = 4, EPOLLERR = 8, EPOLLHUP = 16, EPOLLRDHUP = 0x2000, EPOLLET = 1u << 31;
 
@@ -152,6 +153,14 @@ internal static unsafe partial class Syscalls
         return address == -1 ? null : (byte*)address;
     }
 
+    public static void Unmap(byte* address, nuint length)
+    {
+        if (address != null)
+        {
+            _ = munmap((nint)address, length);
+        }
+    }
+
     public static void ShutdownBoth(int fd) => _ = shutdown(fd, 2);
 
     public static void ShutdownWrite(int fd) => _ = shutdown(fd, SHUT_WR);
@@ -252,6 +261,9 @@ internal static unsafe partial class Syscalls
 
     [LibraryImport("libc")]
     private static partial nint mmap(nint address, nuint length, int protection, int flags, int fd, long offset);
+
+    [LibraryImport("libc")]
+    private static partial int munmap(nint address, nuint length);
 
     [LibraryImport("libc")]
     private static partial int shutdown(int fd, int how);

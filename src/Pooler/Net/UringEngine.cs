@@ -15,20 +15,25 @@ internal sealed class UringEngine : Engine
         Poll,
         Accept,
         Cancel,
+        HangUp,
     }
 
-    private readonly Ring _ring;
+    private readonly IoRing _ring;
     private readonly List<Connection> _toSend = [], _toArm = [];
     private readonly (ulong Tag, int Result, uint Flags)[] _batch = new (ulong, int, uint)[Batch];
 
     // Buffers the kernel still reads from although their connection is closed, by the tag of the send.
     private readonly Dictionary<ulong, byte[]> _orphans = [];
 
-    private UringEngine(Ring ring) => _ring = ring;
+    internal UringEngine(IoRing ring) => _ring = ring;
 
     public override string Name => "io_uring";
 
     public override bool SendsAtOnce => false;
+
+    public override int BuffersOut => _ring.BuffersOut;
+
+    public override int Orphans => _orphans.Count;
 
     /// <summary>Whether this kernel and sandbox allow a ring; the errno when not.</summary>
     public static bool IsAvailable(out int error)
@@ -48,10 +53,9 @@ internal sealed class UringEngine : Engine
         _ring.Enter(timeout);
         thread.ReadClock();
         int count = 0;
-        while (count < Batch && _ring.TryPeek(out ulong tag, out int result, out uint flags))
+        while (count < Batch && _ring.TryTake(out ulong tag, out int result, out uint flags))
         {
             _batch[count++] = (tag, result, flags);
-            _ring.Next();
         }
 
         // Idle servers first (architecture rule 12): one that died must not be lent in the same batch.
@@ -136,6 +140,7 @@ internal sealed class UringEngine : Engine
 
     protected override void Unwatch(int fd, PollTarget target)
     {
+        _ring.Flush(fd);
         switch (target)
         {
             case Connection connection:
@@ -220,17 +225,12 @@ internal sealed class UringEngine : Engine
             case Op.Poll:
                 if (target is Connection { IsConnecting: true } connecting)
                 {
-                    connecting.OnEvents(Syscalls.EPOLLOUT);
-                    if (!connecting.IsClosed && connecting.Error == 0)
-                    {
-                        connecting.Received.Reset(_ring);
-                        Arm(connecting);
-                    }
+                    CompleteConnect(connecting, result);
                 }
                 else if (target != null)
                 {
                     target.OnEvents(Syscalls.EPOLLIN);
-                    if ((flags & Ring.CompletionHasMore) == 0)
+                    if ((flags & IoRing.CompletionHasMore) == 0)
                     {
                         _ring.PollReadable(FdOf(tag), tag);
                     }
@@ -240,6 +240,33 @@ internal sealed class UringEngine : Engine
             case Op.Accept:
                 CompleteAccept(target as Listener, tag, result, flags);
                 break;
+            case Op.HangUp:
+                if (target is Connection left)
+                {
+                    left.Received.IsHangUpWatched = false;
+                    if (result > 0)
+                    {
+                        left.OnEvents(Syscalls.EPOLLIN | Syscalls.EPOLLRDHUP);
+                    }
+                }
+
+                break;
+        }
+    }
+
+    private void CompleteConnect(Connection connection, int result)
+    {
+        if (result < 0)
+        {
+            connection.Break(-result); // The poll itself failed: the connect may go on for ever.
+            return;
+        }
+
+        connection.OnEvents(Syscalls.EPOLLOUT);
+        if (!connection.IsClosed && connection.Error == 0)
+        {
+            connection.Received.Reset(_ring);
+            Arm(connection);
         }
     }
 
@@ -255,8 +282,9 @@ internal sealed class UringEngine : Engine
             return;
         }
 
-        bool goesOn = listener.OnAccept(result);
-        if (goesOn && (flags & Ring.CompletionHasMore) == 0 && Find(FdOf(tag), GenerationOf(tag)) == listener)
+        // A listener that pauses or closes takes itself out; whatever else fails concerns one client (accept(2)).
+        listener.OnAccept(result);
+        if ((flags & IoRing.CompletionHasMore) == 0 && Find(FdOf(tag), GenerationOf(tag)) == listener)
         {
             _ring.Accept(FdOf(tag), tag);
         }
@@ -264,7 +292,7 @@ internal sealed class UringEngine : Engine
 
     private void CompleteReceive(Connection? connection, int result, uint flags)
     {
-        bool hasBuffer = (flags & Ring.CompletionHasBuffer) != 0;
+        bool hasBuffer = (flags & IoRing.CompletionHasBuffer) != 0;
         int buffer = (int)(flags >> 16);
         if (connection == null)
         {
@@ -277,7 +305,7 @@ internal sealed class UringEngine : Engine
         }
 
         ReceivedChunks received = connection.Received;
-        if ((flags & Ring.CompletionHasMore) == 0)
+        if ((flags & IoRing.CompletionHasMore) == 0)
         {
             received.IsArmed = false;
         }
@@ -293,17 +321,14 @@ internal sealed class UringEngine : Engine
                 _ring.ReturnBuffer(buffer);
             }
 
-            if (received.Released is { } released && !received.IsArmed && received.IsEmpty && result == -Syscalls.ECANCELED)
-            {
-                received.Released = null;
-                Forget(connection.Fd);
-                released(true);
-                return;
-            }
-
-            if (result is not (-Syscalls.ENOBUFS or -Syscalls.ECANCELED))
+            if (!IsTransient(result))
             {
                 received.End(result);
+            }
+            else if (received is { Released: not null, IsArmed: false, IsEmpty: true })
+            {
+                Leave(connection);
+                return;
             }
         }
 
@@ -324,14 +349,54 @@ internal sealed class UringEngine : Engine
         }
 
         received.Spill();
-        if (received is { IsArmed: true, IsBacklogged: true })
+        if (received.IsBacklogged)
         {
-            // Back-pressure: nobody takes it, so no more is received until somebody does.
-            _ring.Cancel(Tag(Op.Receive, connection.Fd, connection.Generation), Tag(Op.Cancel, connection.Fd, connection.Generation));
+            Hold(connection);
         }
-        else if (received is { IsArmed: false, IsEnded: false, IsBacklogged: false })
+        else if (received is { IsArmed: false, IsEnded: false })
         {
             _toArm.Add(connection);
         }
+    }
+
+    /// <summary>
+    /// Back-pressure: nobody takes it, so no more is received until somebody does. Whether the peer leaves is still watched, as
+    /// epoll does by itself.
+    /// </summary>
+    private void Hold(Connection connection)
+    {
+        ReceivedChunks received = connection.Received;
+        if (received.IsArmed)
+        {
+            _ring.Cancel(Tag(Op.Receive, connection.Fd, connection.Generation), Tag(Op.Cancel, connection.Fd, connection.Generation));
+        }
+
+        if (received is { IsEnded: false, IsHangUpWatched: false })
+        {
+            received.IsHangUpWatched = true;
+            _ring.PollHangUp(connection.Fd, Tag(Op.HangUp, connection.Fd, connection.Generation));
+        }
+    }
+
+    /// <summary>A receive that ended so is armed again: no buffer or memory was there, or it was cancelled.</summary>
+    private static bool IsTransient(int result) =>
+        result is -Syscalls.ENOBUFS or -Syscalls.ECANCELED or -Syscalls.EAGAIN or -Syscalls.EINTR or -Syscalls.ENOMEM;
+
+    /// <summary>The receive has ended, so the connection may go to another thread, unless somebody has used it meanwhile.</summary>
+    private void Leave(Connection connection)
+    {
+        Action<bool> released = connection.Received.Released!;
+        connection.Received.Released = null;
+        bool isFree = connection.MayLeave;
+        if (isFree)
+        {
+            Forget(connection.Fd);
+        }
+        else
+        {
+            _toArm.Add(connection);
+        }
+
+        released(isFree);
     }
 }

@@ -146,6 +146,47 @@ public sealed class ConnectionTests : IDisposable
         }
     }
 
+    /// <summary>What is received before anybody reads is kept in memory of its own, whatever its size: pools lend nothing of it.</summary>
+    [Theory]
+    [InlineData(BlockPool.SmallSize)]
+    [InlineData((4 * IoRing.BufferSize) + BlockPool.SmallSize)]
+    [InlineData(BlockPool.BlockSize)]
+    public void WhatWaitsToBeReadIsNobodyElsesMemory(int length)
+    {
+        byte[] data = new byte[length];
+        new Random(4).NextBytes(data);
+        _peer.Send(data);
+        PoolerRig.WaitUntil(() => On(() => _connection.Readable), "the data");
+        List<byte[]> lent = On(() =>
+        {
+            List<byte[]> lent = [.. Enumerable.Range(0, 8).SelectMany(_ => new[] { _thread.Blocks.RentSmall(), _thread.Blocks.Rent() })];
+            lent.ForEach(static block => Array.Fill(block, (byte)0xEE));
+            return lent;
+        });
+        byte[] received = new byte[length];
+        int count = 0;
+        On(() => _ = ReadAsync());
+        PoolerRig.WaitUntil(() => On(() => count) == length, "all data");
+        Assert.Equal(data, received);
+        On(() =>
+        {
+            lent.ForEach(_thread.Blocks.Return);
+            return true;
+        });
+        AssertNoDefect();
+
+        async Task ReadAsync()
+        {
+            while (count < length)
+            {
+                await _connection.Input.ReadAsync();
+                _connection.Input.Unread.CopyTo(received.AsSpan(count));
+                count += _connection.Input.UnreadLength;
+                _connection.Input.Advance(_connection.Input.UnreadLength);
+            }
+        }
+    }
+
     [Fact]
     public void AWakeBringsTheReaderBackWithoutDataAndNeverInTheCallersFrame()
     {

@@ -47,9 +47,13 @@ internal sealed class FakePostgres : IDisposable
         return server;
     }
 
+    /// <summary>The same without a deadline; ends with an exception when this PostgreSQL does.</summary>
+    public RawPeer Await() => _servers.Take();
+
     public void Dispose()
     {
         _listener.Dispose();
+        _servers.CompleteAdding();
         foreach (RawPeer peer in _all)
         {
             peer.Dispose();
@@ -92,7 +96,7 @@ internal sealed class FakePostgres : IDisposable
             Interlocked.Increment(ref _logins);
             _servers.Add(peer);
         }
-        catch (Exception e) when (e is SocketException or EndOfStreamException)
+        catch (Exception e) when (e is SocketException or EndOfStreamException or InvalidOperationException)
         {
             peer.Dispose();
         }

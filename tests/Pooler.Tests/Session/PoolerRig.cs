@@ -28,7 +28,7 @@ internal sealed class PoolerRig : IDisposable
     private readonly long _foreignResumes = IoThread.ForeignResumes;
     private int _next;
 
-    public PoolerRig(string settings = "", int threads = 1, string database = "")
+    public PoolerRig(string settings = "", int threads = 1, string database = "", Func<Engine>? engine = null)
     {
         Defects.Clear();
         IoThread.DefectLog = Defects.Enqueue;
@@ -41,7 +41,7 @@ internal sealed class PoolerRig : IDisposable
             default_pool_size = 1
             {settings}
             """);
-        Threads = [.. Enumerable.Range(0, threads).Select(static i => new IoThread(i, Net.EngineUnderTest.Create))];
+        Threads = [.. Enumerable.Range(0, threads).Select(i => new IoThread(i, engine ?? Net.EngineUnderTest.Create))];
         var live = new LiveConfig(config);
         Pools = new Pools(Threads, new PoolSource(live), new ServerJournal(live, NullLogger.Instance));
         Sessions = new SessionTable(Threads);
@@ -69,6 +69,9 @@ internal sealed class PoolerRig : IDisposable
 
     /// <summary>Blocks of buffers in use, all threads.</summary>
     public int Rented => Threads.Sum(static t => t.Blocks.Rented);
+
+    /// <summary>What a test's own engine has found wrong.</summary>
+    public static void Defect(string what) => Defects.Enqueue(what);
 
     /// <summary>A client that has read its greeting up to ReadyForQuery.</summary>
     public RawPeer Client(string user = "u")
@@ -142,14 +145,16 @@ internal sealed class PoolerRig : IDisposable
         return holds;
     }, what);
 
-    public static void WaitUntil(Func<bool> condition, string what)
+    public static void WaitUntil(Func<bool> condition, string what) => WaitUntil(condition, () => what);
+
+    public static void WaitUntil(Func<bool> condition, Func<string> what)
     {
         long deadline = Environment.TickCount64 + (long)RawPeer.Patience.TotalMilliseconds;
         for (var spin = new SpinWait(); !condition(); spin.SpinOnce(sleep1Threshold: -1))
         {
             if (Environment.TickCount64 > deadline)
             {
-                Assert.Fail("never came: " + what);
+                Assert.Fail("never came: " + what());
             }
         }
     }

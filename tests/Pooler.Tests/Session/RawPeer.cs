@@ -62,6 +62,17 @@ internal sealed class RawPeer(Socket socket) : IDisposable
         return [.. head, .. Receive(BinaryPrimitives.ReadInt32BigEndian(head.AsSpan(1)) - 4)];
     }
 
+    /// <summary>The same, but the first byte may take its own time.</summary>
+    public byte[] ReceiveFrame(TimeSpan patience)
+    {
+        if (!socket.Poll(patience, SelectMode.SelectRead))
+        {
+            throw new EndOfStreamException("nothing came");
+        }
+
+        return ReceiveFrame();
+    }
+
     public void Expect(params ReadOnlySpan<byte> data)
     {
         byte[] got = Receive(data.Length);

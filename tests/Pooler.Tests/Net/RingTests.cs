@@ -1,0 +1,142 @@
+using System.Net.Sockets;
+using Pooler.Net;
+using Pooler.Tests.Session;
+using Xunit;
+
+namespace Pooler.Tests.Net;
+
+/// <summary>The ring against the real kernel, and against one that refuses: no operation is lost, none reaches a stranger's socket.</summary>
+public sealed class RingTests
+{
+    private const int Entries = 8;
+
+    /// <summary>Ten times what the submission ring holds, beside a kernel that has no memory, is interrupted, and wants its completions taken.</summary>
+    [Theory]
+    [InlineData]
+    [InlineData(-Syscalls.EAGAIN)]
+    [InlineData(-Syscalls.EBUSY, -Syscalls.EBUSY, -Syscalls.EAGAIN, -Syscalls.EINTR, -Syscalls.ETIME, -Syscalls.EAGAIN)]
+    public void NoOperationIsLost(params int[] refusals)
+    {
+        using OnRing on = Open(new RefusingRing(refusals));
+        int fd = Syscalls.EventFd();
+        for (int i = 1; i <= 10 * Entries; i++)
+        {
+            on.Ring.PollWritable(fd, (ulong)i);
+        }
+
+        Assert.Equal(Enumerable.Range(1, 10 * Entries).Select(static i => (ulong)i), on.Take(10 * Entries).Order());
+        Assert.Equal(0, on.Ring.Unsubmitted);
+        Syscalls.Close(fd);
+    }
+
+    /// <summary>The completion ring holds four times the entries; the rest waits in the kernel.</summary>
+    [Fact]
+    public void NoCompletionIsLostWhenTheirRingIsFull()
+    {
+        using OnRing on = Open(new RefusingRing());
+        int fd = Syscalls.EventFd();
+        for (int i = 1; i <= 20 * Entries; i++)
+        {
+            on.Ring.PollWritable(fd, (ulong)i);
+            on.Ring.Enter(0);
+        }
+
+        Assert.Equal(20 * Entries, on.Take(20 * Entries).Distinct().Count());
+        Syscalls.Close(fd);
+    }
+
+    [Theory]
+    [InlineData(9)] // EBADF
+    [InlineData(53)] // EBADR: completions were dropped
+    public void AKernelThatRefusesForGoodIsTold(int errno)
+    {
+        using OnRing on = Open(new RefusingRing(-errno));
+        string message = Assert.Throws<IOException>(() => on.Ring.Enter(0)).Message;
+        Assert.Contains("io_uring_enter", message, StringComparison.Ordinal);
+        Assert.Contains("io_engine", message, StringComparison.Ordinal);
+    }
+
+    /// <summary>Also what was refused in the frame of a session, which must not end in an exception.</summary>
+    [Fact]
+    public void ARefusalInBetweenIsToldAtTheNextTurn()
+    {
+        using OnRing on = Open(new RefusingRing(-9));
+        int fd = Syscalls.EventFd();
+        for (int i = 0; i <= Entries; i++)
+        {
+            on.Ring.PollWritable(fd, 1);
+        }
+
+        Assert.Throws<IOException>(() => on.Ring.Enter(0));
+        Syscalls.Close(fd);
+    }
+
+    [Fact]
+    public void AKernelThatNeverHasMemoryIsToldInTheEnd()
+    {
+        using OnRing on = Open(new RefusingRing(Enumerable.Repeat(-Syscalls.EAGAIN, 100)));
+        int fd = Syscalls.EventFd();
+        on.Ring.PollWritable(fd, 1);
+        on.Ring.Enter(0);
+        on.Ring.Clock += 9_000;
+        on.Ring.Enter(0);
+        on.Ring.Clock += 2_000;
+        Assert.Throws<IOException>(() => on.Ring.Enter(0));
+        Syscalls.Close(fd);
+    }
+
+    /// <summary>A descriptor is closed before its operations are submitted, and its number is the next connection's.</summary>
+    [Theory]
+    [InlineData]
+    [InlineData(-Syscalls.EAGAIN)]
+    public void WhatWasAskedForAClosedDescriptorReachesNobodyElse(params int[] refusals)
+    {
+        using OnRing on = Open(new RefusingRing(refusals));
+        using var listener = new Socket(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp);
+        listener.Bind(new System.Net.IPEndPoint(System.Net.IPAddress.Loopback, 0));
+        listener.Listen();
+        using var client = new Socket(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp);
+        client.Connect(listener.LocalEndPoint!);
+        using Socket server = listener.Accept();
+        client.Send("mine"u8);
+
+        byte[] secret = GC.AllocateArray<byte>(100, pinned: true);
+        int fd = Syscalls.EventFd();
+        on.Ring.Send(fd, secret, 0, secret.Length, 1);
+        on.Ring.Receive(fd, 2);
+        on.Ring.Flush(fd);
+        Assert.Equal(fd, Kernel.Replace((int)server.Handle, fd));
+        Assert.Equal([1UL, 2UL], on.Take(2).Order());
+        Assert.Equal((0, 4), (client.Available, server.Available));
+        Syscalls.Close(fd);
+    }
+
+    private static OnRing Open(RefusingRing ring)
+    {
+        int error = ring.Open(Entries);
+        Assert.SkipWhen(error != 0, $"io_uring is refused here: errno {error}");
+        return new OnRing(ring);
+    }
+
+    private sealed class OnRing(RefusingRing ring) : IDisposable
+    {
+        public RefusingRing Ring => ring;
+
+        public List<ulong> Take(int count)
+        {
+            List<ulong> tags = [];
+            for (long start = Environment.TickCount64; tags.Count < count && Environment.TickCount64 - start < RawPeer.Patience.TotalMilliseconds;)
+            {
+                ring.Enter(1);
+                while (ring.TryTake(out ulong tag, out _, out _))
+                {
+                    tags.Add(tag);
+                }
+            }
+
+            return tags;
+        }
+
+        public void Dispose() => ring.Close();
+    }
+}
