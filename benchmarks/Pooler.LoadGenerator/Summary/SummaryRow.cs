@@ -21,8 +21,9 @@ internal sealed record SummaryRow(string Case, string Contender, IReadOnlyList<R
     public Spread Ratio(string field, string name, IEnumerable<ResultLine> all) => Summary.Spread.Of(
         from line in Lines
         from other in all
-        where other.Case == Case && other.Contender == (name == "old" ? Contender.Replace("pooler", "old", StringComparison.Ordinal) : name)
-        where other.Round == line.Round
+        where other.Case == Case && other.Contender == BaseFor(name) && other.Round == line.Round
         where line.Figures.ContainsKey(field) && other.Figures.GetValueOrDefault(field) > 0
         select line.Figures[field] / other.Figures[field]);
+
+    private string BaseFor(string name) => name != "old" ? name : Contender.StartsWith("pooler ", StringComparison.Ordinal) ? "old" + Contender[6..] : "";
 }

@@ -72,7 +72,9 @@ internal abstract class Engine
     protected PollTarget? Find(int fd, uint generation) =>
         fd < _byFd.Length && _byFd[fd] is { } target && target.Generation == generation ? target : null;
 
-    protected void Forget(int fd) => _byFd[fd] = null;
+    internal bool Owns(Connection connection) => Find(connection.Fd, connection.Generation) == connection;
+
+    internal void Forget(int fd) => _byFd[fd] = null;
 
     protected abstract int Watch(int fd, PollTarget target);
 

@@ -20,7 +20,7 @@ internal abstract class IoRing
     /// <summary>Where the numbered provided buffer begins.</summary>
     public static int BufferStart(int number) => number * BufferSize;
 
-    /// <summary>Reports again and again that there is something to read.</summary>
+    /// <summary>Reports each time something to read has come, or the peer has ended its side.</summary>
     public abstract void PollReadable(int fd, ulong tag);
 
     /// <summary>Reports once that a connect has ended.</summary>

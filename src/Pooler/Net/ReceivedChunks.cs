@@ -17,6 +17,16 @@ internal sealed class ReceivedChunks
     /// <summary>The kernel holds a receive of this connection.</summary>
     public bool IsArmed { get; set; }
 
+    /// <summary>Much comes at once: it is not received ahead any more, but read from the socket when its reader asks.</summary>
+    public bool IsStreaming { get; set; }
+
+    /// <summary>Polls of the stream that the kernel holds; above 1 while a cancelled one has not ended yet.</summary>
+    public int Polls { get; set; }
+
+    public int FullInRow { get; set; }
+
+    public int ShortInRow { get; set; }
+
     /// <summary>No more is received for now, so the end of the stream is watched for by itself.</summary>
     public bool IsHangUpWatched { get; set; }
 
@@ -33,7 +43,8 @@ internal sealed class ReceivedChunks
     public void Reset(IoRing ring)
     {
         _ring = ring;
-        IsEnded = IsHangUpWatched = false;
+        IsEnded = IsHangUpWatched = IsStreaming = false;
+        Polls = FullInRow = ShortInRow = 0;
     }
 
     public void Add(int buffer, int length) => Append(new Chunk(_ring!.Buffers, IoRing.BufferStart(buffer), length, buffer));

@@ -102,7 +102,7 @@ internal unsafe class Ring : IoRing
     }
 
     public override void PollReadable(int fd, ulong tag) =>
-        Fill(new Entry(OpPollAdd, fd, tag) { Length = 1, OpFlags = Syscalls.EPOLLIN }); // POLL_ADD_MULTI
+        Fill(new Entry(OpPollAdd, fd, tag) { Length = 1, OpFlags = Syscalls.EPOLLIN | Syscalls.EPOLLRDHUP }); // POLL_ADD_MULTI
 
     public override void PollWritable(int fd, ulong tag) => Fill(new Entry(OpPollAdd, fd, tag) { OpFlags = Syscalls.EPOLLOUT });
 

@@ -8,24 +8,19 @@ internal sealed class UringEngine : Engine
 {
     private const int Entries = 1024, Batch = 1024;
 
-    private enum Op : byte
-    {
-        Receive = 1,
-        Send,
-        Poll,
-        Accept,
-        Cancel,
-        HangUp,
-    }
-
     private readonly IoRing _ring;
-    private readonly List<Connection> _toSend = [], _toArm = [];
-    private readonly (ulong Tag, int Result, uint Flags)[] _batch = new (ulong, int, uint)[Batch];
+    private readonly RingReceives _receives;
+    private readonly List<Connection> _toSend = [];
+    private readonly (ulong Tag, int Result, uint Flags, bool IsFirst)[] _batch = new (ulong, int, uint, bool)[Batch];
 
     // Buffers the kernel still reads from although their connection is closed, by the tag of the send.
     private readonly Dictionary<ulong, byte[]> _orphans = [];
 
-    internal UringEngine(IoRing ring) => _ring = ring;
+    internal UringEngine(IoRing ring)
+    {
+        _ring = ring;
+        _receives = new RingReceives(ring, this);
+    }
 
     public override string Name => "io_uring";
 
@@ -49,41 +44,23 @@ internal sealed class UringEngine : Engine
     public override void Turn(IoThread thread, int timeout)
     {
         SubmitSends();
-        Rearm();
+        _receives.Rearm();
         _ring.Enter(timeout);
         thread.ReadClock();
         int count = 0;
         while (count < Batch && _ring.TryTake(out ulong tag, out int result, out uint flags))
         {
-            _batch[count++] = (tag, result, flags);
+            bool isFirst = Find(RingTag.FdOf(tag), RingTag.GenerationOf(tag)) is { DispatchFirst: true };
+            _batch[count++] = (tag, result, flags, isFirst);
         }
 
-        // Idle servers first (architecture rule 12): one that died must not be lent in the same batch.
-        for (int pass = count > 1 ? 0 : 1; pass < 2; pass++)
-        {
-            for (int i = 0; i < count; i++)
-            {
-                (ulong tag, int result, uint flags) = _batch[i];
-                if (tag != 0 && (pass == 1 || Find(FdOf(tag), GenerationOf(tag)) is { DispatchFirst: true }))
-                {
-                    _batch[i].Tag = 0;
-                    Complete(tag, result, flags);
-                }
-            }
-        }
+        // Idle servers first (architecture rule 12): one that died must not be lent in the same batch. Who they are is settled
+        // before anybody acts, so that the completions of one connection stay in their order.
+        Dispatch(count, idleServers: true);
+        Dispatch(count, idleServers: false);
     }
 
-    public override int Receive(Connection connection, Span<byte> buffer)
-    {
-        int result = connection.Received.Take(buffer);
-        connection.Readable = !connection.Received.IsEmpty || connection.Received.IsEnded;
-        if (connection.Received is { IsEmpty: true, IsArmed: false, IsEnded: false })
-        {
-            Arm(connection);
-        }
-
-        return result;
-    }
+    public override int Receive(Connection connection, Span<byte> buffer) => _receives.Take(connection, buffer);
 
     public override void QueueSend(Connection connection) => _toSend.Add(connection);
 
@@ -91,28 +68,11 @@ internal sealed class UringEngine : Engine
     {
         if (!connection.IsClosed && connection.Outbox.TakeOff(out byte[]? buffer, out int start, out int length))
         {
-            _ring.Send(connection.Fd, buffer, start, length, Tag(Op.Send, connection.Fd, connection.Generation));
+            _ring.Send(connection.Fd, buffer, start, length, RingTag.Of(RingTag.Op.Send, connection));
         }
     }
 
-    public override void Release(Connection connection, Action<bool> done)
-    {
-        if (!connection.Received.IsArmed)
-        {
-            // It ended by itself, for want of buffers, and is about to be armed again.
-            bool isFree = connection.Received is { IsEmpty: true, IsEnded: false };
-            if (isFree)
-            {
-                Forget(connection.Fd);
-            }
-
-            done(isFree);
-            return;
-        }
-
-        connection.Received.Released = done;
-        _ring.Cancel(Tag(Op.Receive, connection.Fd, connection.Generation), Tag(Op.Cancel, connection.Fd, connection.Generation));
-    }
+    public override void Release(Connection connection, Action<bool> done) => _receives.Release(connection, done);
 
     public override void Close() => _ring.Close();
 
@@ -121,17 +81,16 @@ internal sealed class UringEngine : Engine
         switch (target)
         {
             case Connection { IsConnecting: true }:
-                _ring.PollWritable(fd, Tag(Op.Poll, fd, target.Generation));
+                _ring.PollWritable(fd, RingTag.Of(RingTag.Op.Poll, fd, target.Generation));
                 break;
             case Connection connection:
-                connection.Received.Reset(_ring);
-                Arm(connection);
+                _receives.Begin(connection);
                 break;
             case Listener:
-                _ring.Accept(fd, Tag(Op.Accept, fd, target.Generation));
+                _ring.Accept(fd, RingTag.Of(RingTag.Op.Accept, fd, target.Generation));
                 break;
             default:
-                _ring.PollReadable(fd, Tag(Op.Poll, fd, target.Generation));
+                _ring.PollReadable(fd, RingTag.Of(RingTag.Op.Poll, fd, target.Generation));
                 break;
         }
 
@@ -144,32 +103,30 @@ internal sealed class UringEngine : Engine
         switch (target)
         {
             case Connection connection:
-                connection.Received.Clear();
-                if (connection.Received.Released is { } waiting)
-                {
-                    connection.Received.Released = null;
-                    waiting(false);
-                }
-
-                Syscalls.ShutdownBoth(fd); // Ends the armed receive, which would keep the socket open behind our close.
+                _receives.End(connection);
                 break;
             case Listener:
-                _ring.Cancel(Tag(Op.Accept, fd, target.Generation), Tag(Op.Cancel, fd, target.Generation));
+                _ring.Cancel(RingTag.Of(RingTag.Op.Accept, fd, target.Generation), RingTag.Of(RingTag.Op.Cancel, fd, target.Generation));
                 break;
             default:
-                _ring.Cancel(Tag(Op.Poll, fd, target.Generation), Tag(Op.Cancel, fd, target.Generation));
+                _ring.Cancel(RingTag.Of(RingTag.Op.Poll, fd, target.Generation), RingTag.Of(RingTag.Op.Cancel, fd, target.Generation));
                 break;
         }
     }
 
-    public override void Orphan(Connection connection, byte[] buffer) => _orphans[Tag(Op.Send, connection.Fd, connection.Generation)] = buffer;
+    public override void Orphan(Connection connection, byte[] buffer) => _orphans[RingTag.Of(RingTag.Op.Send, connection)] = buffer;
 
-    // 24 bits of descriptor, 8 of operation, 32 of generation.
-    private static ulong Tag(Op op, int fd, uint generation) => ((ulong)generation << 32) | ((ulong)op << 24) | (uint)fd;
-
-    private static int FdOf(ulong tag) => (int)(tag & 0xFFFFFF);
-
-    private static uint GenerationOf(ulong tag) => (uint)(tag >> 32);
+    private void Dispatch(int count, bool idleServers)
+    {
+        for (int i = 0; i < count; i++)
+        {
+            (ulong tag, int result, uint flags, bool isFirst) = _batch[i];
+            if (isFirst == idleServers)
+            {
+                Complete(tag, result, flags);
+            }
+        }
+    }
 
     private void SubmitSends()
     {
@@ -181,36 +138,15 @@ internal sealed class UringEngine : Engine
         _toSend.Clear();
     }
 
-    private void Arm(Connection connection)
-    {
-        connection.Received.IsArmed = true;
-        _ring.Receive(connection.Fd, Tag(Op.Receive, connection.Fd, connection.Generation));
-    }
-
-    /// <summary>Receives that ended for want of buffers, which have come back since.</summary>
-    private void Rearm()
-    {
-        foreach (Connection connection in _toArm)
-        {
-            if (connection is { IsClosed: false, Received: { IsArmed: false, IsEnded: false, IsBacklogged: false } }
-                && Find(connection.Fd, connection.Generation) == connection)
-            {
-                Arm(connection);
-            }
-        }
-
-        _toArm.Clear();
-    }
-
     private void Complete(ulong tag, int result, uint flags)
     {
-        PollTarget? target = Find(FdOf(tag), GenerationOf(tag));
-        switch ((Op)(byte)(tag >> 24))
+        PollTarget? target = Find(RingTag.FdOf(tag), RingTag.GenerationOf(tag));
+        switch (RingTag.OpOf(tag))
         {
-            case Op.Receive:
-                CompleteReceive(target as Connection, result, flags);
+            case RingTag.Op.Receive:
+                _receives.Complete(target as Connection, result, flags);
                 break;
-            case Op.Send:
+            case RingTag.Op.Send:
                 if (target is Connection sender)
                 {
                     sender.Outbox.Landed(result);
@@ -222,25 +158,29 @@ internal sealed class UringEngine : Engine
                 }
 
                 break;
-            case Op.Poll:
+            case RingTag.Op.Poll:
                 if (target is Connection { IsConnecting: true } connecting)
                 {
                     CompleteConnect(connecting, result);
+                }
+                else if (target is Connection stream)
+                {
+                    _receives.CompletePoll(stream, result, flags);
                 }
                 else if (target != null)
                 {
                     target.OnEvents(Syscalls.EPOLLIN);
                     if ((flags & IoRing.CompletionHasMore) == 0)
                     {
-                        _ring.PollReadable(FdOf(tag), tag);
+                        _ring.PollReadable(RingTag.FdOf(tag), tag);
                     }
                 }
 
                 break;
-            case Op.Accept:
+            case RingTag.Op.Accept:
                 CompleteAccept(target as Listener, tag, result, flags);
                 break;
-            case Op.HangUp:
+            case RingTag.Op.HangUp:
                 if (target is Connection left)
                 {
                     left.Received.IsHangUpWatched = false;
@@ -265,8 +205,7 @@ internal sealed class UringEngine : Engine
         connection.OnEvents(Syscalls.EPOLLOUT);
         if (!connection.IsClosed && connection.Error == 0)
         {
-            connection.Received.Reset(_ring);
-            Arm(connection);
+            _receives.Begin(connection);
         }
     }
 
@@ -284,119 +223,9 @@ internal sealed class UringEngine : Engine
 
         // A listener that pauses or closes takes itself out; whatever else fails concerns one client (accept(2)).
         listener.OnAccept(result);
-        if ((flags & IoRing.CompletionHasMore) == 0 && Find(FdOf(tag), GenerationOf(tag)) == listener)
+        if ((flags & IoRing.CompletionHasMore) == 0 && Find(RingTag.FdOf(tag), RingTag.GenerationOf(tag)) == listener)
         {
-            _ring.Accept(FdOf(tag), tag);
+            _ring.Accept(RingTag.FdOf(tag), tag);
         }
-    }
-
-    private void CompleteReceive(Connection? connection, int result, uint flags)
-    {
-        bool hasBuffer = (flags & IoRing.CompletionHasBuffer) != 0;
-        int buffer = (int)(flags >> 16);
-        if (connection == null)
-        {
-            if (hasBuffer)
-            {
-                _ring.ReturnBuffer(buffer);
-            }
-
-            return;
-        }
-
-        ReceivedChunks received = connection.Received;
-        if ((flags & IoRing.CompletionHasMore) == 0)
-        {
-            received.IsArmed = false;
-        }
-
-        if (result > 0)
-        {
-            received.Add(buffer, result);
-        }
-        else
-        {
-            if (hasBuffer)
-            {
-                _ring.ReturnBuffer(buffer);
-            }
-
-            if (!IsTransient(result))
-            {
-                received.End(result);
-            }
-            else if (received is { Released: not null, IsArmed: false, IsEmpty: true })
-            {
-                Leave(connection);
-                return;
-            }
-        }
-
-        if (received.Released is { } kept)
-        {
-            received.Released = null;
-            kept(false); // Something came before the cancel did: the connection stays.
-        }
-
-        if (!received.IsEmpty || received.IsEnded)
-        {
-            connection.OnEvents(received.IsEnded ? Syscalls.EPOLLIN | Syscalls.EPOLLRDHUP : Syscalls.EPOLLIN);
-        }
-
-        if (connection.IsClosed)
-        {
-            return;
-        }
-
-        received.Spill();
-        if (received.IsBacklogged)
-        {
-            Hold(connection);
-        }
-        else if (received is { IsArmed: false, IsEnded: false })
-        {
-            _toArm.Add(connection);
-        }
-    }
-
-    /// <summary>
-    /// Back-pressure: nobody takes it, so no more is received until somebody does. Whether the peer leaves is still watched, as
-    /// epoll does by itself.
-    /// </summary>
-    private void Hold(Connection connection)
-    {
-        ReceivedChunks received = connection.Received;
-        if (received.IsArmed)
-        {
-            _ring.Cancel(Tag(Op.Receive, connection.Fd, connection.Generation), Tag(Op.Cancel, connection.Fd, connection.Generation));
-        }
-
-        if (received is { IsEnded: false, IsHangUpWatched: false })
-        {
-            received.IsHangUpWatched = true;
-            _ring.PollHangUp(connection.Fd, Tag(Op.HangUp, connection.Fd, connection.Generation));
-        }
-    }
-
-    /// <summary>A receive that ended so is armed again: no buffer or memory was there, or it was cancelled.</summary>
-    private static bool IsTransient(int result) =>
-        result is -Syscalls.ENOBUFS or -Syscalls.ECANCELED or -Syscalls.EAGAIN or -Syscalls.EINTR or -Syscalls.ENOMEM;
-
-    /// <summary>The receive has ended, so the connection may go to another thread, unless somebody has used it meanwhile.</summary>
-    private void Leave(Connection connection)
-    {
-        Action<bool> released = connection.Received.Released!;
-        connection.Received.Released = null;
-        bool isFree = connection.MayLeave;
-        if (isFree)
-        {
-            Forget(connection.Fd);
-        }
-        else
-        {
-            _toArm.Add(connection);
-        }
-
-        released(isFree);
     }
 }
