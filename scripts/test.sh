@@ -2,6 +2,8 @@
 # Builds and tests everything: scripts/test.sh [--quick] [filter…]
 #   --quick   leaves out the tests with the trait Category=Long
 #   filter    runs the tests whose full name (namespace, class, method) contains it; several: any of them
+# What matters to the I/O threads is tested on both engines, epoll and io_uring, where the kernel allows it. POOLER_IO_ENGINE,
+# when set, is the engine of all other tests.
 # POOLER_BINARY, when set, is tested instead of a freshly published Pooler.
 # The last line is "N passed, N failed, N skipped"; the exit status is 0 only if all is well.
 set -uo pipefail
@@ -11,7 +13,7 @@ quick=false filters=()
 for argument in "$@"; do
   case $argument in
     --quick) quick=true ;;
-    -h | --help) sed -n '2,6s/^# \{0,1\}//p' "$0"; exit 0 ;;
+    -h | --help) sed -n '2,8s/^# \{0,1\}//p' "$0"; exit 0 ;;
     -*) die "unknown option $argument" ;;
     *) filters+=("$argument") ;;
   esac
@@ -41,15 +43,22 @@ fi
 [ -x "$POOLER_BINARY" ] || { broken "$POOLER_BINARY cannot be run"; finish; }
 printf '%s\n' "binary under test: $POOLER_BINARY"
 
-# run_project NAME: builds tests/NAME, runs it, adds its counts.
+# build_project NAME
+build_project() {
+  [ -f "tests/$1/$1.csproj" ] || { broken "$1: no such project"; return 1; }
+  run_dotnet build "tests/$1" -c Release -v quiet -clp:NoSummary || { broken "$1 does not build"; return 1; }
+}
+
+# run_project NAME [class…]: runs tests/NAME, or these classes of it, and adds its counts.
 run_project() {
   local name=$1 xml=$results/$1.xml status counts p f s e
-  printf '%s\n' "== $name"
-  [ -f "tests/$name/$name.csproj" ] || { broken "$name: no such project"; return; }
-  run_dotnet build "tests/$name" -c Release -v quiet -clp:NoSummary || { broken "$name does not build"; return; }
+  shift
+  printf '%s\n' "== $name${POOLER_IO_ENGINE:+ on $POOLER_IO_ENGINE}"
+  rm -f "$xml"
 
   local arguments=(-noLogo -noColor -noAutoReporters -reporter verbose -longRunning 120 -xml "$xml")
   if $quick; then arguments+=(-trait- Category=Long); fi
+  for class in "$@"; do arguments+=(-class "$class"); done
   for filter in ${filters+"${filters[@]}"}; do arguments+=(-method "*$filter*"); done
   "tests/$name/bin/Release/net10.0/$name" "${arguments[@]}" | grep --line-buffered -v " \[STARTING\]$"
   status=${PIPESTATUS[0]}
@@ -68,6 +77,26 @@ run_project() {
   if [ $status -ne 0 ] && [ $((f + ${e:-0})) -eq 0 ]; then broken "$name: the runner ended with status $status"; fi
 }
 
+# Whether kernel and sandbox allow io_uring here: a test of the ring says so by being skipped or not.
+io_uring_is_allowed() {
+  tests/Pooler.Tests/bin/Release/net10.0/Pooler.Tests -noLogo -noColor -noAutoReporters -reporter quiet \
+    -method '*.RingTests.NoCompletionIsLostWhenTheirRingIsFull' -xml "$results/ring.xml" >/dev/null 2>&1
+  grep -q '<assembly [^>]* passed="1"' "$results/ring.xml" 2>/dev/null
+}
+
+# What the engines have a part in, again on the one that was not used yet.
+run_on_other_engine() {
+  if ! io_uring_is_allowed; then
+    printf '%s\n' "== io_uring is refused here: nothing is tested on it"
+    return
+  fi
+  local other=io_uring
+  if [ "${POOLER_IO_ENGINE-}" = io_uring ]; then other=epoll; fi
+  POOLER_IO_ENGINE=$other run_project Pooler.Tests 'Pooler.Tests.Net.*' 'Pooler.Tests.Session.*'
+  POOLER_IO_ENGINE=$other run_project Pooler.IntegrationTests '*.OwnershipTests' '*.ThreadMoveTests' '*.CleanUpTests' \
+    '*.CopyAndPipelineTests' '*.LargeTransferTests' '*.ChurnTests'
+}
+
 # The bytes an operation of the data path may allocate (benchmarks/Pooler.Benchmarks/budgets.json).
 check_budgets() {
   local output status counts
@@ -83,8 +112,10 @@ check_budgets() {
   passed=$((passed + ${counts% *})) failed=$((failed + ${counts#* })) ran=$((ran + ${counts% *} + ${counts#* }))
 }
 
-run_project Pooler.Tests
-run_project Pooler.IntegrationTests
+for project in Pooler.Tests Pooler.IntegrationTests; do
+  build_project "$project" && run_project "$project"
+done
+run_on_other_engine
 if [ ${#filters[@]} -eq 0 ]; then check_budgets; fi
 if [ "$ran" -eq 0 ] && [ "$failed" -eq 0 ]; then broken "no test ran"; fi
 finish

@@ -12,7 +12,7 @@ internal sealed class ShowMem() : ShowCommand(Text("name"), Int4("size"), Int4("
     internal override async ValueTask<Table> ReadAsync(AdminConsole console, Connection client)
     {
         List<Blocks> blocks = await Survey.Run(
-            console.Threads, client, static t => (IReadOnlyList<IoThread>)[t], static t => new Blocks(t.Blocks.Lent, t.Blocks.Free));
+            console.Threads, client, static t => (IReadOnlyList<IoThread>)[t], static t => new Blocks(t));
         return await Offload.Run(
             client,
             static s =>
@@ -22,6 +22,12 @@ internal sealed class ShowMem() : ShowCommand(Text("name"), Int4("size"), Int4("
                 table.Add(
                     "blocks", $"{BlockPool.BlockSize}", $"{used}", $"{free}", Short((used + (long)free) * BlockPool.BlockSize),
                     $"{(used + (long)free) * BlockPool.BlockSize}");
+
+                // What is lent at the moment, and goes back to none when nobody is here but the one who asks.
+                Count(table, "buffers", s.blocks.Sum(static b => b.Rented));
+                Count(table, "received", s.blocks.Sum(static b => b.Received));
+                Count(table, "orphans", s.blocks.Sum(static b => b.Orphans));
+                Count(table, "connections", s.blocks.Sum(static b => b.Connections));
 
                 // Everything allocated since the start, collected or not: two looks tell what happened in between.
                 Add(table, "allocated", GC.GetTotalAllocatedBytes(precise: true));
@@ -34,7 +40,23 @@ internal sealed class ShowMem() : ShowCommand(Text("name"), Int4("size"), Int4("
 
     private static void Add(Table table, string name, long bytes) => table.Add(name, "1", "0", "0", Short(bytes), $"{bytes}");
 
+    private static void Count(Table table, string name, long used) => table.Add(name, "0", $"{used}", "0", "0", "0");
+
     private static string Short(long bytes) => $"{Math.Min(bytes, int.MaxValue)}";
 
-    private sealed record Blocks(int Lent, int Free);
+    /// <summary>What one I/O thread has lent: blocks and buffers of any size, io_uring's received buffers, sends without a connection.</summary>
+    private sealed class Blocks(IoThread thread)
+    {
+        public int Lent { get; } = thread.Blocks.Lent;
+
+        public int Free { get; } = thread.Blocks.Free;
+
+        public int Rented { get; } = thread.Blocks.Rented;
+
+        public int Received { get; } = thread.Engine.BuffersOut;
+
+        public int Orphans { get; } = thread.Engine.Orphans;
+
+        public long Connections { get; } = thread.Counters.Connections;
+    }
 }

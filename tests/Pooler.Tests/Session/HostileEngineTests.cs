@@ -31,7 +31,7 @@ public sealed class HostileEngineTests(ITestOutputHelper output)
     {
         for (int round = 0; round < 4; round++)
         {
-            int seed = int.TryParse(Environment.GetEnvironmentVariable("POOLER_TEST_SEED"), out int given) ? given : Random.Shared.Next(1_000_000_000);
+            int seed = HostileEngines.NextSeed();
             output.WriteLine($"seed {seed}");
             try
             {
@@ -84,18 +84,6 @@ public sealed class HostileEngineTests(ITestOutputHelper output)
 
         PoolerRig.WaitUntil(() => rig.Threads.Sum(t => rig.On(() => t.Counters.Connections, t.Index)) == rig.Pool.Slots.Count, "all connections are closed");
         rig.AssertNoDefect();
-    }
-
-    /// <summary>One engine per I/O thread, all decided by one seed.</summary>
-    private sealed class HostileEngines(int seed, bool sendsAtOnce, bool isFatal)
-    {
-        private int _made;
-
-        public Engine Create()
-        {
-            var hostility = new Hostility(seed + Interlocked.Increment(ref _made), isFatal);
-            return sendsAtOnce ? new HostileEpoll(hostility) : new UringEngine(new HostileRing(hostility, PoolerRig.Defect));
-        }
     }
 
     /// <summary>One client: asks, looks at every byte that comes back, leaves at any byte, comes again.</summary>

@@ -1,0 +1,20 @@
+using Pooler.Net;
+using Pooler.Tests.Net;
+
+namespace Pooler.Tests.Session;
+
+/// <summary>One hostile engine per I/O thread of a rig, all decided by one seed.</summary>
+internal sealed class HostileEngines(int seed, bool sendsAtOnce, bool isFatal)
+{
+    private int _made;
+
+    /// <summary>The seed given by POOLER_TEST_SEED, to play it again, or any.</summary>
+    public static int NextSeed() =>
+        int.TryParse(Environment.GetEnvironmentVariable("POOLER_TEST_SEED"), out int given) ? given : Random.Shared.Next(1_000_000_000);
+
+    public Engine Create()
+    {
+        var hostility = new Hostility(seed + Interlocked.Increment(ref _made), isFatal);
+        return sendsAtOnce ? new HostileEpoll(hostility) : new UringEngine(new HostileRing(hostility, PoolerRig.Defect));
+    }
+}
