@@ -97,6 +97,12 @@ internal sealed class UringEngine : Engine
 
     public override void Release(Connection connection, Action<bool> done)
     {
+        if (connection.Received.IsHangUpWatched)
+        {
+            // It would stay here until the connection ends, one more with each visit.
+            Cancel(Op.HangUp, connection.Fd, connection.Generation);
+        }
+
         if (!connection.Received.IsArmed)
         {
             // It ended by itself, for want of buffers, and is about to be armed again.
@@ -111,7 +117,7 @@ internal sealed class UringEngine : Engine
         }
 
         connection.Received.Released = done;
-        _ring.Cancel(Tag(Op.Receive, connection.Fd, connection.Generation), Tag(Op.Cancel, connection.Fd, connection.Generation));
+        Cancel(Op.Receive, connection.Fd, connection.Generation);
     }
 
     public override void Close() => _ring.Close();
@@ -154,10 +160,10 @@ internal sealed class UringEngine : Engine
                 Syscalls.ShutdownBoth(fd); // Ends the armed receive, which would keep the socket open behind our close.
                 break;
             case Listener:
-                _ring.Cancel(Tag(Op.Accept, fd, target.Generation), Tag(Op.Cancel, fd, target.Generation));
+                Cancel(Op.Accept, fd, target.Generation);
                 break;
             default:
-                _ring.Cancel(Tag(Op.Poll, fd, target.Generation), Tag(Op.Cancel, fd, target.Generation));
+                Cancel(Op.Poll, fd, target.Generation);
                 break;
         }
     }
@@ -170,6 +176,8 @@ internal sealed class UringEngine : Engine
     private static int FdOf(ulong tag) => (int)(tag & 0xFFFFFF);
 
     private static uint GenerationOf(ulong tag) => (uint)(tag >> 32);
+
+    private void Cancel(Op op, int fd, uint generation) => _ring.Cancel(Tag(op, fd, generation), Tag(Op.Cancel, fd, generation));
 
     private void SubmitSends()
     {
@@ -368,7 +376,7 @@ internal sealed class UringEngine : Engine
         ReceivedChunks received = connection.Received;
         if (received.IsArmed)
         {
-            _ring.Cancel(Tag(Op.Receive, connection.Fd, connection.Generation), Tag(Op.Cancel, connection.Fd, connection.Generation));
+            Cancel(Op.Receive, connection.Fd, connection.Generation);
         }
 
         if (received is { IsEnded: false, IsHangUpWatched: false })
