@@ -74,6 +74,7 @@ internal sealed class RingReceives(IoRing ring, Engine engine)
     public void Release(Connection connection, Action<bool> done)
     {
         ReceivedChunks received = connection.Received;
+        EndHold(connection);
         if (received.IsArmed)
         {
             received.Released = done;
@@ -162,6 +163,21 @@ internal sealed class RingReceives(IoRing ring, Engine engine)
         }
     }
 
+    /// <summary>The peer of a held connection has gone; or its watch has ended.</summary>
+    public void CompleteHangUp(Connection connection, int result)
+    {
+        ReceivedChunks received = connection.Received;
+        received.IsHangUpWatched = false;
+        if (result > 0)
+        {
+            connection.OnEvents(Syscalls.EPOLLIN | Syscalls.EPOLLRDHUP);
+        }
+        else if (received is { IsBacklogged: true, IsStreaming: false })
+        {
+            Hold(connection); // Held again before the end of its last watch was known.
+        }
+    }
+
     /// <summary>A receive that ended so is armed again: no buffer or memory was there, or it was cancelled.</summary>
     private static bool IsTransient(int result) =>
         result is -Syscalls.ENOBUFS or -Syscalls.ECANCELED or -Syscalls.EAGAIN or -Syscalls.EINTR or -Syscalls.ENOMEM;
@@ -236,12 +252,14 @@ internal sealed class RingReceives(IoRing ring, Engine engine)
 
     private void Arm(Connection connection)
     {
+        EndHold(connection);
         connection.Received.IsArmed = true;
         ring.Receive(connection.Fd, RingTag.Of(RingTag.Op.Receive, connection));
     }
 
     private void Poll(Connection connection)
     {
+        EndHold(connection);
         connection.Received.Polls++;
         ring.PollReadable(connection.Fd, RingTag.Of(RingTag.Op.Poll, connection));
     }
@@ -265,6 +283,15 @@ internal sealed class RingReceives(IoRing ring, Engine engine)
         {
             received.IsHangUpWatched = true;
             ring.PollHangUp(connection.Fd, RingTag.Of(RingTag.Op.HangUp, connection));
+        }
+    }
+
+    /// <summary>A watch would stay until the connection ends, and one more with each thread it visits.</summary>
+    private void EndHold(Connection connection)
+    {
+        if (connection.Received.IsHangUpWatched)
+        {
+            Cancel(RingTag.Op.HangUp, connection);
         }
     }
 

@@ -183,11 +183,7 @@ internal sealed class UringEngine : Engine
             case RingTag.Op.HangUp:
                 if (target is Connection left)
                 {
-                    left.Received.IsHangUpWatched = false;
-                    if (result > 0)
-                    {
-                        left.OnEvents(Syscalls.EPOLLIN | Syscalls.EPOLLRDHUP);
-                    }
+                    _receives.CompleteHangUp(left, result);
                 }
 
                 break;

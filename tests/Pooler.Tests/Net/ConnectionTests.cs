@@ -187,6 +187,41 @@ public sealed class ConnectionTests : IDisposable
         }
     }
 
+    /// <summary>A client that waits for its server may send on and then leave: it must not stay in the queue.</summary>
+    [Fact]
+    public void WhoLeavesWhileNobodyReadsIsSeen()
+    {
+        bool seen = false;
+        On(() => _ = ParkAsync());
+        for (int i = 0; i < 20; i++)
+        {
+            _peer.Send((byte)i);
+            On(() => true); // A turn, so that it comes by itself.
+        }
+
+        _peer.EndSending();
+        PoolerRig.WaitUntil(() => On(() => seen && _connection.HasHungUp), "the end");
+        On(() => _ = ReadAsync());
+        PoolerRig.WaitUntil(() => On(() => _connection.Input.IsEnded), "all of it");
+        Assert.Equal([.. Enumerable.Range(0, 20).Select(static i => (byte)i)], On(() => _connection.Input.Unread.ToArray()));
+        AssertNoDefect();
+
+        async Task ParkAsync()
+        {
+            await _connection.Input.ParkAsync();
+            seen = true;
+        }
+
+        async Task ReadAsync()
+        {
+            while (!_connection.Input.IsEnded)
+            {
+                await _connection.Input.ReadAsync();
+                _connection.Input.Advance(0);
+            }
+        }
+    }
+
     [Fact]
     public void AWakeBringsTheReaderBackWithoutDataAndNeverInTheCallersFrame()
     {

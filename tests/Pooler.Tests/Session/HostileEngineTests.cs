@@ -83,6 +83,16 @@ public sealed class HostileEngineTests(ITestOutputHelper output)
         }
 
         PoolerRig.WaitUntil(() => rig.Threads.Sum(t => rig.On(() => t.Counters.Connections, t.Index)) == rig.Pool.Slots.Count, "all connections are closed");
+
+        // The kernel has one receive for each of them, a poll for each thread's wake, and the listener's accept.
+        if (!sendsAtOnce)
+        {
+            int expected = rig.Pool.Slots.Count + rig.Threads.Length + 1, running = 0;
+            PoolerRig.WaitUntil(
+                () => (running = rig.Threads.Sum(t => rig.On(() => engines.Running(t), t.Index))) == expected,
+                () => $"{expected} operations under way, not {running}");
+        }
+
         rig.AssertNoDefect();
     }
 

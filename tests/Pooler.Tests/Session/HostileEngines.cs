@@ -1,3 +1,4 @@
+using System.Collections.Concurrent;
 using Pooler.Net;
 using Pooler.Tests.Net;
 
@@ -6,6 +7,7 @@ namespace Pooler.Tests.Session;
 /// <summary>One hostile engine per I/O thread of a rig, all decided by one seed.</summary>
 internal sealed class HostileEngines(int seed, bool sendsAtOnce, bool isFatal)
 {
+    private readonly ConcurrentDictionary<Engine, HostileRing> _rings = new();
     private int _made;
 
     /// <summary>The seed given by POOLER_TEST_SEED, to play it again, or any.</summary>
@@ -15,6 +17,17 @@ internal sealed class HostileEngines(int seed, bool sendsAtOnce, bool isFatal)
     public Engine Create()
     {
         var hostility = new Hostility(seed + Interlocked.Increment(ref _made), isFatal);
-        return sendsAtOnce ? new HostileEpoll(hostility) : new UringEngine(new HostileRing(hostility, PoolerRig.Defect));
+        if (sendsAtOnce)
+        {
+            return new HostileEpoll(hostility);
+        }
+
+        var ring = new HostileRing(hostility, PoolerRig.Defect);
+        var engine = new UringEngine(ring);
+        _rings[engine] = ring;
+        return engine;
     }
+
+    /// <summary>Operations a thread's kernel has under way, on the thread itself; 0 without a ring.</summary>
+    public int Running(IoThread thread) => _rings.TryGetValue(thread.Engine, out HostileRing? ring) ? ring.Running : 0;
 }
