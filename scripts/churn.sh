@@ -33,7 +33,7 @@ name=Pooler.IntegrationTests
 run_dotnet build "tests/$name" -c Release -v quiet -clp:NoSummary >&2 || die "$name does not build"
 
 printf '%s\n' "$engine, $minutes minutes, $POOLER_BINARY"
-POOLER_CHURN_MINUTES=$minutes POOLER_IO_ENGINE=$engine "tests/$name/bin/Release/net10.0/$name" \
+POOLER_TEST_CHURN_MINUTES=$minutes POOLER_IO_ENGINE=$engine "tests/$name/bin/Release/net10.0/$name" \
   -noLogo -noColor -noAutoReporters -reporter verbose -showLiveOutput -class '*.ChurnTests' |
   grep --line-buffered -v ' \[STARTING\]$\|^  *\(Discovering\|Discovered\|Starting\|Finished\):' | sed -u 's/^ *.*\[OUTPUT\] //'
 exit "${PIPESTATUS[0]}"

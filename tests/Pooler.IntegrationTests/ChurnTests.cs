@@ -6,7 +6,7 @@ namespace Pooler.IntegrationTests;
 /// <summary>
 /// Everything that can come and go does, for a while: clients that leave at any byte or read nothing, servers that are ended,
 /// RELOAD, PAUSE, moves between threads. Then nobody is left, and what was lent is back: descriptors, connections, buffers, memory.
-/// POOLER_CHURN_MINUTES says how long (scripts/churn.sh).
+/// POOLER_TEST_CHURN_MINUTES says how long (scripts/churn.sh).
 /// </summary>
 public sealed class ChurnTests(PostgresCluster postgres, ITestOutputHelper output)
 {
@@ -16,7 +16,7 @@ public sealed class ChurnTests(PostgresCluster postgres, ITestOutputHelper outpu
     private const long HeapAllowance = 12 << 20, ResidentAllowance = 64 << 20;
 
     private static readonly TimeSpan Length = TimeSpan.FromMinutes(
-        double.TryParse(Environment.GetEnvironmentVariable("POOLER_CHURN_MINUTES"), CultureInfo.InvariantCulture, out double minutes) ? minutes : 0.3);
+        double.TryParse(Environment.GetEnvironmentVariable("POOLER_TEST_CHURN_MINUTES"), CultureInfo.InvariantCulture, out double minutes) ? minutes : 0.3);
 
     [Fact]
     public async Task WhatWasLentComesBack()

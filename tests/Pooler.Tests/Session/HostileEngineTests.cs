@@ -87,10 +87,14 @@ public sealed class HostileEngineTests(ITestOutputHelper output)
         // The kernel has one receive for each of them, a poll for each thread's wake, and the listener's accept.
         if (!sendsAtOnce)
         {
-            int expected = rig.Pool.Slots.Count + rig.Threads.Length + 1, running = 0;
+            (int Running, int Expected) seen = default;
             PoolerRig.WaitUntil(
-                () => (running = rig.Threads.Sum(t => rig.On(() => engines.Running(t), t.Index))) == expected,
-                () => $"{expected} operations under way, not {running}");
+                () =>
+                {
+                    seen = (rig.Threads.Sum(t => rig.On(() => engines.Running(t), t.Index)), rig.Pool.Slots.Count + rig.Threads.Length + 1);
+                    return seen.Running == seen.Expected;
+                },
+                () => $"{seen.Expected} operations under way, not {seen.Running}");
         }
 
         rig.AssertNoDefect();
@@ -156,17 +160,23 @@ public sealed class HostileEngineTests(ITestOutputHelper output)
             }
         }
 
+        /// <summary>A login may be in vain, its connection broken or the server's: then another.</summary>
         private RawPeer Connect()
         {
-            try
+            for (long start = Environment.TickCount64; ;)
             {
-                return rig.Client();
-            }
-            catch (Xunit.Sdk.FailException refused) when (mayLose && refused.Message.Contains("FATAL", StringComparison.Ordinal))
-            {
-                throw new LostException();
+                try
+                {
+                    return rig.Client();
+                }
+                catch (Exception e) when (mayLose && Environment.TickCount64 - start < RawPeer.Patience.TotalMilliseconds && IsLoss(e))
+                {
+                }
             }
         }
+
+        private static bool IsLoss(Exception e) =>
+            e is EndOfStreamException or SocketException || (e is Xunit.Sdk.FailException && e.Message.Contains("FATAL", StringComparison.Ordinal));
 
         private void AskRows(RawPeer peer, char status)
         {
