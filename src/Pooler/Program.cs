@@ -4,6 +4,7 @@ using Microsoft.Extensions.Hosting;
 using Microsoft.Extensions.Logging;
 using Pooler;
 using Pooler.Config;
+using Pooler.Net;
 using Pooler.Telemetry;
 
 CommandLine line = CommandLine.Parse(args);
@@ -43,6 +44,7 @@ if (line.CheckOnly)
     return 0;
 }
 
+Syscalls.HeedSignals();
 using var log = new StderrLoggerProvider { Verbosity = result.Config.Get(Settings.Verbose) };
 
 HostApplicationBuilder builder = Host.CreateEmptyApplicationBuilder(new HostApplicationBuilderSettings { DisableDefaults = true });

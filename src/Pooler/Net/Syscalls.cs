@@ -220,6 +220,19 @@ internal static unsafe partial class Syscalls
     /// The three calls of the data path go past libc's own recv, send and epoll_wait: those are cancellation points, and the
     /// bookkeeping around them was 4 % of the time of a pooled `select 1`.
     /// </summary>
+    /// <summary>
+    /// SIGINT and SIGQUIT end us even if whoever started us had them ignored, as a shell does for what it runs with &amp;: .NET would
+    /// leave them so, PgBouncer does not. Before the first handler is registered.
+    /// </summary>
+    public static void HeedSignals()
+    {
+        _ = signal(2, 0); // SIGINT, SIG_DFL
+        _ = signal(3, 0); // SIGQUIT
+    }
+
+    [LibraryImport("libc")]
+    private static partial nint signal(int number, nint handler);
+
     [LibraryImport("libc")]
     private static partial nint syscall(nint number, nint a, nint b, nint c, nint d, nint e, nint f);
 
