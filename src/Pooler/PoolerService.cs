@@ -97,6 +97,7 @@ internal sealed class PoolerService : IHostedService
     {
         _output?.Verbosity = config.Get(Settings.Verbose);
         _clientOptions = PoolSource.SocketOptionsOf(config);
+        _context.Sessions.Keys.Node = config.Get(Settings.PeerId);
         int reads = config.Get(Settings.SBufLoopCount);
         int blocks = (int)Math.Clamp(config.Get(Settings.MaxLookaheadMemory) / _threads.Length / BlockPool.BlockSize, 16, int.MaxValue);
         foreach (IoThread thread in _threads)

@@ -27,7 +27,9 @@ internal sealed record PoolFacts
 
     public int Login { get; private set; }
 
-    public int Servers => Active + Idle + Tested + Login;
+    public int BeingCanceled { get; private set; }
+
+    public int Servers => Active + Idle + Tested + Login + BeingCanceled;
 
     /// <summary>Thread clock, microseconds, since when the oldest waits; 0 when none does.</summary>
     public required long OldestWait { get; init; }
@@ -65,6 +67,9 @@ internal sealed record PoolFacts
                     break;
                 case SlotState.Housekeeping:
                     facts.Tested++;
+                    break;
+                case SlotState.BeingCanceled:
+                    facts.BeingCanceled++;
                     break;
                 default:
                     facts.Active++;

@@ -40,7 +40,7 @@ internal sealed class ShowPools() : ShowCommand(
         int active = Math.Max(0, pool.Clients - (pool.Waiting - pool.WaitingLogins));
         table.Add(
             pool.Database, pool.User, $"{active}", $"{pool.Waiting}", "0", "0",
-            $"{pool.Active}", "0", "0", $"{pool.Idle}", "0", $"{pool.Tested}",
+            $"{pool.Active}", "0", $"{pool.BeingCanceled}", $"{pool.Idle}", "0", $"{pool.Tested}",
             $"{pool.Login}", $"{wait / 1_000_000}", $"{wait % 1_000_000}", Settings.PoolMode.Format(pool.Mode), null);
     }
 

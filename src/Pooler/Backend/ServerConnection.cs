@@ -57,6 +57,12 @@ internal sealed class ServerConnection
 
     public byte[] CancelSecret { get; internal set; } = [];
 
+    /// <summary>CancelRequests under way to it: whatever it runs now may be hit, so nobody else gets it (architecture rule 3).</summary>
+    public int CancelsInFlight { get; internal set; }
+
+    /// <summary>A CancelRequest went out and nobody knows what became of it: this server is not used again.</summary>
+    public bool IsCancelDoubtful { get; internal set; }
+
     /// <summary>The last ReadyForQuery status: I, T or E.</summary>
     public byte Status { get; set; }
 
@@ -117,9 +123,13 @@ internal sealed class ServerConnection
         try
         {
             await ConnectAsync();
-            if (!_closing)
+            if (!_closing && !await new ServerLogin(this).RunAsync())
             {
-                await new ServerLogin(this).RunAsync();
+                // Once: it is asked for 3.0 now, which it may refuse but not for the version.
+                _socket!.Close();
+                _socket.Input.Complete();
+                await ConnectAsync();
+                _ = _closing || await new ServerLogin(this).RunAsync();
             }
 
             _thread.Wheel.Clear(_connectTimer);

@@ -1,3 +1,4 @@
+using System.Buffers.Binary;
 using System.Security.Cryptography;
 using System.Text;
 using Pooler.Net;
@@ -17,14 +18,20 @@ internal sealed class ServerLogin(ServerConnection server)
         DeriveKeys,
         Done,
         Failed,
+        AskFor30,
     }
 
+    /// <summary>Bytes of a cancel key in BackendKeyData, from protocol 3.2 on.</summary>
+    private const int LongestSecret = 256;
+
     private ScramClient? _scram;
-    private bool _authenticated;
+    private bool _authenticated, _hasSpoken;
+    private int _minor;
 
     private MessageWriter Writer => new(server.Outbox);
 
-    public async ValueTask RunAsync()
+    /// <summary>False when the server must be connected to again: it does not know the protocol version it was asked for.</summary>
+    public async ValueTask<bool> RunAsync()
     {
         ConnectionInput input = server.Socket.Input;
         SendStartup();
@@ -45,13 +52,13 @@ internal sealed class ServerLogin(ServerConnection server)
             server.Outbox.Flush();
             if (step != Step.GoOn)
             {
-                return;
+                return step != Step.AskFor30;
             }
 
             if (input.IsEnded || server.Socket.IsClosed)
             {
                 Fail("server conn crashed?", "08006");
-                return;
+                return true;
             }
         }
     }
@@ -61,7 +68,8 @@ internal sealed class ServerLogin(ServerConnection server)
         ServerTarget target = server.Target;
         var parameters = new List<StartupParameter> { new("user", target.User), new("database", target.Database) };
         parameters.AddRange(target.StartupValues.Select(v => new StartupParameter(v.Key, v.Value)));
-        Writer.WriteStartup(3 << 16, [.. parameters]);
+        _minor = target.Minor;
+        Writer.WriteStartup(StartupPacket.Version30 | _minor, [.. parameters]);
         server.Outbox.Flush();
     }
 
@@ -91,7 +99,8 @@ internal sealed class ServerLogin(ServerConnection server)
         }
 
         step = Handle(data[0], data[FrameHeader.Size..(int)length]);
-        if (step is not Step.Failed)
+        _hasSpoken = true;
+        if (step is not (Step.Failed or Step.AskFor30))
         {
             input.Advance((int)length);
         }
@@ -107,10 +116,18 @@ internal sealed class ServerLogin(ServerConnection server)
                 return Authenticate(body);
             case BackendMessage.ErrorResponse:
                 ErrorFields error = ErrorFields.Parse(body);
+                if (!_hasSpoken && _minor > 0 && error.SqlState is "0A000" or "08P01")
+                {
+                    server.Target.Minor = 0;
+                    return Step.AskFor30;
+                }
+
                 server.Close(error with { Severity = "FATAL" });
                 return Step.Failed;
-            case BackendMessage.NoticeResponse or BackendMessage.NegotiateProtocolVersion:
+            case BackendMessage.NoticeResponse:
                 return Step.GoOn;
+            case BackendMessage.NegotiateProtocolVersion:
+                return Negotiate(body);
         }
 
         // Whoever speaks before it has proved itself is not believed (mutual authentication, CVE-2024-10977 alike).
@@ -123,8 +140,8 @@ internal sealed class ServerLogin(ServerConnection server)
         {
             case BackendMessage.ParameterStatus:
                 return RecordParameter(body);
-            case BackendMessage.BackendKeyData when body.Length is > 4 and <= 260:
-                server.ProcessId = System.Buffers.Binary.BinaryPrimitives.ReadInt32BigEndian(body);
+            case BackendMessage.BackendKeyData when body.Length == 8 || (_minor > 0 && body.Length is > 8 and <= 4 + LongestSecret):
+                server.ProcessId = BinaryPrimitives.ReadInt32BigEndian(body);
                 server.CancelSecret = body[4..].ToArray();
                 return Step.GoOn;
             case BackendMessage.ReadyForQuery when body.Length == 1 && body[0] == 'I':
@@ -134,6 +151,20 @@ internal sealed class ServerLogin(ServerConnection server)
             default:
                 return Fail($"unexpected message '{(char)type}' from server at login", "08P01");
         }
+    }
+
+    /// <summary>The server speaks an older 3.x, which is all it may say: we asked for no protocol option (PostgreSQL documentation, 55.2.1).</summary>
+    private Step Negotiate(ReadOnlySpan<byte> body)
+    {
+        bool isSound = !_authenticated && _scram == null && body.Length == 8;
+        int version = isSound ? BinaryPrimitives.ReadInt32BigEndian(body) : 0;
+        if (version < StartupPacket.Version30 || version >= (StartupPacket.Version30 | _minor) || BinaryPrimitives.ReadInt32BigEndian(body[4..]) != 0)
+        {
+            return Fail("malformed NegotiateProtocolVersion from server", "08P01");
+        }
+
+        _minor = version & 0xFFFF;
+        return Step.GoOn;
     }
 
     private Step RecordParameter(ReadOnlySpan<byte> body)

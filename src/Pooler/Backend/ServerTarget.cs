@@ -6,10 +6,22 @@ namespace Pooler.Backend;
 /// <summary>Where a server of a pool is reached and as whom: immutable, from the configuration.</summary>
 internal sealed record ServerTarget(string Host, int Port, string Database, string User, string? Secret)
 {
+    private volatile int _minor = Protocol.StartupPacket.NewestMinor;
+
     /// <summary>Startup values the database entry asks for (client_encoding, datestyle …).</summary>
     public IReadOnlyList<KeyValuePair<string, string>> StartupValues { get; init; } = [];
 
     public TimeSpan ConnectTimeout { get; init; }
+
+    /// <summary>
+    /// The 3.x to ask for. PostgreSQL answers a newer one with its own (NegotiateProtocolVersion); a server that refuses it instead
+    /// is asked for 3.0 from then on. Any thread may find that out.
+    /// </summary>
+    public int Minor
+    {
+        get => _minor;
+        set => _minor = value;
+    }
 
     public Net.SocketOptions Options { get; init; } = new(true, 0, 0, 0, 0, 0);
 

@@ -89,6 +89,7 @@ internal sealed class PoolerConfig
             ClientIdleTimeout = own?.ClientIdleTimeout ?? Get(Settings.ClientIdleTimeout),
             ClientWriteTimeout = Get(Settings.ClientWriteTimeout),
             ServerCleanupTimeout = Get(Settings.ServerCleanupTimeout),
+            CancelWaitTimeout = Get(Settings.CancelWaitTimeout) is { Ticks: > 0 } wait ? wait : Get(Settings.ServerConnectTimeout),
             ServerLifetime = database.ServerLifetime ?? Get(Settings.ServerLifetime),
             ServerIdleTimeout = Get(Settings.ServerIdleTimeout),
             ServerConnectTimeout = Get(Settings.ServerConnectTimeout),

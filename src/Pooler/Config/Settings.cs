@@ -45,7 +45,7 @@ internal static class Settings
     public static readonly Setting<TimeSpan> AutoDbIdleTimeout = Row("autodb_idle_timeout", Seconds, "3600", Global,
         "A database made from the entry * is forgotten after that long without use.", support: Later);
     public static readonly Setting<TimeSpan> CancelWaitTimeout = Row("cancel_wait_timeout", Seconds, "10", Global,
-        "Longest wait of a cancel request for a connection; 0 = no limit.", support: Later);
+        "Longest time for passing a cancel request on to the server; 0 = server_connect_timeout. A server it was not confirmed by is closed.");
     public static readonly Setting<TimeSpan> ClientIdleTimeout = Row("client_idle_timeout", Seconds, "0", Global | User,
         "Closes a client that is idle that long; 0 = never.");
     public static readonly Setting<TimeSpan> ClientLoginTimeout = Row("client_login_timeout", Seconds, "60", Global,

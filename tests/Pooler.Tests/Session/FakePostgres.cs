@@ -11,7 +11,7 @@ internal sealed class FakePostgres : IDisposable
 {
     private readonly Socket _listener = new(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp);
     private readonly BlockingCollection<RawPeer> _servers = [];
-    private readonly ConcurrentQueue<RawPeer> _all = new();
+    private readonly ConcurrentQueue<RawPeer> _all = new(), _heldCancels = new();
     private int _cancels, _logins;
 
     public FakePostgres()
@@ -39,6 +39,15 @@ internal sealed class FakePostgres : IDisposable
 
     /// <summary>When true a CancelRequest's connection is left open: it never ends for the sender.</summary>
     public bool HoldsCancels { get; set; }
+
+    /// <summary>Ends the connections of the cancels held so far.</summary>
+    public void ReleaseCancels()
+    {
+        while (_heldCancels.TryDequeue(out RawPeer? cancel))
+        {
+            cancel.Dispose();
+        }
+    }
 
     /// <summary>The next server connection that has logged in.</summary>
     public RawPeer Next()
@@ -79,11 +88,16 @@ internal sealed class FakePostgres : IDisposable
             byte[] packet = peer.Receive(BinaryPrimitives.ReadInt32BigEndian(peer.Receive(4)) - 4);
             if (BinaryPrimitives.ReadInt32BigEndian(packet) == (1234 << 16 | 5678))
             {
-                Interlocked.Increment(ref _cancels);
-                if (!HoldsCancels)
+                if (HoldsCancels)
+                {
+                    _heldCancels.Enqueue(peer);
+                }
+                else
                 {
                     peer.Dispose();
                 }
+
+                Interlocked.Increment(ref _cancels);
 
                 return;
             }

@@ -71,13 +71,16 @@ internal sealed class PoolerRig : IDisposable
     public int Rented => Threads.Sum(static t => t.Blocks.Rented);
 
     /// <summary>A client that has read its greeting up to ReadyForQuery.</summary>
-    public RawPeer Client(string user = "u")
+    public RawPeer Client(string user = "u") => Client(Wire.Startup(user, "db"), out _);
+
+    /// <summary>The same with a startup packet of one's own; <paramref name="key"/> is the body of BackendKeyData.</summary>
+    public RawPeer Client(byte[] startup, out byte[] key)
     {
-        RawPeer client = RawPeer.Connect(Port);
-        _clients.Add(client);
-        client.Send(Wire.Startup(user, "db"));
+        RawPeer client = Connect(startup);
+        key = [];
         for (byte[] frame = client.ReceiveFrame(); frame[0] != 'Z'; frame = client.ReceiveFrame())
         {
+            key = frame[0] == 'K' ? frame[5..] : key;
             if (frame[0] == 'E')
             {
                 Assert.Fail("login refused: " + RawPeer.Show(frame));
@@ -85,6 +88,15 @@ internal sealed class PoolerRig : IDisposable
         }
 
         Pools.Read(pools => Pool = pools.First());
+        return client;
+    }
+
+    /// <summary>A connection that has sent so much and read nothing.</summary>
+    public RawPeer Connect(params byte[] data)
+    {
+        RawPeer client = RawPeer.Connect(Port);
+        _clients.Add(client);
+        client.Send(data);
         return client;
     }
 
