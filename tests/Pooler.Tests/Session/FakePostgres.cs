@@ -88,16 +88,17 @@ internal sealed class FakePostgres : IDisposable
             byte[] packet = peer.Receive(BinaryPrimitives.ReadInt32BigEndian(peer.Receive(4)) - 4);
             if (BinaryPrimitives.ReadInt32BigEndian(packet) == (1234 << 16 | 5678))
             {
-                if (HoldsCancels)
+                bool isHeld = HoldsCancels;
+                if (isHeld)
                 {
                     _heldCancels.Enqueue(peer);
                 }
-                else
+
+                Interlocked.Increment(ref _cancels);
+                if (!isHeld)
                 {
                     peer.Dispose();
                 }
-
-                Interlocked.Increment(ref _cancels);
 
                 return;
             }
