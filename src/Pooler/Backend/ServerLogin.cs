@@ -25,6 +25,7 @@ internal sealed class ServerLogin(ServerConnection server)
     private const int LongestSecret = 256;
 
     private ScramClient? _scram;
+    private ScramKeys? _clientKeys;
     private bool _authenticated, _hasSpoken;
     private int _minor;
 
@@ -210,20 +211,59 @@ internal sealed class ServerLogin(ServerConnection server)
                 byte[] password = Encoding.UTF8.GetBytes(secret), user = Encoding.UTF8.GetBytes(server.Target.User);
                 Writer.WritePassword(Md5Password.Respond(Md5Password.IsHash(secret) ? secret : Md5Password.Hash(password, user), request.Data));
                 return Step.GoOn;
-            case AuthenticationKind.Sasl when IsPlain(secret) && request.Offers("SCRAM-SHA-256"u8):
+            case AuthenticationKind.Sasl when request.Offers("SCRAM-SHA-256"u8) && (IsPlain(secret) || FindClientKeys(secret)):
                 _scram = new ScramClient();
                 Writer.WriteSaslInitialResponse(ScramServer.Mechanism, _scram.ClientFirst);
                 return Step.GoOn;
             case AuthenticationKind.SaslContinue when _scram != null:
-                return _scram.TryReadChallenge(request.Data, out string problem) ? Step.DeriveKeys : Fail($"SASL: {problem}", "08P01");
+                return !_scram.TryReadChallenge(request.Data, out string problem) ? Fail($"SASL: {problem}", "08P01")
+                    : _clientKeys == null ? Step.DeriveKeys
+                    : AnswerWithClientKeys(secret);
             case AuthenticationKind.SaslFinal when _scram != null:
                 return _scram.TryVerifyServer(request.Data, out problem) ? Step.GoOn : Fail($"SASL: {problem}", "28000");
             default:
-                return Fail(
-                    $"cannot do {request.Kind} authentication to the server as user \"{server.Target.User}\": "
-                    + (secret.Length == 0 ? "no password in auth_file or in the database's password=" : "the stored secret does not fit; store the plain password"),
-                    "28000");
+                return Fail($"cannot do {request.Kind} authentication to the server as user \"{server.Target.User}\": {Hindrance(request.Kind, secret)}", "28000");
         }
+    }
+
+    private bool FindClientKeys(string secret)
+    {
+        _clientKeys = server.Target.ClientKeys?.Find(server.Target.User, secret);
+        return _clientKeys != null;
+    }
+
+    /// <summary>The client's keys open only a server that has the very verifier the client was checked by.</summary>
+    private Step AnswerWithClientKeys(string secret)
+    {
+        if (!ScramVerifier.TryParse(secret, out ScramVerifier? verifier)
+            || verifier.Iterations != _scram!.Iterations
+            || !verifier.Salt.SequenceEqual(_scram.Salt))
+        {
+            return Fail(
+                $"the server has another SCRAM secret for user \"{server.Target.User}\" than auth_file: copy its rolpassword from pg_authid and RELOAD, or store the plain password",
+                "28000");
+        }
+
+        Writer.WriteSaslResponse(_scram.BuildFinal(_clientKeys!));
+        return Step.GoOn;
+    }
+
+    /// <summary>Why what we have does not open the server, and what would.</summary>
+    private string Hindrance(AuthenticationKind asked, string secret)
+    {
+        if (secret.Length == 0)
+        {
+            return "no password in auth_file or in the database's password=";
+        }
+
+        if (asked != AuthenticationKind.Sasl || !ScramVerifier.TryParse(secret, out _))
+        {
+            return "the stored secret does not fit; store the plain password";
+        }
+
+        return server.Target.ClientKeys == null
+            ? "a SCRAM secret does not open the server for a forced user; store the plain password, or set password= in the database entry"
+            : "a SCRAM secret opens the server only once its user has logged in here by scram-sha-256, md5 or plain (auth_type); let it log in, or store the plain password";
     }
 
     /// <summary>PBKDF2 with the server's iteration count may take long: it runs on the thread pool.</summary>

@@ -11,6 +11,9 @@ internal sealed record ServerTarget(string Host, int Port, string Database, stri
     /// <summary>Startup values the database entry asks for (client_encoding, datestyle …).</summary>
     public IReadOnlyList<KeyValuePair<string, string>> StartupValues { get; init; } = [];
 
+    /// <summary>Where to find the keys for a <see cref="Secret"/> that is a SCRAM verifier; null where no client's keys are used.</summary>
+    public ClientKeys? ClientKeys { get; init; }
+
     public TimeSpan ConnectTimeout { get; init; }
 
     /// <summary>

@@ -34,7 +34,7 @@ internal sealed class PoolerConfig
     public required IReadOnlyDictionary<string, UserConfig> Users { get; init; }
 
     /// <summary>User to secret, from auth_file. An empty secret refuses the login.</summary>
-    public required IReadOnlyDictionary<string, string> Secrets { get; init; }
+    public required FrozenDictionary<string, string> Secrets { get; init; }
 
     /// <summary>What the operator should know but what does not stop the start.</summary>
     public required ImmutableArray<string> Warnings { get; init; }
