@@ -169,6 +169,49 @@ public sealed class CancelTests(PostgresCluster postgres)
         }
     }
 
+    /// <summary>SHOW POOLS while a server does not confirm a cancel, and after its query has ended all the same.</summary>
+    [Fact]
+    public async Task TheConsoleTellsOfCancels()
+    {
+        TaskCompletionSource answer = new(), confirm = new();
+        await using var server = new FakeServer(async connection =>
+        {
+            byte[] startup = await connection.ReadStartupAsync();
+            if (startup.Length == 12)
+            {
+                await confirm.Task;
+                return;
+            }
+
+            await connection.SendAsync(FakeConnection.Welcome());
+            await connection.ReadAsync();
+            await answer.Task;
+            await connection.SendAsync(new PgRequest().Message('C', static body => PgRequest.WriteText(body, "SELECT 0")).Message('Z', static body => PgRequest.WriteByte(body, (byte)'I')));
+            await connection.ReadAsync();
+        });
+        var ini = new PoolerIni();
+        ini.Databases["d"] = $"host=127.0.0.1 port={server.Port}";
+        await using PoolerProcess pooler = await PoolerProcess.StartAsync(ini);
+        using PgWire wire = await pooler.LoginAsync("d"), cancel = await PgWire.ConnectAsync(pooler.EndPoint);
+        await wire.SendAsync(new PgRequest().Query("SELECT pg_sleep(60)"));
+        await Eventually.EqualsAsync("it runs", "1 0 0 0 0", () => CancelsAsync(pooler));
+        await cancel.SendAsync(PgRequest.Cancel(wire.Key));
+        await Eventually.EqualsAsync("the cancel is under way", "1 1 0 1 0", () => CancelsAsync(pooler));
+        answer.SetResult();
+        Assert.Equal("CZ", (await wire.ReadReplyAsync()).Types);
+        await Eventually.EqualsAsync("the server waits for its end", "0 1 0 1 1", () => CancelsAsync(pooler));
+        Assert.Contains(await pooler.ConsoleAsync("SHOW SERVERS"), static row => row["state"] == "being_canceled");
+        confirm.SetResult();
+        Assert.Empty(await cancel.ReadToEndAsync());
+        await Eventually.EqualsAsync("nothing is left", "0 0 0 0 0", () => CancelsAsync(pooler));
+    }
+
+    private static async Task<string> CancelsAsync(PoolerProcess pooler)
+    {
+        Dictionary<string, string?> row = (await pooler.ConsoleAsync("SHOW POOLS")).Single(static row => row["database"] == "d");
+        return string.Join(' ', ((string[])["sv_active", "cl_active_cancel_req", "cl_waiting_cancel_req", "sv_active_cancel", "sv_being_canceled"]).Select(name => row[name]));
+    }
+
     /// <summary>A right key but for a part of it, one of another node, and what is no key at all.</summary>
     private static byte[] Guess(byte[] key, int number)
     {

@@ -24,6 +24,7 @@ internal sealed class Cancellation(ClientSession session)
         if (_waiting.Count < MaxWaiting)
         {
             _waiting.Add(request);
+            session.Stats.CancelsWaiting++;
         }
         else
         {
@@ -43,6 +44,9 @@ internal sealed class Cancellation(ClientSession session)
         _isWanted = false;
         _isSending = true;
         _sent = _waiting.Count;
+        session.Stats.CancelsWaiting -= _sent;
+        session.Stats.CancelsActive += _sent;
+        session.Stats.ServerCancels++;
         CancelSender.Send(server, timeout, () => session.Runs(number, server), Sent);
     }
 
@@ -51,12 +55,15 @@ internal sealed class Cancellation(ClientSession session)
     {
         IsAsked = _isWanted = false;
         int first = _isSending ? _sent : 0;
+        session.Stats.CancelsWaiting -= _waiting.Count - first;
         Finish(first, _waiting.Count - first);
     }
 
     private void Sent()
     {
         _isSending = false;
+        session.Stats.ServerCancels--;
+        session.Stats.CancelsActive -= _sent;
         Finish(0, _sent);
         _sent = 0;
     }

@@ -136,7 +136,10 @@ internal sealed class ClientSession : ServerOwner
         _cancellation ??= new Cancellation(this);
         _cancellation.Ask(request);
         SendCancel();
-        Wake();
+        if (Phase != SessionPhase.Leased || _isReadyToForward)
+        {
+            Wake(); // No server has seen it: the client's loop answers.
+        }
     }
 
     /// <summary>Whether the server still runs the request of this number for us.</summary>

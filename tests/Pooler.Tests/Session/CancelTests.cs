@@ -250,6 +250,28 @@ public sealed class CancelTests
         LeaseTests.Exchange(a, server, "after", Wire.Answer("after"));
     }
 
+    /// <summary>Its server goes away under it: on another it would run uncancelled.</summary>
+    [Fact]
+    public void ACancelledRequestIsNotTriedAgain()
+    {
+        using var rig = new PoolerRig();
+        rig.Postgres.HoldsCancels = true;
+        RawPeer a = rig.Client(Startup, out byte[] key), server = rig.Postgres.Next();
+        Run(a, server, "select 1");
+        RawPeer cancel = rig.Connect(Wire.Cancel(key));
+        PoolerRig.WaitUntil(() => rig.Postgres.Cancels == 1, "the cancel");
+        server.Send(Wire.Error("terminating connection", "FATAL", "57P01"));
+        a.Expect(CanceledAndReady);
+        rig.Postgres.ReleaseCancels();
+        Assert.Empty(cancel.ReceiveToEnd());
+        a.Send(Wire.Query("after"));
+        RawPeer second = rig.Postgres.Next();
+        second.Expect(Wire.Query("after"));
+        second.Send(Wire.Answer("after"));
+        a.Expect(Wire.Answer("after"));
+        rig.WaitForIdleServer();
+    }
+
     /// <summary>Protocol 3.2: 32 bytes with a seal; neither part of it nor its front alone opens anything.</summary>
     [Fact]
     public void ALongKeyIsTakenAsAWhole()
