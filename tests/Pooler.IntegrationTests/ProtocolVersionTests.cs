@@ -44,8 +44,11 @@ public sealed class ProtocolVersionTests
     }
 
     /// <summary>Some that speak the protocol refuse a newer one instead of naming theirs: they are asked for 3.0, this time and from then on.</summary>
-    [Fact]
-    public async Task AServerThatRefusesIsAskedForLess()
+    [Theory]
+    [InlineData("0A000")]
+    [InlineData("08P01")]
+    [InlineData("")]
+    public async Task AServerThatRefusesIsAskedForLess(string sqlState)
     {
         var asked = new List<int>();
         await using var server = new FakeServer(async connection =>
@@ -55,7 +58,8 @@ public sealed class ProtocolVersionTests
                 asked.Add(version & 0xFFFF);
             if (version != PgRequest.Protocol30)
             {
-                await connection.SendAsync(FakeConnection.Error("FATAL", "0A000", "unsupported frontend protocol 3.2: server supports 1.0 to 3.0"));
+                if (sqlState.Length > 0)
+                    await connection.SendAsync(FakeConnection.Error("FATAL", sqlState, "unsupported frontend protocol 3.2: server supports 1.0 to 3.0"));
                 return;
             }
 
@@ -74,6 +78,9 @@ public sealed class ProtocolVersionTests
     [Theory]
     [InlineData(3 << 16, 0, true)]
     [InlineData((3 << 16) + 1, 0, true)]
+    [InlineData(0, 0, true)]
+    [InlineData(2, 0, false)]
+    [InlineData(-1, 0, false)]
     [InlineData((3 << 16) + 2, 0, false)]
     [InlineData((3 << 16) + 9, 0, false)]
     [InlineData(2 << 16, 0, false)]

@@ -175,11 +175,28 @@ internal sealed class Housekeeping : ServerOwner
             _cancelsLater = _replies.HeadUse == ReplyUse.Swallow;
             if (!_cancelsLater)
             {
-                Cancel();
+                CancelWhenSafe();
             }
         }
 
         GoOnIfSettled();
+    }
+
+    /// <summary>
+    /// Outside a transaction the first of several requests may be a BEGIN: were that hit, what follows would commit by itself. A
+    /// BEGIN takes no time, so only what has run for a while is cancelled then.
+    /// </summary>
+    private void CancelWhenSafe()
+    {
+        if (_server.Status == 'I' && _replies.Count > 1)
+        {
+            _cancelsLater = false;
+            _server.Thread.Wheel.Set(_again, _server.Thread.Now + _cancelAfter);
+        }
+        else
+        {
+            Cancel();
+        }
     }
 
     private void Cancel()
@@ -260,7 +277,11 @@ internal sealed class Housekeeping : ServerOwner
                 _server.Status = body[0];
                 if (_cancelsLater && _replies.Count > 0)
                 {
-                    Cancel();
+                    CancelWhenSafe();
+                }
+                else if (_again.IsSet && IsDraining())
+                {
+                    _server.Thread.Wheel.Set(_again, _server.Thread.Now + _cancelAfter); // Another one runs now.
                 }
 
                 GoOnIfSettled();

@@ -123,13 +123,9 @@ internal sealed class ServerConnection
         try
         {
             await ConnectAsync();
-            if (!_closing && !await new ServerLogin(this).RunAsync())
+            if (!_closing && !await new ServerLogin(this, Target.Minor).RunAsync())
             {
-                // Once: it is asked for 3.0 now, which it may refuse but not for the version.
-                _socket!.Close();
-                _socket.Input.Complete();
-                await ConnectAsync();
-                _ = _closing || await new ServerLogin(this).RunAsync();
+                await AskFor30Async();
             }
 
             _thread.Wheel.Clear(_connectTimer);
@@ -169,6 +165,23 @@ internal sealed class ServerConnection
         _socket?.Close();
         _socket?.Input.Complete();
         Owner.Closed(this);
+    }
+
+    /// <summary>Some servers refuse a newer protocol instead of naming theirs. If it was that, they are asked for 3.0 from now on.</summary>
+    private async ValueTask AskFor30Async()
+    {
+        _socket!.Close();
+        _socket.Input.Complete();
+        await ConnectAsync();
+        if (!_closing)
+        {
+            await new ServerLogin(this, minor: 0).RunAsync();
+        }
+
+        if (!_closing)
+        {
+            Target.Minor = 0;
+        }
     }
 
     private async ValueTask ConnectAsync()

@@ -10,7 +10,8 @@ namespace Pooler.Backend;
 /// The conversation from startup packet to the first ReadyForQuery (PostgreSQL documentation, 55.2.1). Leaves the server's
 /// parameters, cancel key and status on the connection, or closes it with the reason.
 /// </summary>
-internal sealed class ServerLogin(ServerConnection server)
+/// <param name="minor">The 3.x to ask for.</param>
+internal sealed class ServerLogin(ServerConnection server, int minor)
 {
     private enum Step
     {
@@ -27,11 +28,11 @@ internal sealed class ServerLogin(ServerConnection server)
     private ScramClient? _scram;
     private ScramKeys? _clientKeys;
     private bool _authenticated, _hasSpoken;
-    private int _minor;
+    private int _minor = minor;
 
     private MessageWriter Writer => new(server.Outbox);
 
-    /// <summary>False when the server must be connected to again: it does not know the protocol version it was asked for.</summary>
+    /// <summary>False when it should be connected to again and asked for 3.0: it refused a newer protocol, or hung up without a word.</summary>
     public async ValueTask<bool> RunAsync()
     {
         ConnectionInput input = server.Socket.Input;
@@ -58,6 +59,11 @@ internal sealed class ServerLogin(ServerConnection server)
 
             if (input.IsEnded || server.Socket.IsClosed)
             {
+                if (!_hasSpoken && _minor > 0 && server.Failure == null)
+                {
+                    return false;
+                }
+
                 Fail("server conn crashed?", "08006");
                 return true;
             }
@@ -69,7 +75,6 @@ internal sealed class ServerLogin(ServerConnection server)
         ServerTarget target = server.Target;
         var parameters = new List<StartupParameter> { new("user", target.User), new("database", target.Database) };
         parameters.AddRange(target.StartupValues.Select(v => new StartupParameter(v.Key, v.Value)));
-        _minor = target.Minor;
         Writer.WriteStartup(StartupPacket.Version30 | _minor, [.. parameters]);
         server.Outbox.Flush();
     }
@@ -119,7 +124,6 @@ internal sealed class ServerLogin(ServerConnection server)
                 ErrorFields error = ErrorFields.Parse(body);
                 if (!_hasSpoken && _minor > 0 && error.SqlState is "0A000" or "08P01")
                 {
-                    server.Target.Minor = 0;
                     return Step.AskFor30;
                 }
 
@@ -158,13 +162,16 @@ internal sealed class ServerLogin(ServerConnection server)
     private Step Negotiate(ReadOnlySpan<byte> body)
     {
         bool isSound = !_authenticated && _scram == null && body.Length == 8;
-        int version = isSound ? BinaryPrimitives.ReadInt32BigEndian(body) : 0;
-        if (version < StartupPacket.Version30 || version >= (StartupPacket.Version30 | _minor) || BinaryPrimitives.ReadInt32BigEndian(body[4..]) != 0)
+        int version = isSound ? BinaryPrimitives.ReadInt32BigEndian(body) : -1;
+
+        // PostgreSQL sends the whole number; the documentation's words can be read as the minor alone.
+        int theirs = version >= StartupPacket.Version30 ? version - StartupPacket.Version30 : version;
+        if (theirs < 0 || theirs >= _minor || BinaryPrimitives.ReadInt32BigEndian(body[4..]) != 0)
         {
             return Fail("malformed NegotiateProtocolVersion from server", "08P01");
         }
 
-        _minor = version & 0xFFFF;
+        _minor = theirs;
         return Step.GoOn;
     }
 

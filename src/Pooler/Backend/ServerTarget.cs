@@ -17,8 +17,8 @@ internal sealed record ServerTarget(string Host, int Port, string Database, stri
     public TimeSpan ConnectTimeout { get; init; }
 
     /// <summary>
-    /// The 3.x to ask for. PostgreSQL answers a newer one with its own (NegotiateProtocolVersion); a server that refuses it instead
-    /// is asked for 3.0 from then on. Any thread may find that out.
+    /// The 3.x to ask for. PostgreSQL answers a newer one with its own (NegotiateProtocolVersion); for a server that refuses it
+    /// instead this becomes 0. Any thread may find that out.
     /// </summary>
     public int Minor
     {
