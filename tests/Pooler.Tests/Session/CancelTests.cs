@@ -1,4 +1,5 @@
 using System.Buffers.Binary;
+using Pooler.Pooling;
 using Pooler.Session;
 using Xunit;
 
@@ -101,6 +102,33 @@ public sealed class CancelTests
         rig.Postgres.ReleaseCancels();
         server.Expect(Wire.Query("ROLLBACK"));
         server.Send(Wire.Join(Wire.Complete("ROLLBACK"), Wire.Ready('I')));
+        rig.WaitForIdleServer();
+    }
+
+    /// <summary>Were the BEGIN of a client that leaves hit, what it sent behind it would commit by itself.</summary>
+    [Fact]
+    public void ACleanUpDoesNotCancelWhatMayBeABegin()
+    {
+        using var rig = new PoolerRig();
+        RawPeer a = rig.Client(), server = rig.Postgres.Next();
+        a.Send(Wire.Join(Wire.Query("begin"), Wire.Query("insert")));
+        server.Expect(Wire.Join(Wire.Query("begin"), Wire.Query("insert")));
+        a.Dispose();
+        rig.WaitFor(static p => p.Slots.Single().State == SlotState.Housekeeping, "the clean-up");
+        Assert.Equal(0, rig.On(() => rig.Pool.Slots.Single().Server.CancelsInFlight + rig.Postgres.Cancels));
+        server.Send(Wire.Join(Wire.Complete("BEGIN"), Wire.Ready('T'), Wire.Complete("INSERT 0 1"), Wire.Ready('T')));
+        server.Expect(Wire.Query("ROLLBACK"));
+        server.Send(Wire.Join(Wire.Complete("ROLLBACK"), Wire.Ready('I')));
+        rig.WaitForIdleServer();
+        Assert.Equal(0, rig.Postgres.Cancels);
+
+        // Two that take long are cancelled all the same.
+        RawPeer b = rig.Client();
+        b.Send(Wire.Join(Wire.Query("slow"), Wire.Query("slow")));
+        server.Expect(Wire.Join(Wire.Query("slow"), Wire.Query("slow")));
+        b.Dispose();
+        PoolerRig.WaitUntil(() => rig.Postgres.Cancels == 1, "the cancel");
+        server.Send(Wire.Join(CanceledAndReady, Wire.Answer("second")));
         rig.WaitForIdleServer();
     }
 
