@@ -16,6 +16,9 @@ public sealed class ScramVerifier
     /// <summary>Bytes of salt PostgreSQL uses.</summary>
     public const int DefaultSaltLength = 16;
 
+    // What HKDF gives at most.
+    private const int LongestMockSalt = 255 * SHA256.HashSizeInBytes;
+
     private const string Prefix = ScramServer.Mechanism + "$";
 
     private readonly byte[] _salt;
@@ -83,21 +86,25 @@ public sealed class ScramVerifier
     public static ScramVerifier Mock(
         ReadOnlySpan<byte> seed, string user, int iterations = DefaultIterations, int saltLength = DefaultSaltLength)
     {
-        ArgumentOutOfRangeException.ThrowIfGreaterThan(saltLength, SHA256.HashSizeInBytes);
         byte[] name = Encoding.UTF8.GetBytes(user);
-        Span<byte> salt = HMACSHA256.HashData(seed, [.. "salt "u8, .. name]).AsSpan(0, saltLength);
+        byte[] salt = new byte[Math.Min(saltLength, LongestMockSalt)];
+        HKDF.DeriveKey(HashAlgorithmName.SHA256, seed, salt, salt: [], info: [.. "salt "u8, .. name]);
         byte[] storedKey = HMACSHA256.HashData(seed, [.. "stored key "u8, .. name]);
         byte[] serverKey = HMACSHA256.HashData(seed, [.. "server key "u8, .. name]);
         return new ScramVerifier(iterations, salt, storedKey, serverKey, isMock: true);
     }
 
     /// <summary>Whether a password in clear text is the one this verifier was made of; slow, see <see cref="ScramKeys.Derive"/>.</summary>
-    public bool Matches(ReadOnlySpan<byte> password)
+    public bool Matches(ReadOnlySpan<byte> password) => KeysOf(password) != null;
+
+    /// <summary>The keys of the password this verifier was made of, null for any other; slow, see <see cref="ScramKeys.Derive"/>.</summary>
+    public ScramKeys? KeysOf(ReadOnlySpan<byte> password)
     {
-        ScramVerifier other = Derive(password, _salt, Iterations);
-        return CryptographicOperations.FixedTimeEquals(other._storedKey, _storedKey)
-            & CryptographicOperations.FixedTimeEquals(other._serverKey, _serverKey)
+        ScramKeys keys = ScramKeys.Derive(password, _salt, Iterations);
+        bool fits = CryptographicOperations.FixedTimeEquals(SHA256.HashData(keys.ClientKey), _storedKey)
+            & CryptographicOperations.FixedTimeEquals(keys.ServerKey, _serverKey)
             & !IsMock;
+        return fits ? keys : null;
     }
 
     /// <summary>PostgreSQL's text. A method of its own, not ToString, because it is a secret that must not slip into a log.</summary>

@@ -29,8 +29,11 @@ public sealed class StartupPacket
     /// <summary>Names of protocol options, as opposed to run-time parameters, begin with this.</summary>
     public const string ProtocolOptionPrefix = "_pq_.";
 
+    /// <summary>The newest 3.x we speak.</summary>
+    public const int NewestMinor = 2;
+
     internal const int SupportedMajor = 3;
-    private const int NewestMinor = 2;
+
     private const string NoTerminator = "invalid startup packet layout: expected terminator as last byte";
 
     private StartupPacket(int version, List<StartupParameter> parameters)

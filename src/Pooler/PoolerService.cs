@@ -4,6 +4,7 @@ using System.Reflection;
 using Microsoft.Extensions.Hosting;
 using Microsoft.Extensions.Logging;
 using Pooler.Admin;
+using Pooler.Backend;
 using Pooler.Config;
 using Pooler.Frontend;
 using Pooler.Net;
@@ -23,6 +24,7 @@ internal sealed class PoolerService : IHostedService
     private readonly AdminConsole _console;
     private readonly Signals _signals;
     private volatile SocketOptions _clientOptions;
+    private readonly ClientKeys _keys;
     private readonly LoginContext _context;
     private readonly List<Listener> _listeners = [];
     private readonly List<string> _socketFiles = [];
@@ -39,12 +41,13 @@ internal sealed class PoolerService : IHostedService
         Func<Engine> createEngine = EngineChoice.For(config, log);
         _threads = [.. Enumerable.Range(0, config.WorkerCount).Select(i => new IoThread(i, createEngine))];
         _clientOptions = PoolSource.SocketOptionsOf(config);
-        var pools = new Pools(_threads, new PoolSource(live), new ServerJournal(live, log));
+        _keys = new ClientKeys();
+        var pools = new Pools(_threads, new PoolSource(live, _keys), new ServerJournal(live, log));
         var sessions = new SessionTable(_threads);
         var control = new ConfigControl(live, pools, environment, log, Apply);
         _console = new AdminConsole(_threads, live, pools, sessions, control, log, Version);
         _signals = new Signals(control, pools, log);
-        _context = new LoginContext(live, pools, sessions, new Credentials(live), log, _console.Enter, _console.Cancel);
+        _context = new LoginContext(live, pools, sessions, new Credentials(live, _keys), log, _console.Enter, _console.Cancel);
     }
 
     public static string Version { get; } =
@@ -97,6 +100,8 @@ internal sealed class PoolerService : IHostedService
     {
         _output?.Verbosity = config.Get(Settings.Verbose);
         _clientOptions = PoolSource.SocketOptionsOf(config);
+        _keys.Keep(config.Secrets);
+        _context.Sessions.Keys.Node = config.Get(Settings.PeerId);
         int reads = config.Get(Settings.SBufLoopCount);
         int blocks = (int)Math.Clamp(config.Get(Settings.MaxLookaheadMemory) / _threads.Length / BlockPool.BlockSize, 16, int.MaxValue);
         foreach (IoThread thread in _threads)

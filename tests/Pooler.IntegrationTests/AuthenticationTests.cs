@@ -211,6 +211,30 @@ public sealed class AuthenticationTests(PostgresCluster postgres)
         Assert.Equal(member, (await wire.QueryAsync("SELECT session_user")).Scalar);
     }
 
+    /// <summary>As in PostgreSQL's clouds: verifiers of another shape than the default, and what a stranger is asked.</summary>
+    [Theory]
+    [InlineData("scram-sha-256")]
+    [InlineData("md5")]
+    public async Task AStrangerIsAskedAsTheUsersAre(string authType)
+    {
+        string database = await postgres.CreateDatabaseAsync();
+        await using PoolerProcess pooler = await PoolerProcess.StartAsync(postgres, database, adjust: ini =>
+        {
+            ini.Settings["auth_type"] = authType;
+            ini.Passwords.Clear();
+            ini.Passwords[PostgresCluster.User] = Verifier(Password, RandomNumberGenerator.GetBytes(40), 10_000);
+            ini.Passwords["locked"] = "";
+        });
+        Dictionary<char, string> known = await ChallengeAsync(pooler, PostgresCluster.User);
+        foreach (string name in (string[])["stranger", "another", "locked"])
+        {
+            Dictionary<char, string> asked = await ChallengeAsync(pooler, name);
+            Assert.Equal(("10000", known['s'].Length), (asked['i'], asked['s'].Length));
+            Assert.Equal(asked['s'], (await ChallengeAsync(pooler, name))['s']);
+            Assert.NotEqual(known['s'], asked['s']);
+        }
+    }
+
     /// <summary>A server that does not prove that it knows the password is not the one we were sent to.</summary>
     [Theory]
     [InlineData("ok at once")]

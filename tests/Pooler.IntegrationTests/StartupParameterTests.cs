@@ -248,11 +248,12 @@ public sealed class StartupParameterTests(PostgresCluster postgres)
     });
 
     [Theory]
-    [InlineData((3 << 16) + 2, new string[0])]
-    [InlineData((3 << 16) + 9999, new string[0])]
-    [InlineData(3 << 16, new[] { "_pq_.first", "_pq_.second" })]
-    [InlineData((3 << 16) + 2, new[] { "_pq_.first" })]
-    public Task ANewerProtocolIsNegotiated(int version, string[] options) => WithOneServerAsync(async (pooler, database) =>
+    [InlineData((3 << 16) + 3, 2, new string[0])]
+    [InlineData((3 << 16) + 9999, 2, new string[0])]
+    [InlineData((3 << 16) + 9999, 2, new[] { "_pq_.test_protocol_negotiation" })]
+    [InlineData(3 << 16, 0, new[] { "_pq_.first", "_pq_.second" })]
+    [InlineData((3 << 16) + 2, 2, new[] { "_pq_.first" })]
+    public Task ANewerProtocolIsNegotiated(int version, int minor, string[] options) => WithOneServerAsync(async (pooler, database) =>
     {
         using PgWire wire = await PgWire.ConnectAsync(pooler.EndPoint);
         await wire.SendAsync(PgRequest.Startup(version,
@@ -260,8 +261,7 @@ public sealed class StartupParameterTests(PostgresCluster postgres)
         PgReply reply = await wire.ReadReplyAsync();
         PgMessage negotiate = reply.Messages[0];
         Assert.Equal('v', negotiate.Type);
-        int minor = BinaryPrimitives.ReadInt32BigEndian(negotiate.Body);
-        Assert.True(minor is 0 or (3 << 16), $"{minor}");
+        Assert.Equal((3 << 16) + minor, BinaryPrimitives.ReadInt32BigEndian(negotiate.Body));
         Assert.Equal(options.Length, BinaryPrimitives.ReadInt32BigEndian(negotiate.Body.AsSpan(4)));
         Assert.Equal(string.Concat(options.Select(static name => name + "\0")), Encoding.ASCII.GetString(negotiate.Body.AsSpan(8)));
         Assert.Equal("1", (await wire.QueryAsync("SELECT 1")).Scalar);

@@ -49,7 +49,7 @@ internal sealed class AdminConsole(
         session.Start();
     }
 
-    /// <summary>A CancelRequest came, on any thread. False when its process id is none of the console's.</summary>
+    /// <summary>A CancelRequest came, on any thread. False when its process id is none of the console's; it may be a client's all the same.</summary>
     public bool Cancel(int processId, byte[] secret)
     {
         if (!_sessions.TryGetValue(processId, out ConsoleSession? session))

@@ -28,8 +28,8 @@ internal sealed class ConsoleSession(AdminConsole console, Connection client, Cl
         ["show"] = new Show(),
     }.ToFrozenDictionary(StringComparer.OrdinalIgnoreCase);
 
-    private readonly byte[] _secret = RandomNumberGenerator.GetBytes(4);
     private readonly Set _set = new();
+    private byte[] _secret = [];
     private string _text = "";
 
     public AdminConsole Console => console;
@@ -53,7 +53,12 @@ internal sealed class ConsoleSession(AdminConsole console, Connection client, Cl
 
     private MessageWriter Writer => new(client.Outbox);
 
-    public int ChooseKey() => Key = RandomNumberGenerator.GetInt32(1, int.MaxValue);
+    public int ChooseKey()
+    {
+        CancelKey key = console.Clients.Keys.New();
+        _secret = console.Clients.Keys.SecretOf(key, isLong: false);
+        return Key = key.ProcessId;
+    }
 
     public void Start() => _ = RunAsync();
 

@@ -27,7 +27,16 @@ internal sealed record PoolFacts
 
     public int Login { get; private set; }
 
-    public int Servers => Active + Idle + Tested + Login;
+    public int BeingCanceled { get; private set; }
+
+    /// <summary>CancelRequests of clients: being seen through, not sent yet; and those under way to servers.</summary>
+    public required int CancelsActive { get; init; }
+
+    public required int CancelsWaiting { get; init; }
+
+    public required int ServerCancels { get; init; }
+
+    public int Servers => Active + Idle + Tested + Login + BeingCanceled;
 
     /// <summary>Thread clock, microseconds, since when the oldest waits; 0 when none does.</summary>
     public required long OldestWait { get; init; }
@@ -51,6 +60,9 @@ internal sealed record PoolFacts
             Clients = pool.Clients,
             Waiting = pool.Waiting,
             WaitingLogins = pool.WaitingLogins,
+            CancelsActive = pool.Stats.Sum(static s => s.CancelsActive),
+            CancelsWaiting = pool.Stats.Sum(static s => s.CancelsWaiting),
+            ServerCancels = pool.Stats.Sum(static s => s.ServerCancels),
             OldestWait = pool.OldestWaiter?.Since ?? 0,
         };
         foreach (ServerSlot slot in pool.Slots)
@@ -65,6 +77,9 @@ internal sealed record PoolFacts
                     break;
                 case SlotState.Housekeeping:
                     facts.Tested++;
+                    break;
+                case SlotState.BeingCanceled:
+                    facts.BeingCanceled++;
                     break;
                 default:
                     facts.Active++;

@@ -39,8 +39,8 @@ internal sealed class ShowPools() : ShowCommand(
         long wait = pool.OldestWait > 0 ? Math.Max(0, IoThread.Clock() - pool.OldestWait) : 0;
         int active = Math.Max(0, pool.Clients - (pool.Waiting - pool.WaitingLogins));
         table.Add(
-            pool.Database, pool.User, $"{active}", $"{pool.Waiting}", "0", "0",
-            $"{pool.Active}", "0", "0", $"{pool.Idle}", "0", $"{pool.Tested}",
+            pool.Database, pool.User, $"{active}", $"{pool.Waiting}", $"{pool.CancelsActive}", $"{pool.CancelsWaiting}",
+            $"{pool.Active}", $"{pool.ServerCancels}", $"{pool.BeingCanceled}", $"{pool.Idle}", "0", $"{pool.Tested}",
             $"{pool.Login}", $"{wait / 1_000_000}", $"{wait % 1_000_000}", Settings.PoolMode.Format(pool.Mode), null);
     }
 

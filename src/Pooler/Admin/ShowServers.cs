@@ -58,6 +58,7 @@ internal sealed class ShowServers() : ShowCommand(SocketRow.Columns)
         SlotState.Login => "new",
         SlotState.Idle => "idle",
         SlotState.Housekeeping => "tested",
+        SlotState.BeingCanceled => "being_canceled",
         _ => "active",
     };
 }

@@ -4,63 +4,86 @@ using Pooler.Protocol;
 namespace Pooler.Backend;
 
 /// <summary>
-/// Sends one CancelRequest on a connection of its own and reports when that connection has ended: only then is the cancel
-/// known to hit nothing later (PostgreSQL closes it after the signal was sent).
+/// Sends one CancelRequest on a connection of its own. Until that connection has ended the cancel may still hit something later
+/// (PostgreSQL closes it after the signal was sent), so the server is in nobody else's hands before (architecture rule 3).
 /// </summary>
 internal sealed class CancelSender
 {
+    private readonly ServerConnection _server;
     private readonly IoThread _thread;
-    private readonly ServerTarget _target;
-    private readonly int _processId;
-    private readonly byte[] _secret;
-    private readonly Action<bool> _ended;
+    private readonly Func<bool> _isWanted;
+    private readonly Action _ended;
     private readonly DeadlineTimer _deadline;
     private Connection? _socket;
-    private bool _closing;
+    private bool _isLate, _isSent;
 
-    private CancelSender(ServerConnection server, Action<bool> ended)
+    private CancelSender(ServerConnection server, Func<bool> isWanted, Action ended)
     {
+        _server = server;
         _thread = server.Thread;
-        _target = server.Target;
-        _processId = server.ProcessId;
-        _secret = server.CancelSecret;
+        _isWanted = isWanted;
         _ended = ended;
         _deadline = new DeadlineTimer(this);
     }
 
-    /// <summary>Cancels what runs on a server. <paramref name="ended"/> gets whether the request was delivered.</summary>
-    public static void Send(ServerConnection server, TimeSpan timeout, Action<bool> ended)
+    /// <summary>
+    /// Cancels what runs on a server. <paramref name="isWanted"/> is asked again when the connection stands: what has ended
+    /// meanwhile needs no cancel. <paramref name="ended"/> is called once, before the owner's <see cref="ServerOwner.CancelEnded"/>.
+    /// </summary>
+    public static void Send(ServerConnection server, TimeSpan timeout, Func<bool> isWanted, Action ended)
     {
-        var sender = new CancelSender(server, ended);
-        sender._thread.Wheel.Set(sender._deadline, sender._thread.Now + (long)timeout.TotalMicroseconds);
+        var sender = new CancelSender(server, isWanted, ended);
+        server.CancelsInFlight++;
+        if (timeout > TimeSpan.Zero)
+        {
+            sender._thread.Wheel.Set(sender._deadline, sender._thread.Now + (long)timeout.TotalMicroseconds);
+        }
+
         _ = sender.RunAsync();
     }
 
     private async Task RunAsync()
     {
-        bool delivered = false;
         try
         {
-            delivered = await DeliverAsync();
+            await DeliverAsync();
         }
         catch (IOException)
         {
-            // The name service does not answer: the caller falls back to closing the server.
+            // The name service does not answer: nothing was sent.
+        }
+        catch (Exception e)
+        {
+            IoThread.Defect($"Cancel: {e}");
         }
 
         _thread.Wheel.Clear(_deadline);
+
+        // It was sent and nobody saw it through: whoever uses this server next might be hit.
+        _server.IsCancelDoubtful |= _isSent && (_isLate || _socket!.Error != 0);
         _socket?.Close();
         _socket?.Input.Complete();
-        _ended(delivered);
+        _server.CancelsInFlight--;
+        _ended();
+        if (!_server.IsClosed)
+        {
+            _server.Owner.CancelEnded(_server);
+        }
     }
 
-    private async ValueTask<bool> DeliverAsync()
+    private async ValueTask DeliverAsync()
     {
-        System.Net.SocketAddress address = _target.LiteralAddress ?? await Offload.Run(_thread, ServerTarget.Resolve, _target);
-        _socket = _closing ? null : Connection.Connect(_thread, address, _target.Options, out _);
+        ServerTarget target = _server.Target;
+        if (_server.CancelSecret.Length == 0)
+        {
+            return; // It gave no BackendKeyData: its queries cannot be cancelled.
+        }
+
+        System.Net.SocketAddress address = target.LiteralAddress ?? await Offload.Run(_thread, ServerTarget.Resolve, target);
+        _socket = _isLate ? null : Connection.Connect(_thread, address, target.Options, out _);
         if (_socket == null)
         {
-            return false;
+            return;
         }
 
         while (_socket is { IsConnecting: true, IsClosed: false, Error: 0 })
@@ -68,27 +91,26 @@ internal sealed class CancelSender
             await _socket.Input.ParkAsync();
         }
 
-        if (_socket.IsClosed || _socket.Error != 0)
+        if (_socket.IsClosed || _socket.Error != 0 || !_isWanted())
         {
-            return false;
+            return;
         }
 
-        new MessageWriter(_socket.Outbox).WriteCancelRequest(_processId, _secret);
+        _isSent = true;
+        new MessageWriter(_socket.Outbox).WriteCancelRequest(_server.ProcessId, _server.CancelSecret);
         _socket.Outbox.Flush();
         while (!_socket.Input.IsEnded)
         {
             await _socket.Input.ReadAsync();
             _socket.Input.Advance(_socket.Input.UnreadLength);
         }
-
-        return !_closing;
     }
 
     private sealed class DeadlineTimer(CancelSender sender) : WheelTimer
     {
         internal override void Expired()
         {
-            sender._closing = true;
+            sender._isLate = true;
             sender._socket?.Close();
         }
     }

@@ -28,7 +28,7 @@ internal sealed class Housekeeping : ServerOwner
     private readonly TimeSpan _timeout;
     private Step _step;
     private long _cancelAfter = 50_000;
-    private bool _cancelInFlight, _cancelsLater, _isPatient;
+    private bool _cancelsLater, _isPatient;
 
     private Housekeeping(
         ServerConnection server,
@@ -140,6 +140,8 @@ internal sealed class Housekeeping : ServerOwner
         return at;
     }
 
+    internal override void CancelEnded(ServerConnection server) => GoOnIfSettled();
+
     internal override void Closed(ServerConnection server)
     {
         server.Thread.Wheel.Clear(_deadline);
@@ -173,30 +175,45 @@ internal sealed class Housekeeping : ServerOwner
             _cancelsLater = _replies.HeadUse == ReplyUse.Swallow;
             if (!_cancelsLater)
             {
-                Cancel();
+                CancelWhenSafe();
             }
         }
 
         GoOnIfSettled();
     }
 
+    /// <summary>
+    /// Outside a transaction the first of several requests may be a BEGIN: were that hit, what follows would commit by itself. A
+    /// BEGIN takes no time, so only what has run for a while is cancelled then.
+    /// </summary>
+    private void CancelWhenSafe()
+    {
+        if (_server.Status == 'I' && _replies.Count > 1)
+        {
+            _cancelsLater = false;
+            _server.Thread.Wheel.Set(_again, _server.Thread.Now + _cancelAfter);
+        }
+        else
+        {
+            Cancel();
+        }
+    }
+
     private void Cancel()
     {
         _cancelsLater = false;
-        _cancelInFlight = true;
-        CancelSender.Send(_server, _timeout, _ =>
+        CancelSender.Send(_server, _timeout, IsDraining, () =>
         {
-            _cancelInFlight = false;
-            if (_step == Step.Drain && _replies.Count > 0 && !_server.IsClosed)
+            if (IsDraining())
             {
                 // It may have come between two requests, where PostgreSQL forgets it, or more of them follow.
                 _server.Thread.Wheel.Set(_again, _server.Thread.Now + _cancelAfter);
                 _cancelAfter *= 2;
             }
-
-            GoOnIfSettled();
         });
     }
+
+    private bool IsDraining() => _step == Step.Drain && _replies.Count > 0 && !_server.IsClosed && _server.Failure == null;
 
     /// <summary>Sync alone would commit what the client has not: as when PostgreSQL loses a client, a batch without its Sync is rolled back.</summary>
     private void EndBatch()
@@ -260,7 +277,11 @@ internal sealed class Housekeeping : ServerOwner
                 _server.Status = body[0];
                 if (_cancelsLater && _replies.Count > 0)
                 {
-                    Cancel();
+                    CancelWhenSafe();
+                }
+                else if (_again.IsSet && IsDraining())
+                {
+                    _server.Thread.Wheel.Set(_again, _server.Thread.Now + _cancelAfter); // Another one runs now.
                 }
 
                 GoOnIfSettled();
@@ -272,7 +293,7 @@ internal sealed class Housekeeping : ServerOwner
 
     private void GoOnIfSettled()
     {
-        if (_step != Step.Done && !_server.IsClosed && _server.Failure == null && _replies.IsSettled && !_cancelInFlight && _server.FrameRemaining == 0)
+        if (_step != Step.Done && !_server.IsClosed && _server.Failure == null && _replies.IsSettled && _server.CancelsInFlight == 0 && _server.FrameRemaining == 0)
         {
             Next();
         }
@@ -320,7 +341,7 @@ internal sealed class Housekeeping : ServerOwner
     {
         internal override void Expired()
         {
-            if (keeper._step == Step.Drain && keeper._replies.Count > 0 && !keeper._server.IsClosed && keeper._server.Failure == null)
+            if (keeper.IsDraining())
             {
                 keeper.Cancel();
             }

@@ -57,6 +57,12 @@ internal sealed class ServerConnection
 
     public byte[] CancelSecret { get; internal set; } = [];
 
+    /// <summary>CancelRequests under way to it: whatever it runs now may be hit, so nobody else gets it (architecture rule 3).</summary>
+    public int CancelsInFlight { get; internal set; }
+
+    /// <summary>A CancelRequest went out and nobody knows what became of it: this server is not used again.</summary>
+    public bool IsCancelDoubtful { get; internal set; }
+
     /// <summary>The last ReadyForQuery status: I, T or E.</summary>
     public byte Status { get; set; }
 
@@ -117,9 +123,9 @@ internal sealed class ServerConnection
         try
         {
             await ConnectAsync();
-            if (!_closing)
+            if (!_closing && !await new ServerLogin(this, Target.Minor).RunAsync())
             {
-                await new ServerLogin(this).RunAsync();
+                await AskFor30Async();
             }
 
             _thread.Wheel.Clear(_connectTimer);
@@ -159,6 +165,23 @@ internal sealed class ServerConnection
         _socket?.Close();
         _socket?.Input.Complete();
         Owner.Closed(this);
+    }
+
+    /// <summary>Some servers refuse a newer protocol instead of naming theirs. If it was that, they are asked for 3.0 from now on.</summary>
+    private async ValueTask AskFor30Async()
+    {
+        _socket!.Close();
+        _socket.Input.Complete();
+        await ConnectAsync();
+        if (!_closing)
+        {
+            await new ServerLogin(this, minor: 0).RunAsync();
+        }
+
+        if (!_closing)
+        {
+            Target.Minor = 0;
+        }
     }
 
     private async ValueTask ConnectAsync()

@@ -1,3 +1,4 @@
+using System.Buffers.Binary;
 using System.Security.Cryptography;
 using System.Text;
 using Pooler.Net;
@@ -9,7 +10,8 @@ namespace Pooler.Backend;
 /// The conversation from startup packet to the first ReadyForQuery (PostgreSQL documentation, 55.2.1). Leaves the server's
 /// parameters, cancel key and status on the connection, or closes it with the reason.
 /// </summary>
-internal sealed class ServerLogin(ServerConnection server)
+/// <param name="minor">The 3.x to ask for.</param>
+internal sealed class ServerLogin(ServerConnection server, int minor)
 {
     private enum Step
     {
@@ -17,14 +19,21 @@ internal sealed class ServerLogin(ServerConnection server)
         DeriveKeys,
         Done,
         Failed,
+        AskFor30,
     }
 
+    /// <summary>Bytes of a cancel key in BackendKeyData, from protocol 3.2 on.</summary>
+    private const int LongestSecret = 256;
+
     private ScramClient? _scram;
-    private bool _authenticated;
+    private ScramKeys? _clientKeys;
+    private bool _authenticated, _hasSpoken;
+    private int _minor = minor;
 
     private MessageWriter Writer => new(server.Outbox);
 
-    public async ValueTask RunAsync()
+    /// <summary>False when it should be connected to again and asked for 3.0: it refused a newer protocol, or hung up without a word.</summary>
+    public async ValueTask<bool> RunAsync()
     {
         ConnectionInput input = server.Socket.Input;
         SendStartup();
@@ -45,13 +54,18 @@ internal sealed class ServerLogin(ServerConnection server)
             server.Outbox.Flush();
             if (step != Step.GoOn)
             {
-                return;
+                return step != Step.AskFor30;
             }
 
             if (input.IsEnded || server.Socket.IsClosed)
             {
+                if (!_hasSpoken && _minor > 0 && server.Failure == null)
+                {
+                    return false;
+                }
+
                 Fail("server conn crashed?", "08006");
-                return;
+                return true;
             }
         }
     }
@@ -61,7 +75,7 @@ internal sealed class ServerLogin(ServerConnection server)
         ServerTarget target = server.Target;
         var parameters = new List<StartupParameter> { new("user", target.User), new("database", target.Database) };
         parameters.AddRange(target.StartupValues.Select(v => new StartupParameter(v.Key, v.Value)));
-        Writer.WriteStartup(3 << 16, [.. parameters]);
+        Writer.WriteStartup(StartupPacket.Version30 | _minor, [.. parameters]);
         server.Outbox.Flush();
     }
 
@@ -91,7 +105,8 @@ internal sealed class ServerLogin(ServerConnection server)
         }
 
         step = Handle(data[0], data[FrameHeader.Size..(int)length]);
-        if (step is not Step.Failed)
+        _hasSpoken = true;
+        if (step is not (Step.Failed or Step.AskFor30))
         {
             input.Advance((int)length);
         }
@@ -107,10 +122,17 @@ internal sealed class ServerLogin(ServerConnection server)
                 return Authenticate(body);
             case BackendMessage.ErrorResponse:
                 ErrorFields error = ErrorFields.Parse(body);
+                if (!_hasSpoken && _minor > 0 && error.SqlState is "0A000" or "08P01")
+                {
+                    return Step.AskFor30;
+                }
+
                 server.Close(error with { Severity = "FATAL" });
                 return Step.Failed;
-            case BackendMessage.NoticeResponse or BackendMessage.NegotiateProtocolVersion:
+            case BackendMessage.NoticeResponse:
                 return Step.GoOn;
+            case BackendMessage.NegotiateProtocolVersion:
+                return Negotiate(body);
         }
 
         // Whoever speaks before it has proved itself is not believed (mutual authentication, CVE-2024-10977 alike).
@@ -123,8 +145,8 @@ internal sealed class ServerLogin(ServerConnection server)
         {
             case BackendMessage.ParameterStatus:
                 return RecordParameter(body);
-            case BackendMessage.BackendKeyData when body.Length is > 4 and <= 260:
-                server.ProcessId = System.Buffers.Binary.BinaryPrimitives.ReadInt32BigEndian(body);
+            case BackendMessage.BackendKeyData when body.Length == 8 || (_minor > 0 && body.Length is > 8 and <= 4 + LongestSecret):
+                server.ProcessId = BinaryPrimitives.ReadInt32BigEndian(body);
                 server.CancelSecret = body[4..].ToArray();
                 return Step.GoOn;
             case BackendMessage.ReadyForQuery when body.Length == 1 && body[0] == 'I':
@@ -134,6 +156,23 @@ internal sealed class ServerLogin(ServerConnection server)
             default:
                 return Fail($"unexpected message '{(char)type}' from server at login", "08P01");
         }
+    }
+
+    /// <summary>The server speaks an older 3.x, which is all it may say: we asked for no protocol option (PostgreSQL documentation, 55.2.1).</summary>
+    private Step Negotiate(ReadOnlySpan<byte> body)
+    {
+        bool isSound = !_authenticated && _scram == null && body.Length == 8;
+        int version = isSound ? BinaryPrimitives.ReadInt32BigEndian(body) : -1;
+
+        // PostgreSQL sends the whole number; the documentation's words can be read as the minor alone.
+        int theirs = version >= StartupPacket.Version30 ? version - StartupPacket.Version30 : version;
+        if (theirs < 0 || theirs >= _minor || BinaryPrimitives.ReadInt32BigEndian(body[4..]) != 0)
+        {
+            return Fail("malformed NegotiateProtocolVersion from server", "08P01");
+        }
+
+        _minor = theirs;
+        return Step.GoOn;
     }
 
     private Step RecordParameter(ReadOnlySpan<byte> body)
@@ -179,20 +218,59 @@ internal sealed class ServerLogin(ServerConnection server)
                 byte[] password = Encoding.UTF8.GetBytes(secret), user = Encoding.UTF8.GetBytes(server.Target.User);
                 Writer.WritePassword(Md5Password.Respond(Md5Password.IsHash(secret) ? secret : Md5Password.Hash(password, user), request.Data));
                 return Step.GoOn;
-            case AuthenticationKind.Sasl when IsPlain(secret) && request.Offers("SCRAM-SHA-256"u8):
+            case AuthenticationKind.Sasl when request.Offers("SCRAM-SHA-256"u8) && (IsPlain(secret) || FindClientKeys(secret)):
                 _scram = new ScramClient();
                 Writer.WriteSaslInitialResponse(ScramServer.Mechanism, _scram.ClientFirst);
                 return Step.GoOn;
             case AuthenticationKind.SaslContinue when _scram != null:
-                return _scram.TryReadChallenge(request.Data, out string problem) ? Step.DeriveKeys : Fail($"SASL: {problem}", "08P01");
+                return !_scram.TryReadChallenge(request.Data, out string problem) ? Fail($"SASL: {problem}", "08P01")
+                    : _clientKeys == null ? Step.DeriveKeys
+                    : AnswerWithClientKeys(secret);
             case AuthenticationKind.SaslFinal when _scram != null:
                 return _scram.TryVerifyServer(request.Data, out problem) ? Step.GoOn : Fail($"SASL: {problem}", "28000");
             default:
-                return Fail(
-                    $"cannot do {request.Kind} authentication to the server as user \"{server.Target.User}\": "
-                    + (secret.Length == 0 ? "no password in auth_file or in the database's password=" : "the stored secret does not fit; store the plain password"),
-                    "28000");
+                return Fail($"cannot do {request.Kind} authentication to the server as user \"{server.Target.User}\": {Hindrance(request.Kind, secret)}", "28000");
         }
+    }
+
+    private bool FindClientKeys(string secret)
+    {
+        _clientKeys = server.Target.ClientKeys?.Find(server.Target.User, secret);
+        return _clientKeys != null;
+    }
+
+    /// <summary>The client's keys open only a server that has the very verifier the client was checked by.</summary>
+    private Step AnswerWithClientKeys(string secret)
+    {
+        if (!ScramVerifier.TryParse(secret, out ScramVerifier? verifier)
+            || verifier.Iterations != _scram!.Iterations
+            || !verifier.Salt.SequenceEqual(_scram.Salt))
+        {
+            return Fail(
+                $"the server has another SCRAM secret for user \"{server.Target.User}\" than auth_file: copy its rolpassword from pg_authid and RELOAD, or store the plain password",
+                "28000");
+        }
+
+        Writer.WriteSaslResponse(_scram.BuildFinal(_clientKeys!));
+        return Step.GoOn;
+    }
+
+    /// <summary>Why what we have does not open the server, and what would.</summary>
+    private string Hindrance(AuthenticationKind asked, string secret)
+    {
+        if (secret.Length == 0)
+        {
+            return "no password in auth_file or in the database's password=";
+        }
+
+        if (asked != AuthenticationKind.Sasl || !ScramVerifier.TryParse(secret, out _))
+        {
+            return "the stored secret does not fit; store the plain password";
+        }
+
+        return server.Target.ClientKeys == null
+            ? "a SCRAM secret does not open the server for a forced user; store the plain password, or set password= in the database entry"
+            : "a SCRAM secret opens the server only once its user has logged in here by scram-sha-256, md5 or plain (auth_type); let it log in, or store the plain password";
     }
 
     /// <summary>PBKDF2 with the server's iteration count may take long: it runs on the thread pool.</summary>

@@ -14,6 +14,11 @@ internal abstract class ServerOwner
     /// <summary>The server is gone; <see cref="ServerConnection.Failure"/> says why. Called once, on its I/O thread.</summary>
     internal abstract void Closed(ServerConnection server);
 
+    /// <summary>A CancelRequest for the server has come to its end, one way or the other. Not called for a server that is gone.</summary>
+    internal virtual void CancelEnded(ServerConnection server)
+    {
+    }
+
     /// <summary>The outbox that must be empty before more is read from the server; null when nothing holds it up.</summary>
     internal virtual Outbox? BlockedBy => null;
 }

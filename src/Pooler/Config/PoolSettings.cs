@@ -43,6 +43,9 @@ internal sealed record PoolSettings
 
     public required TimeSpan ServerCleanupTimeout { get; init; }
 
+    /// <summary>The limit of a CancelRequest to a server; without one of its own it is that of a connect.</summary>
+    public required TimeSpan CancelWaitTimeout { get; init; }
+
     /// <summary>Zero: a server is used once.</summary>
     public required TimeSpan ServerLifetime { get; init; }
 

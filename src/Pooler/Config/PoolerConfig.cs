@@ -34,7 +34,7 @@ internal sealed class PoolerConfig
     public required IReadOnlyDictionary<string, UserConfig> Users { get; init; }
 
     /// <summary>User to secret, from auth_file. An empty secret refuses the login.</summary>
-    public required IReadOnlyDictionary<string, string> Secrets { get; init; }
+    public required FrozenDictionary<string, string> Secrets { get; init; }
 
     /// <summary>What the operator should know but what does not stop the start.</summary>
     public required ImmutableArray<string> Warnings { get; init; }
@@ -89,6 +89,7 @@ internal sealed class PoolerConfig
             ClientIdleTimeout = own?.ClientIdleTimeout ?? Get(Settings.ClientIdleTimeout),
             ClientWriteTimeout = Get(Settings.ClientWriteTimeout),
             ServerCleanupTimeout = Get(Settings.ServerCleanupTimeout),
+            CancelWaitTimeout = Get(Settings.CancelWaitTimeout) is { Ticks: > 0 } wait ? wait : Get(Settings.ServerConnectTimeout),
             ServerLifetime = database.ServerLifetime ?? Get(Settings.ServerLifetime),
             ServerIdleTimeout = Get(Settings.ServerIdleTimeout),
             ServerConnectTimeout = Get(Settings.ServerConnectTimeout),

@@ -45,7 +45,7 @@ internal static class Settings
     public static readonly Setting<TimeSpan> AutoDbIdleTimeout = Row("autodb_idle_timeout", Seconds, "3600", Global,
         "A database made from the entry * is forgotten after that long without use.", support: Later);
     public static readonly Setting<TimeSpan> CancelWaitTimeout = Row("cancel_wait_timeout", Seconds, "10", Global,
-        "Longest wait of a cancel request for a connection; 0 = no limit.", support: Later);
+        "Longest time for passing a cancel request on to the server; 0 = server_connect_timeout. A server it was not confirmed by is closed.");
     public static readonly Setting<TimeSpan> ClientIdleTimeout = Row("client_idle_timeout", Seconds, "0", Global | User,
         "Closes a client that is idle that long; 0 = never.");
     public static readonly Setting<TimeSpan> ClientLoginTimeout = Row("client_login_timeout", Seconds, "60", Global,
@@ -129,7 +129,7 @@ internal static class Settings
     public static readonly Setting<int> MinPoolSize = Row("min_pool_size", Count, "0", Global | Database,
         "Servers kept open in a pool with a forced user or a client; at most the pool size.");
     public static readonly Setting<int> PeerId = Row("peer_id", PeerNumber, "0", Global,
-        "Number of this process among its peers; 0 = no peers.", support: Later);
+        "Number of this process among its peers, which its cancel keys carry; 0 = no peers. Cancels are not passed on to peers so far.", support: Later);
     public static readonly Setting<string> PidFile = Row("pidfile", Text, "", Global,
         "File the process id is written to.", AtRestart, Later);
     public static readonly Setting<long> PktBuf = Row("pkt_buf", Bytes, "4096", Global,
@@ -153,7 +153,7 @@ internal static class Settings
     public static readonly Setting<int> SBufLoopCount = Row("sbuf_loopcnt", Count, "5", Global,
         "Reads of one connection before the others get their turn; 0 = no limit.");
     public static readonly Setting<int> ScramIterations = Row("scram_iterations", Count, "4096", Global,
-        "Iterations of SCRAM secrets derived from clear-text passwords.", support: Later);
+        "Iterations of SCRAM secrets derived from clear-text passwords.");
     public static readonly Setting<TimeSpan> ServerCheckDelay = Row("server_check_delay", Seconds, "30", Global,
         "A server idle longer is checked before it is lent; 0 = always.");
     public static readonly Setting<string> ServerCheckQuery = Row("server_check_query", Text, "<empty>", Global,

@@ -20,7 +20,6 @@ internal sealed class Authentication(ClientLogin login, Credentials credentials)
     public async ValueTask<string?> RunAsync(AuthType type, string user)
     {
         string? secret = credentials.SecretOf(user);
-        bool isVerifier = secret != null && ScramVerifier.TryParse(secret, out _);
         switch (type)
         {
             case AuthType.Any:
@@ -28,22 +27,22 @@ internal sealed class Authentication(ClientLogin login, Credentials credentials)
             case AuthType.Trust:
                 return secret != null ? null : "no such user";
             case AuthType.Plain:
-                return await PlainAsync(user);
-            case AuthType.Md5 when !isVerifier:
+                return await PlainAsync(user, secret);
+            case AuthType.Md5 when !credentials.IsVerifier(user, secret):
                 return await Md5Async(user, secret);
             case AuthType.Md5 or AuthType.ScramSha256:
                 // PgBouncer: with md5 a user whose secret is a SCRAM verifier is asked by SCRAM.
-                return await ScramAsync(user);
+                return await ScramAsync(user, secret);
             default:
                 return $"auth_type {type} is not supported";
         }
     }
 
-    private async ValueTask<string?> PlainAsync(string user)
+    private async ValueTask<string?> PlainAsync(string user, string? secret)
     {
         Writer.WriteAuthenticationCleartext();
         byte[]? password = await ReadPasswordAsync(StartupLimit);
-        return password != null && await Offload.Run(login.Client, static s => s.credentials.Matches(s.user, s.password), (credentials, user, password))
+        return password != null && await Offload.Run(login.Client, static s => s.credentials.Matches(s.user, s.secret, s.password), (credentials, user, secret, password))
             ? null
             : WrongPassword;
     }
@@ -61,10 +60,10 @@ internal sealed class Authentication(ClientLogin login, Credentials credentials)
         return response != null && Md5Password.Verify(stored, salt, response) && !string.IsNullOrEmpty(secret) ? null : WrongPassword;
     }
 
-    private async ValueTask<string?> ScramAsync(string user)
+    private async ValueTask<string?> ScramAsync(string user, string? secret)
     {
         Writer.WriteAuthenticationSasl(ScramServer.Mechanism);
-        ScramVerifier verifier = await Offload.Run(login.Client, static s => s.credentials.VerifierFor(s.user), (credentials, user));
+        ScramVerifier verifier = await Offload.Run(login.Client, static s => s.credentials.VerifierFor(s.user, s.secret), (credentials, user, secret));
         var server = new ScramServer(verifier);
         byte[]? first = await login.ReadFrameAsync(FrontendMessage.Password, StartupLimit);
         if (first == null || !TryChallenge(server, first, out byte[] challenge))
@@ -79,6 +78,7 @@ internal sealed class Authentication(ClientLogin login, Credentials credentials)
             return SaslFailed;
         }
 
+        credentials.Learn(user, secret, server.Keys);
         Writer.WriteAuthenticationSaslFinal(proof);
         return null;
     }

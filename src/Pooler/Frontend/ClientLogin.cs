@@ -26,6 +26,7 @@ internal sealed class ClientLogin
     private readonly WelcomeRequest _welcome;
     private ErrorFields? _refusal;
     private string? _name;
+    private bool _isCancel, _hasLongKey;
     private ClientIdentity? _console;
     private ClientIdentity? _identity;
 
@@ -151,11 +152,8 @@ internal sealed class ClientLogin
                     gssAsked = true;
                     break;
                 case StartupPacket.CancelRequest:
-                    if (StartupPacket.TryReadCancelRequest(body, out int processId, out ReadOnlySpan<byte> secret))
-                    {
-                        _context.CancelConsole(processId, secret.ToArray());
-                    }
-
+                    _isCancel = true;
+                    await CancelAsync(body);
                     return null;
                 default:
                     if (StartupPacket.TryParse(body, out StartupPacket? packet, out string problem))
@@ -169,6 +167,25 @@ internal sealed class ClientLogin
 
             Client.Outbox.Append("N"u8);
             Client.Outbox.Flush();
+        }
+    }
+
+    /// <summary>A cancel gets no answer; that its connection ends tells the client that what could be done has been done.</summary>
+    private async ValueTask CancelAsync(byte[] body)
+    {
+        if (!StartupPacket.TryReadCancelRequest(body, out int processId, out ReadOnlySpan<byte> secret))
+        {
+            return;
+        }
+
+        _context.CancelConsole(processId, secret.ToArray());
+        var request = new CancelRequest(Client);
+        if (_context.Sessions.Cancel(processId, secret, request))
+        {
+            while (!request.IsDone && _refusal == null && !Client.Input.IsEnded)
+            {
+                await Client.Input.ParkAsync();
+            }
         }
     }
 
@@ -254,14 +271,16 @@ internal sealed class ClientLogin
         return needsForcedUser ? Refuse("bouncer config error (auth_type = any needs user= in the database entry)", "08P01") : await WelcomeAsync(identity, database, asked);
     }
 
-    /// <summary>Only 3.0 and no protocol options, for now (PostgreSQL documentation, 55.2.1).</summary>
+    /// <summary>Up to 3.2 and no protocol options (PostgreSQL documentation, 55.2.1); the client goes on or leaves.</summary>
     private void Negotiate(StartupPacket packet)
     {
         string[] unknown = [.. packet.Parameters.Select(static p => p.Name)
             .Where(static n => n.StartsWith(StartupPacket.ProtocolOptionPrefix, StringComparison.Ordinal))];
-        if (packet.Minor > 0 || unknown.Length > 0)
+        int minor = Math.Min(packet.Minor, StartupPacket.NewestMinor);
+        _hasLongKey = minor == StartupPacket.NewestMinor;
+        if (packet.Minor > minor || unknown.Length > 0)
         {
-            Writer.WriteNegotiateProtocolVersion(0, unknown);
+            Writer.WriteNegotiateProtocolVersion(minor, unknown);
         }
     }
 
@@ -309,10 +328,11 @@ internal sealed class ClientLogin
             Writer.WriteParameterStatus(name, index >= 0 ? parameters[index]! : value);
         }
 
-        Writer.WriteBackendKeyData(RandomNumberGenerator.GetInt32(1, int.MaxValue), RandomNumberGenerator.GetBytes(4));
+        Session.ClientSession session = Admit(identity, database, pool, parameters);
+        Writer.WriteBackendKeyData(session.CancelKey.ProcessId, _context.Sessions.Keys.SecretOf(session.CancelKey, _hasLongKey));
         Writer.WriteReadyForQuery((byte)'I');
         Client.Outbox.Flush();
-        return Admit(identity, database, pool, parameters);
+        return session;
     }
 
     private Session.ClientSession Admit(ClientIdentity identity, DatabaseConfig database, ServerPool pool, SessionParameters parameters)
@@ -323,7 +343,10 @@ internal sealed class ClientLogin
         PoolSettings settings = isPoolsUser ? pool.Settings : _config.Resolve(database, identity.User) with { Mode = pool.Settings.Mode };
         identity = new ClientIdentity(pool.Key.Database, isPoolsUser ? pool.Key.User : identity.User);
         var session = new Session.ClientSession(
-            Client, identity, pool, _context.Pools, settings, _config.Get(Settings.DisablePqExec), _config.Get(Settings.MaxPacketSize), parameters, _context.SessionEnded);
+            Client, identity, pool, _context.Pools, settings, _config.Get(Settings.DisablePqExec), _config.Get(Settings.MaxPacketSize), parameters, _context.SessionEnded)
+        {
+            HasLongKey = _hasLongKey,
+        };
         _context.Sessions.Add(session);
         _context.Pools.CountClient(pool, +1);
         pool.Stats[Client.Owner.Index].Logins++;
@@ -359,7 +382,7 @@ internal sealed class ClientLogin
     private void GoodBye()
     {
         _context.Sessions.Disconnected();
-        if (_refusal is { } refusal)
+        if (_refusal is { } refusal && !_isCancel)
         {
             if (_config.Get(Settings.LogPoolerErrors))
             {

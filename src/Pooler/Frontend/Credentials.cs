@@ -1,75 +1,116 @@
 using System.Collections.Concurrent;
+using System.Collections.Immutable;
 using System.Security.Cryptography;
 using System.Text;
+using Pooler.Backend;
 using Pooler.Config;
 using Pooler.Protocol;
 
 namespace Pooler.Frontend;
 
 /// <summary>
-/// What we know to check clients by. Verifiers derived from plain secrets are kept, with a stable salt; unknown users get a
-/// verifier of their own that nothing matches, so that a login tells nobody which users exist.
+/// What we know to check clients by. Verifiers derived from plain secrets are kept, with a stable salt. A login of a user we do not
+/// know is asked, and takes as long, as one of some user we know, always the same: it tells nobody which users exist.
 /// </summary>
-internal sealed class Credentials(LiveConfig live)
+internal sealed class Credentials(LiveConfig live, ClientKeys keys)
 {
     private const int MaxKept = 10_000;
 
     private readonly byte[] _seed = RandomNumberGenerator.GetBytes(32);
-    private readonly ConcurrentDictionary<(string User, string Secret), ScramVerifier> _derived = new();
+    private readonly ConcurrentDictionary<(string User, string Secret), ScramVerifier> _derived = new(), _strangers = new();
 
     /// <summary>The secret of a user, null when there is no such user; an empty one refuses the login.</summary>
     public string? SecretOf(string user) => live.Current.Secrets.GetValueOrDefault(user);
 
+    /// <summary>Whether this login is by SCRAM whatever auth_type says: the secret is a verifier, or for a stranger seems to be one.</summary>
+    public bool IsVerifier(string user, string? secret) => ScramVerifier.TryParse(LookOf(user, secret), out _);
+
     /// <summary>
     /// The SCRAM verifier for a login. Deriving costs scram_iterations rounds, the first time: to be called off the I/O threads.
     /// </summary>
-    public ScramVerifier VerifierFor(string user)
+    public ScramVerifier VerifierFor(string user, string? secret)
     {
-        string? secret = SecretOf(user);
+        bool isStranger = string.IsNullOrEmpty(secret);
+        string look = LookOf(user, secret);
+        if (ScramVerifier.TryParse(look, out ScramVerifier? stored))
+        {
+            return isStranger ? ScramVerifier.Mock(_seed, user, stored.Iterations, stored.Salt.Length) : stored;
+        }
+
         int iterations = Math.Max(1, live.Current.Get(Settings.ScramIterations));
-        if (string.IsNullOrEmpty(secret) || Md5Password.IsHash(secret))
+        ScramVerifier mock = ScramVerifier.Mock(_seed, user, iterations);
+        if (look.Length == 0 || Md5Password.IsHash(look))
         {
-            return ScramVerifier.Mock(_seed, user, iterations);
+            return mock;
         }
 
-        if (ScramVerifier.TryParse(secret, out ScramVerifier? stored))
+        // A stranger costs what a user with a plain secret costs, who has to be derived once too.
+        ScramVerifier derived = Derive(isStranger ? _strangers : _derived, user, isStranger ? user : look, mock.Salt, iterations);
+        return isStranger ? mock : derived;
+    }
+
+    /// <summary>A client has proved itself by SCRAM against the verifier that was stored for it.</summary>
+    public void Learn(string user, string? secret, ScramKeys? proved)
+    {
+        if (proved != null && secret != null && secret == SecretOf(user) && ScramVerifier.TryParse(secret, out _))
         {
-            return stored;
+            keys.Learn(user, secret, proved);
+        }
+    }
+
+    /// <summary>Compares a clear-text password with whatever is stored; costs PBKDF2 for a verifier.</summary>
+    public bool Matches(string user, string? secret, byte[] password)
+    {
+        bool isStranger = string.IsNullOrEmpty(secret);
+        if (ScramVerifier.TryParse(LookOf(user, secret), out ScramVerifier? stored))
+        {
+            ScramKeys? proved = (isStranger ? ScramVerifier.Mock(_seed, user, stored.Iterations, stored.Salt.Length) : stored).KeysOf(password);
+            Learn(user, secret, proved);
+            return proved != null;
         }
 
-        if (_derived.TryGetValue((user, secret), out ScramVerifier? verifier) && verifier.Iterations == iterations)
+        return !isStranger && (Md5Password.IsHash(secret)
+            ? Md5Password.VerifyPassword(secret!, password, Encoding.UTF8.GetBytes(user))
+            : CryptographicOperations.FixedTimeEquals(Encoding.UTF8.GetBytes(secret!), password));
+    }
+
+    private static ScramVerifier Derive(
+        ConcurrentDictionary<(string, string), ScramVerifier> kept, string user, string secret, ReadOnlySpan<byte> salt, int iterations)
+    {
+        if (kept.TryGetValue((user, secret), out ScramVerifier? verifier) && verifier.Iterations == iterations)
         {
             return verifier;
         }
 
-        if (_derived.Count >= MaxKept)
+        if (kept.Count >= MaxKept)
         {
-            _derived.Clear();
+            kept.Clear();
         }
 
-        verifier = ScramVerifier.Derive(Encoding.UTF8.GetBytes(secret), SaltFor(user), iterations);
-        _derived[(user, secret)] = verifier;
+        verifier = ScramVerifier.Derive(Encoding.UTF8.GetBytes(secret), salt, iterations);
+        kept[(user, secret)] = verifier;
         return verifier;
     }
 
-    /// <summary>Compares a clear-text password with whatever is stored; costs PBKDF2 for a verifier.</summary>
-    public bool Matches(string user, byte[] password)
+    /// <summary>The secret a login is shaped by: the user's own, for a stranger that of a user chosen by his name; empty if nobody has one.</summary>
+    private string LookOf(string user, string? secret)
     {
-        string? secret = SecretOf(user);
-        if (string.IsNullOrEmpty(secret))
+        if (!string.IsNullOrEmpty(secret))
         {
-            return false;
+            return secret;
         }
 
-        if (Md5Password.IsHash(secret))
+        ImmutableArray<string> secrets = live.Current.Secrets.Values;
+        uint start = BitConverter.ToUInt32(HMACSHA256.HashData(_seed, Encoding.UTF8.GetBytes(user)));
+        for (int i = 0; i < secrets.Length; i++)
         {
-            return Md5Password.VerifyPassword(secret, password, Encoding.UTF8.GetBytes(user));
+            string other = secrets[(int)((start + (uint)i) % (uint)secrets.Length)];
+            if (other.Length > 0)
+            {
+                return other;
+            }
         }
 
-        return ScramVerifier.TryParse(secret, out ScramVerifier? stored)
-            ? stored.Matches(password)
-            : CryptographicOperations.FixedTimeEquals(Encoding.UTF8.GetBytes(secret), password);
+        return "";
     }
-
-    private byte[] SaltFor(string user) => HMACSHA256.HashData(_seed, Encoding.UTF8.GetBytes(user))[..ScramVerifier.DefaultSaltLength];
 }

@@ -5,7 +5,7 @@ using Pooler.Net;
 namespace Pooler.Pooling;
 
 /// <summary>Turns the configuration in force into a pool's settings and the address of its servers.</summary>
-internal sealed class PoolSource(LiveConfig live)
+internal sealed class PoolSource(LiveConfig live, ClientKeys keys)
 {
     /// <summary>PgBouncer: with a forced user the minimum is kept before the first client is there.</summary>
     public IEnumerable<DatabaseConfig> KeptWithoutClients => live.Current.Databases.Values.Where(
@@ -42,7 +42,7 @@ internal sealed class PoolSource(LiveConfig live)
         config.Get(Settings.TcpUserTimeout),
         config.Get(Settings.TcpSocketBuffer));
 
-    private static ServerTarget TargetOf(PoolerConfig config, DatabaseConfig database, string user, PoolSettings settings)
+    private ServerTarget TargetOf(PoolerConfig config, DatabaseConfig database, string user, PoolSettings settings)
     {
         var startup = new List<KeyValuePair<string, string>>();
         Add("client_encoding", database.ClientEncoding);
@@ -53,6 +53,8 @@ internal sealed class PoolSource(LiveConfig live)
             database.Host, database.Port, database.DbName, user, database.Password ?? config.Secrets.GetValueOrDefault(user))
         {
             StartupValues = startup,
+            // PgBouncer: under a forced user nobody's keys are used, as nobody logs in as that user here.
+            ClientKeys = database.ForcedUser == null && database.Password == null ? keys : null,
             ConnectTimeout = settings.ServerConnectTimeout,
             Options = SocketOptionsOf(config),
             UnixSocketDirectory = config.Get(Settings.UnixSocketDir) is { Length: > 0 } directory ? directory : "/tmp",

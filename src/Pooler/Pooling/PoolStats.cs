@@ -5,6 +5,9 @@ internal sealed class PoolStats
 {
     public long Assignments, Transactions, Queries, Received, Sent, TransactionTime, QueryTime, WaitTime, Parses, Binds, Logins, MovedGrants;
 
+    /// <summary>CancelRequests of clients now: not sent yet, being seen through; and the requests to servers that these have led to.</summary>
+    public int CancelsWaiting, CancelsActive, ServerCancels;
+
     public void AddTo(PoolStats sum)
     {
         sum.Assignments += Assignments;

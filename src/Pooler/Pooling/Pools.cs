@@ -210,13 +210,16 @@ internal sealed class Pools
         next?.Wake();
     }
 
-    /// <summary>A session took a server that is being cleaned before it comes back.</summary>
-    public void SetHousekeeping(ServerSlot slot)
+    /// <summary>A session has let go of a server that is not free yet: it is being cleaned, or a cancel is under way to it.</summary>
+    public void SetUsed(ServerSlot slot, SlotState state)
     {
         lock (_lock)
         {
-            slot.State = SlotState.Housekeeping;
-            slot.Generation++;
+            if (slot.State != SlotState.Gone)
+            {
+                slot.State = state;
+                slot.Generation++;
+            }
         }
     }
 

@@ -81,11 +81,25 @@ internal sealed class ServerSlot : ServerOwner
 
     internal override void Closed(ServerConnection server) => Pools.Remove(this, server.Failure);
 
+    internal override void CancelEnded(ServerConnection server) => TakeBack();
+
     /// <summary>The session or housekeeping is done with it and it is clean.</summary>
     internal void TakeBack()
     {
         Server.Owner = this;
-        Pools.Release(this);
+        if (Server.CancelsInFlight > 0)
+        {
+            // It would hit the next client's query. PgBouncer: such a server is "being canceled" until the request has ended.
+            Pools.SetUsed(this, SlotState.BeingCanceled);
+        }
+        else if (Server.IsCancelDoubtful && Server.Failure == null)
+        {
+            Server.Terminate("a cancel request for it may still be under way (cancel_wait_timeout)");
+        }
+        else
+        {
+            Pools.Release(this);
+        }
     }
 
     /// <summary>It gives way to a waiter of a pool that shares a cap with it.</summary>

@@ -16,6 +16,9 @@ internal enum SlotState : byte
     /// <summary>Being reset or checked; counts as used.</summary>
     Housekeeping,
 
+    /// <summary>Clean, but a CancelRequest for it is still under way; counts as used.</summary>
+    BeingCanceled,
+
     /// <summary>Out of the pool.</summary>
     Gone,
 }

@@ -36,6 +36,8 @@ internal sealed class ClientSession : ServerOwner
 
     private PoolSettings _settings;
     private LeaseRequest? _request;
+    private Cancellation? _cancellation;
+    private int _requestNumber;
     private ServerSlot? _slot;
     private int _generation;
     private SessionEnd? _end;
@@ -81,6 +83,15 @@ internal sealed class ClientSession : ServerOwner
     /// <summary>The server held at the moment.</summary>
     public ServerConnection? Server => _slot?.Server;
 
+    /// <summary>What its client cancels with.</summary>
+    public CancelKey CancelKey { get; set; }
+
+    /// <summary>Whether the client was given the long form of its key (protocol 3.2): then the short one opens nothing.</summary>
+    public bool HasLongKey { get; init; }
+
+    /// <summary>Counts answered requests, so that a cancel finds the one it was sent for or none. Read by any thread.</summary>
+    public int RequestNumber => Volatile.Read(ref _requestNumber);
+
     public bool AwaitsReplies => _replies.Count > 0;
 
     public bool IsInTransaction => _slot != null && _slot.Server.Status != 'I';
@@ -108,6 +119,31 @@ internal sealed class ClientSession : ServerOwner
     }
 
     public void Wake() => _client.Input.Wake();
+
+    /// <summary>
+    /// A CancelRequest with this session's key came while the request of this number was the next to be answered. If that has
+    /// ended meanwhile, or never begun, nothing is cancelled.
+    /// </summary>
+    public void Cancel(int number, CancelRequest request)
+    {
+        bool isUnderWay = Phase is SessionPhase.Waiting or SessionPhase.Syncing || (Phase == SessionPhase.Leased && (_replies.Count > 0 || _isReadyToForward));
+        if (number != _requestNumber || !isUnderWay || _end != null)
+        {
+            request.Done();
+            return;
+        }
+
+        _cancellation ??= new Cancellation(this);
+        _cancellation.Ask(request);
+        SendCancel();
+        if (Phase != SessionPhase.Leased || _isReadyToForward)
+        {
+            Wake(); // No server has seen it: the client's loop answers.
+        }
+    }
+
+    /// <summary>Whether the server still runs the request of this number for us.</summary>
+    public bool Runs(int number, ServerConnection server) => number == _requestNumber && _slot?.Server == server && _replies.Count > 0;
 
     /// <summary>PgBouncer's notice to a client that waits long for a server (query_wait_notify).</summary>
     public void NotifyQueued()
@@ -150,6 +186,17 @@ internal sealed class ClientSession : ServerOwner
                 Wake();
             }
         }
+    }
+
+    internal override void CancelEnded(ServerConnection server)
+    {
+        if (_replies.Count == 0)
+        {
+            _cancellation?.RequestEnded();
+        }
+
+        SendCancel();
+        Wake(); // What was held back may follow.
     }
 
     /// <summary>Step 9: when everything is answered, the mode decides whether the lease ends.</summary>
@@ -270,6 +317,15 @@ internal sealed class ClientSession : ServerOwner
                     }
 
                     break;
+                case SessionPhase.Waiting when IsCanceled:
+                    if (!_pools.Leave(_request!))
+                    {
+                        _request!.State = WaiterState.Idle;
+                        _request.Slot!.TakeBack();
+                    }
+
+                    AnswerCanceled();
+                    break;
                 case SessionPhase.Waiting:
                     if (!TakeGrant())
                     {
@@ -282,6 +338,11 @@ internal sealed class ClientSession : ServerOwner
                 case SessionPhase.Syncing:
                     _client.Input.Advance(0);
                     return _client.Input.IsFull ? Need.Wake : Need.Input;
+                case SessionPhase.Leased when IsCanceled && _isReadyToForward && _replies.IsSettled:
+                    _isReadyToForward = false;
+                    ReleaseServer();
+                    AnswerCanceled();
+                    break;
                 case SessionPhase.Leased:
                     return Forward();
                 default:
@@ -292,8 +353,41 @@ internal sealed class ClientSession : ServerOwner
         return Need.Wake;
     }
 
+    private bool IsCanceled => _cancellation is { IsAsked: true };
+
+    /// <summary>The client has cancelled a request that no server has seen: in PostgreSQL's words, and the session goes on.</summary>
+    private void AnswerCanceled()
+    {
+        _reader.Refuse(_client, "57014", "canceling statement due to user request");
+        _clock.IdleSince = Thread.Now;
+        Enter(SessionPhase.Idle);
+        RequestEnded();
+    }
+
+    /// <summary>A cancel goes to the server once our own SET is through: hit by it, that would end the session.</summary>
+    private void SendCancel()
+    {
+        if (IsCanceled && Phase == SessionPhase.Leased && _replies.Count > 0 && _replies.HeadUse == ReplyUse.Forward)
+        {
+            _cancellation!.Send(_slot!.Server, _settings.CancelWaitTimeout);
+        }
+    }
+
+    /// <summary>The client has its ReadyForQuery: what it cancels from now on is another request.</summary>
+    internal void RequestEnded()
+    {
+        Volatile.Write(ref _requestNumber, _requestNumber + 1);
+        _cancellation?.RequestEnded();
+    }
+
     private void Lease(bool atHead)
     {
+        if (IsCanceled)
+        {
+            AnswerCanceled(); // It was on its way to a server that is gone.
+            return;
+        }
+
         if (!atHead)
         {
             if (_followsPool && !ReferenceEquals(_settings, _pool.Settings))
@@ -351,7 +445,6 @@ internal sealed class ClientSession : ServerOwner
         _generation = slot.Generation;
         _isReadyToForward = _isFirstRequest = true;
         _reader.Restart();
-        _reader.Restart();
         server.Owner = this;
         server.Socket.DispatchFirst = false;
         Stats.Assignments++;
@@ -396,6 +489,11 @@ internal sealed class ClientSession : ServerOwner
         }
 
         bool wasIdle = _replies.Count == 0;
+        if (wasIdle && server.CancelsInFlight > 0)
+        {
+            return Need.Wake; // A cancel of what was answered is still under way: it must not hit what follows.
+        }
+
         ForwardResult result = _forwarder.Forward(_client.Input, server, isContended: _settings.Mode != PoolMode.Session && _pool.HasWaiters, mayRepeat: _isFirstRequest && !server.IsDirty);
         _isReadyToForward &= _forwarder.LastForwarded == 0;
         Stats.Received += _forwarder.LastForwarded;
@@ -490,6 +588,10 @@ internal sealed class ClientSession : ServerOwner
             Enter(SessionPhase.Leased);
             Wake();
         }
+        else
+        {
+            SendCancel();
+        }
     }
 
     private void Enter(SessionPhase phase)
@@ -512,6 +614,7 @@ internal sealed class ClientSession : ServerOwner
 
         bool isMidFrame = _slot is { Server.FrameRemaining: > 0 };
         GiveUpServer();
+        _cancellation?.RequestEnded();
         Phase = SessionPhase.Ended;
         if (end.Error is { } error && !isMidFrame)
         {

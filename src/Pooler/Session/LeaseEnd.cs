@@ -27,7 +27,7 @@ internal static class LeaseEnd
     // A method of its own: its closure would be allocated on the clean path too.
     private static void Reset(ServerSlot slot, PoolSettings settings, string[] resets)
     {
-        slot.Pools.SetHousekeeping(slot);
+        slot.Pools.SetUsed(slot, SlotState.Housekeeping);
         Housekeeping.CleanUp(slot.Server, new ReplyQueue(), resets, settings.ServerCleanupTimeout, slot, _ => TakeBackReset(slot, resets));
     }
 
@@ -50,7 +50,7 @@ internal static class LeaseEnd
             return;
         }
 
-        slot.Pools.SetHousekeeping(slot);
+        slot.Pools.SetUsed(slot, SlotState.Housekeeping);
         string[] resets = ResetQueries(server, settings);
         if (finishFirst)
         {

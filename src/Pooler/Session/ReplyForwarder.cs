@@ -136,6 +136,7 @@ internal sealed class ReplyForwarder(ClientSession session, ReplyQueue replies, 
         server.Status = body[0];
         session.Stats.QueryTime += now - clock.QueryStart;
         session.Stats.Queries++;
+        session.RequestEnded();
         clock.IdleSince = now;
         clock.QueryStart = now;
         if (body[0] == 'I')

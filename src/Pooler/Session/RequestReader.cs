@@ -7,6 +7,7 @@ namespace Pooler.Session;
 internal sealed class RequestReader(RequestForwarder forwarder)
 {
     private int _scanned;
+    private bool _skipsToSync;
 
     /// <summary>The front of the input is a new one: what was sent to a server has gone from it.</summary>
     public void Restart() => _scanned = 0;
@@ -19,6 +20,11 @@ internal sealed class RequestReader(RequestForwarder forwarder)
         if (forwarder.IsDiscarding && !forwarder.DiscardRest(input))
         {
             return RequestRead.More;
+        }
+
+        if (_skipsToSync)
+        {
+            return SkipToSync(client, out end);
         }
 
         switch (RequestScanner.Scan(input.Unread, ref _scanned, out long front))
@@ -40,12 +46,67 @@ internal sealed class RequestReader(RequestForwarder forwarder)
                 end = SessionEnd.Quiet("client close request");
                 return RequestRead.End;
             case RequestScan.Violation:
-                byte type = input.Unread[_scanned];
-                end = SessionEnd.Fatal($"invalid message from client: type '{(type is > 31 and < 127 ? (char)type : '?')}'");
+                end = Invalid(input.Unread[_scanned]);
                 return RequestRead.End;
             default:
                 input.Advance(0);
                 return RequestRead.More;
         }
     }
+
+    /// <summary>
+    /// Answers the request in front with an error in place of a server and drops it: with a Query or FunctionCall it is over, of a
+    /// batch everything up to its Sync goes (PostgreSQL documentation, 55.2.3 Extended Query).
+    /// </summary>
+    public void Refuse(Connection client, string sqlState, string message)
+    {
+        ConnectionInput input = client.Input;
+        var writer = new MessageWriter(client.Outbox);
+        writer.WriteErrorResponse("ERROR", sqlState, message);
+        _scanned = 0;
+        _skipsToSync = input.Unread[0] is not (FrontendMessage.Query or FrontendMessage.FunctionCall);
+        if (!_skipsToSync)
+        {
+            forwarder.Discard(input, FrameHeader.FrameLength(input.Unread));
+            writer.WriteReadyForQuery((byte)'I');
+        }
+
+        client.Outbox.Flush();
+    }
+
+    private RequestRead SkipToSync(Connection client, out SessionEnd? end)
+    {
+        end = null;
+        ConnectionInput input = client.Input;
+        while (input.UnreadLength >= FrameHeader.Size)
+        {
+            byte type = input.Unread[0];
+            long length = FrameHeader.FrameLength(input.Unread);
+            if (length == 0 || !RequestScanner.IsKnown(type) || type == FrontendMessage.Terminate)
+            {
+                end = type == FrontendMessage.Terminate ? SessionEnd.Quiet("client close request") : Invalid(type);
+                return RequestRead.End;
+            }
+
+            forwarder.Discard(input, length);
+            if (forwarder.IsDiscarding)
+            {
+                return RequestRead.More;
+            }
+
+            if (type == FrontendMessage.Sync)
+            {
+                _skipsToSync = false;
+                new MessageWriter(client.Outbox).WriteReadyForQuery((byte)'I');
+                client.Outbox.Flush();
+                return RequestRead.Answered;
+            }
+        }
+
+        input.Advance(0);
+        return RequestRead.More;
+    }
+
+    private static SessionEnd Invalid(byte type) =>
+        SessionEnd.Fatal($"invalid message from client: type '{(type is > 31 and < 127 ? (char)type : '?')}'");
 }

@@ -1,11 +1,13 @@
+using System.Collections.Concurrent;
 using Pooler.Net;
 
 namespace Pooler.Session;
 
-/// <summary>The clients of the process: how many there are, and on each I/O thread which.</summary>
+/// <summary>The clients of the process: how many there are, on each I/O thread which, and by which key each is cancelled.</summary>
 internal sealed class SessionTable(IoThread[] threads)
 {
     private readonly HashSet<ClientSession>[] _sessions = [.. threads.Select(static _ => new HashSet<ClientSession>())];
+    private readonly ConcurrentDictionary<CancelKey, ClientSession> _byKey = new();
     private int _clients, _logins;
 
     /// <summary>Connected clients, logging in or logged in; the console's own are not counted.</summary>
@@ -13,6 +15,8 @@ internal sealed class SessionTable(IoThread[] threads)
 
     /// <summary>Those of them that are still logging in.</summary>
     public int Logins => Volatile.Read(ref _logins);
+
+    public CancelKeys Keys { get; } = new();
 
     public void Connected()
     {
@@ -24,10 +28,40 @@ internal sealed class SessionTable(IoThread[] threads)
 
     public void Disconnected() => Interlocked.Decrement(ref _clients);
 
-    /// <summary>On the session's own thread.</summary>
-    public void Add(ClientSession session) => _sessions[session.Thread.Index].Add(session);
+    /// <summary>On the session's own thread. It gets its cancel key.</summary>
+    public void Add(ClientSession session)
+    {
+        _sessions[session.Thread.Index].Add(session);
+        do
+        {
+            session.CancelKey = Keys.New();
+        }
+        while (!_byKey.TryAdd(session.CancelKey, session));
+    }
 
-    public void Remove(ClientSession session) => _sessions[session.Thread.Index].Remove(session);
+    public void Remove(ClientSession session)
+    {
+        _sessions[session.Thread.Index].Remove(session);
+        _byKey.TryRemove(session.CancelKey, out _);
+    }
+
+    /// <summary>
+    /// A CancelRequest came, on any thread: its session is told which of its requests was running then. False when the key is
+    /// nobody's, or another node's. The seal of a long key is compared in constant time, the rest as one word.
+    /// </summary>
+    public bool Cancel(int processId, ReadOnlySpan<byte> secret, CancelRequest request)
+    {
+        if (!Keys.TryRead(processId, secret, out CancelKey key, out bool isLong)
+            || !_byKey.TryGetValue(key, out ClientSession? session)
+            || session.HasLongKey != isLong)
+        {
+            return false;
+        }
+
+        int number = session.RequestNumber;
+        session.Thread.Post(() => session.Cancel(number, request));
+        return true;
+    }
 
     /// <summary>The sessions of the current I/O thread.</summary>
     public IReadOnlyCollection<ClientSession> OfCurrentThread => _sessions[IoThread.Current!.Index];

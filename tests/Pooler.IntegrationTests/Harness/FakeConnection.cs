@@ -1,3 +1,4 @@
+using System.Buffers;
 using System.Buffers.Binary;
 using System.Net;
 using System.Net.Sockets;
@@ -52,13 +53,12 @@ internal sealed class FakeConnection(Socket socket, int number) : IDisposable
     });
 
     /// <summary>All that follows a proof of identity: parameters, a key, ready.</summary>
-    public static PgRequest Welcome() => WithStatus(Authentication(0), ("server_version", "15.0"), ("client_encoding", "UTF8"), ("DateStyle", "ISO, MDY"),
+    public static PgRequest Welcome() => Welcome([0, 0, 0, 1, 0, 0, 0, 2]);
+
+    /// <summary>With this body of BackendKeyData.</summary>
+    public static PgRequest Welcome(byte[] key) => WithStatus(Authentication(0), ("server_version", "15.0"), ("client_encoding", "UTF8"), ("DateStyle", "ISO, MDY"),
             ("TimeZone", "UTC"), ("IntervalStyle", "postgres"), ("standard_conforming_strings", "on"), ("application_name", ""))
-        .Message('K', static body =>
-        {
-            PgRequest.WriteInt32(body, 1);
-            PgRequest.WriteInt32(body, 2);
-        })
+        .Message('K', body => body.Write(key))
         .Message('Z', static body => PgRequest.WriteByte(body, (byte)'I'));
 
     /// <summary>Passes everything on to a real server and back, until one side leaves; from a moment on it can go silent instead.</summary>

@@ -8,6 +8,7 @@ namespace Pooler.IntegrationTests.Harness;
 internal sealed class PgRequest
 {
     public const int Protocol30 = 196608;
+    public const int Protocol32 = Protocol30 + 2;
     public const int Protocol20 = 131072;
     public const int SslCode = 80877103;
     public const int CancelCode = 80877102;
@@ -38,6 +39,15 @@ internal sealed class PgRequest
         WriteInt32(body, CancelCode);
         WriteInt32(body, processId);
         WriteInt32(body, secret);
+        return WithLength(body.WrittenSpan);
+    }
+
+    /// <summary>With the body of a BackendKeyData.</summary>
+    public static byte[] Cancel(byte[] key)
+    {
+        var body = new ArrayBufferWriter<byte>();
+        WriteInt32(body, CancelCode);
+        body.Write(key);
         return WithLength(body.WrittenSpan);
     }
 

@@ -20,6 +20,9 @@ internal sealed class PgWire : IDisposable
 
     public int Secret { get; private set; }
 
+    /// <summary>The whole body of BackendKeyData, as a CancelRequest repeats it.</summary>
+    public byte[] Key { get; private set; } = [];
+
     /// <summary>How long one read may take; a hung pooler fails the test that met it.</summary>
     public TimeSpan ReadLimit { get; set; } = Patience.Default;
 
@@ -42,12 +45,16 @@ internal sealed class PgWire : IDisposable
     }
 
     /// <summary>Startup without a password, up to the first ReadyForQuery.</summary>
-    public async Task<PgReply> LoginAsync(string database, string user, params (string Name, string Value)[] more)
+    public Task<PgReply> LoginAsync(string database, string user, params (string Name, string Value)[] more) =>
+        LoginAsync(PgRequest.Protocol30, database, user, more);
+
+    public async Task<PgReply> LoginAsync(int protocol, string database, string user, params (string Name, string Value)[] more)
     {
-        await SendAsync(PgRequest.Startup([("user", user), ("database", database), .. more]));
+        await SendAsync(PgRequest.Startup(protocol, [("user", user), ("database", database), .. more]));
         PgReply reply = await ReadReplyAsync();
         foreach (PgMessage message in reply.Messages.Where(static message => message.Type == 'K'))
         {
+            Key = message.Body;
             ProcessId = BinaryPrimitives.ReadInt32BigEndian(message.Body);
             Secret = BinaryPrimitives.ReadInt32BigEndian(message.Body.AsSpan(4));
         }

@@ -26,12 +26,23 @@ public sealed class PostgresCluster : IAsyncLifetime
 
     public const int MaxConnections = 300;
 
+    private readonly string _programs;
     private ChildProcess? _server;
     private int _databases;
     private int _members;
 
+    public PostgresCluster()
+        : this(Programs)
+    {
+    }
+
+    internal PostgresCluster(string programs) => _programs = programs;
+
     /// <summary>Where the newest installed PostgreSQL has its programs.</summary>
     internal static string Programs { get; } = FindPrograms();
+
+    /// <summary>Where scripts/postgres18.sh has put a PostgreSQL 18; null when it has not run.</summary>
+    internal static string? Programs18 { get; } = FindPrograms18();
 
     public int Port { get; private set; }
 
@@ -41,7 +52,7 @@ public sealed class PostgresCluster : IAsyncLifetime
     {
         Folder = OrdinaryUser.CreateFolder();
         string data = Path.Combine(Folder, "data");
-        await using (ChildProcess initdb = ChildProcess.Start(Folder, Path.Combine(Programs, "initdb"),
+        await using (ChildProcess initdb = ChildProcess.Start(Folder, Path.Combine(_programs, "initdb"),
             "-D", data, "-U", Superuser, "-A", "trust", "-E", "UTF8", "--no-locale", "--no-sync", "--no-instructions"))
         {
             Assert.True(await initdb.WaitForExitAsync(Patience.Long) && initdb.ExitCode == 0, initdb.Log);
@@ -73,7 +84,7 @@ public sealed class PostgresCluster : IAsyncLifetime
             log_line_prefix = '[%d] '
             """ + "\n");
 
-        _server = ChildProcess.Start(Folder, Path.Combine(Programs, "postgres"), "-D", data);
+        _server = ChildProcess.Start(Folder, Path.Combine(_programs, "postgres"), "-D", data);
         await WaitUntilReadyAsync();
         await ExecuteAsync(Superuser, $"""
             CREATE ROLE {User} LOGIN;
@@ -181,6 +192,15 @@ public sealed class PostgresCluster : IAsyncLifetime
     /// <summary>How many connections the database has now, not counting this look.</summary>
     public Task<long> CountServersAsync(string database) =>
         ScalarAsync<long>(Superuser, $"SELECT count(*) FROM pg_stat_activity WHERE datname = '{database}' AND application_name <> '{OwnName}'");
+
+    private static string? FindPrograms18()
+    {
+        DirectoryInfo? folder = new(AppContext.BaseDirectory);
+        while (folder is not null && !File.Exists(Path.Combine(folder.FullName, "Pooler.sln")))
+            folder = folder.Parent;
+        string programs = Path.Combine(folder?.FullName ?? "", "artifacts", "postgres18", "bin");
+        return File.Exists(Path.Combine(programs, "postgres")) ? programs : null;
+    }
 
     private static string FindPrograms() =>
         Directory.Exists("/usr/lib/postgresql")

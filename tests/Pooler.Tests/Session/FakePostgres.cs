@@ -11,7 +11,7 @@ internal sealed class FakePostgres : IDisposable
 {
     private readonly Socket _listener = new(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp);
     private readonly BlockingCollection<RawPeer> _servers = [];
-    private readonly ConcurrentQueue<RawPeer> _all = new();
+    private readonly ConcurrentQueue<RawPeer> _all = new(), _heldCancels = new();
     private int _cancels, _logins;
 
     public FakePostgres()
@@ -39,6 +39,15 @@ internal sealed class FakePostgres : IDisposable
 
     /// <summary>When true a CancelRequest's connection is left open: it never ends for the sender.</summary>
     public bool HoldsCancels { get; set; }
+
+    /// <summary>Ends the connections of the cancels held so far.</summary>
+    public void ReleaseCancels()
+    {
+        while (_heldCancels.TryDequeue(out RawPeer? cancel))
+        {
+            cancel.Dispose();
+        }
+    }
 
     /// <summary>The next server connection that has logged in.</summary>
     public RawPeer Next()
@@ -83,8 +92,14 @@ internal sealed class FakePostgres : IDisposable
             byte[] packet = peer.Receive(BinaryPrimitives.ReadInt32BigEndian(peer.Receive(4)) - 4);
             if (BinaryPrimitives.ReadInt32BigEndian(packet) == (1234 << 16 | 5678))
             {
+                bool isHeld = HoldsCancels;
+                if (isHeld)
+                {
+                    _heldCancels.Enqueue(peer);
+                }
+
                 Interlocked.Increment(ref _cancels);
-                if (!HoldsCancels)
+                if (!isHeld)
                 {
                     peer.Dispose();
                 }

@@ -416,7 +416,7 @@ public sealed class LeaseTests
         Assert.Equal(1, rig.Postgres.Logins);
     }
 
-    private static void Exchange(RawPeer client, RawPeer server, string query, byte[] answer)
+    internal static void Exchange(RawPeer client, RawPeer server, string query, byte[] answer)
     {
         client.Send(Wire.Query(query));
         server.Expect(Wire.Query(query));

@@ -2,6 +2,7 @@ using System.Collections.Concurrent;
 using System.Net;
 using System.Net.Sockets;
 using Microsoft.Extensions.Logging.Abstractions;
+using Pooler.Backend;
 using Pooler.Config;
 using Pooler.Frontend;
 using Pooler.Net;
@@ -43,9 +44,10 @@ internal sealed class PoolerRig : IDisposable
             """);
         Threads = [.. Enumerable.Range(0, threads).Select(i => new IoThread(i, engine ?? Net.EngineUnderTest.Create))];
         var live = new LiveConfig(config);
-        Pools = new Pools(Threads, new PoolSource(live), new ServerJournal(live, NullLogger.Instance));
+        var keys = new ClientKeys();
+        Pools = new Pools(Threads, new PoolSource(live, keys), new ServerJournal(live, NullLogger.Instance));
         Sessions = new SessionTable(Threads);
-        _context = new LoginContext(live, Pools, Sessions, new Credentials(live), NullLogger.Instance, static (client, _) => client.CloseGracefully(), static (_, _) => false);
+        _context = new LoginContext(live, Pools, Sessions, new Credentials(live, keys), NullLogger.Instance, static (client, _) => client.CloseGracefully(), static (_, _) => false);
         _clientOptions = PoolSource.SocketOptionsOf(config);
         _listener = Listen();
         _listener.Start();
@@ -74,13 +76,16 @@ internal sealed class PoolerRig : IDisposable
     public static void Defect(string what) => Defects.Enqueue(what);
 
     /// <summary>A client that has read its greeting up to ReadyForQuery.</summary>
-    public RawPeer Client(string user = "u")
+    public RawPeer Client(string user = "u") => Client(Wire.Startup(user, "db"), out _);
+
+    /// <summary>The same with a startup packet of one's own; <paramref name="key"/> is the body of BackendKeyData.</summary>
+    public RawPeer Client(byte[] startup, out byte[] key)
     {
-        RawPeer client = RawPeer.Connect(Port);
-        _clients.Add(client);
-        client.Send(Wire.Startup(user, "db"));
+        RawPeer client = Connect(startup);
+        key = [];
         for (byte[] frame = client.ReceiveFrame(); frame[0] != 'Z'; frame = client.ReceiveFrame())
         {
+            key = frame[0] == 'K' ? frame[5..] : key;
             if (frame[0] == 'E')
             {
                 Assert.Fail("login refused: " + RawPeer.Show(frame));
@@ -88,6 +93,15 @@ internal sealed class PoolerRig : IDisposable
         }
 
         Pools.Read(pools => Pool = pools.First());
+        return client;
+    }
+
+    /// <summary>A connection that has sent so much and read nothing.</summary>
+    public RawPeer Connect(params byte[] data)
+    {
+        RawPeer client = RawPeer.Connect(Port);
+        _clients.Add(client);
+        client.Send(data);
         return client;
     }
 

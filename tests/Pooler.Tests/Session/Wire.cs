@@ -41,7 +41,11 @@ internal static class Wire
 
     public static byte[] FunctionCall(string name) => Text('F', name);
 
-    public static byte[] Startup(string user, string database) => Write(w => w.WriteStartup(3 << 16, new("user", user), new("database", database)));
+    public static byte[] Startup(string user, string database, int minor = 0) =>
+        Write(w => w.WriteStartup((3 << 16) | minor, new("user", user), new("database", database)));
+
+    /// <summary>CancelRequest with the body of a BackendKeyData.</summary>
+    public static byte[] Cancel(byte[] key) => Write(w => w.WriteCancelRequest(BinaryPrimitives.ReadInt32BigEndian(key), key.AsSpan(4)));
 
     public static byte[] Ready(char status) => Frame('Z', (byte)status);
 

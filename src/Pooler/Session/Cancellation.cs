@@ -1,0 +1,80 @@
+using Pooler.Backend;
+
+namespace Pooler.Session;
+
+/// <summary>
+/// The CancelRequests for what one session has asked for at the moment. One CancelRequest is under way to its server at a time; those
+/// that come meanwhile lead to one more, if there is still something to cancel. All of it is over when the request is answered.
+/// </summary>
+internal sealed class Cancellation(ClientSession session)
+{
+    // More of them at once change nothing: a client that asks so often is not kept waiting.
+    private const int MaxWaiting = 16;
+
+    private readonly List<CancelRequest> _waiting = [];
+    private int _sent;
+    private bool _isWanted, _isSending;
+
+    /// <summary>The request of the moment is to be cancelled: if it does not run yet it never will.</summary>
+    public bool IsAsked { get; private set; }
+
+    public void Ask(CancelRequest request)
+    {
+        IsAsked = _isWanted = true;
+        if (_waiting.Count < MaxWaiting)
+        {
+            _waiting.Add(request);
+            session.Stats.CancelsWaiting++;
+        }
+        else
+        {
+            request.Done();
+        }
+    }
+
+    /// <summary>Sends what is wanted to the server that runs the request.</summary>
+    public void Send(ServerConnection server, TimeSpan timeout)
+    {
+        if (!_isWanted || _isSending)
+        {
+            return;
+        }
+
+        int number = session.RequestNumber;
+        _isWanted = false;
+        _isSending = true;
+        _sent = _waiting.Count;
+        session.Stats.CancelsWaiting -= _sent;
+        session.Stats.CancelsActive += _sent;
+        session.Stats.ServerCancels++;
+        CancelSender.Send(server, timeout, () => session.Runs(number, server), Sent);
+    }
+
+    /// <summary>The request is answered: there is nothing left to cancel. What is under way is waited for.</summary>
+    public void RequestEnded()
+    {
+        IsAsked = _isWanted = false;
+        int first = _isSending ? _sent : 0;
+        session.Stats.CancelsWaiting -= _waiting.Count - first;
+        Finish(first, _waiting.Count - first);
+    }
+
+    private void Sent()
+    {
+        _isSending = false;
+        session.Stats.ServerCancels--;
+        session.Stats.CancelsActive -= _sent;
+        Finish(0, _sent);
+        _sent = 0;
+    }
+
+    private void Finish(int first, int count)
+    {
+        for (int i = first; i < first + count; i++)
+        {
+            _waiting[i].Done();
+        }
+
+        _waiting.RemoveRange(first, count);
+    }
+}
