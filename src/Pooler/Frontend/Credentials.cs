@@ -4,6 +4,7 @@ using System.Security.Cryptography;
 using System.Text;
 using Pooler.Backend;
 using Pooler.Config;
+using Pooler.Net;
 using Pooler.Protocol;
 
 namespace Pooler.Frontend;
@@ -16,7 +17,7 @@ internal sealed class Credentials(LiveConfig live, ClientKeys keys)
 {
     private const int MaxKept = 10_000;
 
-    private readonly byte[] _seed = RandomNumberGenerator.GetBytes(32);
+    private readonly byte[] _seed = Syscalls.RandomBytes(32);
     private readonly ConcurrentDictionary<(string User, string Secret), ScramVerifier> _derived = new(), _strangers = new();
 
     /// <summary>The secret of a user, null when there is no such user; an empty one refuses the login.</summary>

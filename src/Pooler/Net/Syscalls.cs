@@ -230,6 +230,23 @@ internal static unsafe partial class Syscalls
         _ = signal(3, 0); // SIGQUIT
     }
 
+    /// <summary>
+    /// Random bytes nobody can guess, from the kernel (getrandom(2)). .NET's own generator is OpenSSL's, which takes 3 MB and some
+    /// milliseconds when it is first used; who has no passwords to check does without it.
+    /// </summary>
+    public static byte[] RandomBytes(int count)
+    {
+        byte[] bytes = new byte[count];
+        fixed (byte* p = bytes)
+        {
+            // Up to 256 bytes come whole, and no signal interrupts.
+            return getrandom(p, (nuint)count, 0) == count ? bytes : throw new IOException("getrandom failed");
+        }
+    }
+
+    [LibraryImport("libc")]
+    private static partial nint getrandom(byte* buffer, nuint length, uint flags);
+
     [LibraryImport("libc")]
     private static partial nint signal(int number, nint handler);
 

@@ -1,5 +1,6 @@
 using System.Buffers.Binary;
 using System.Security.Cryptography;
+using Pooler.Net;
 
 namespace Pooler.Session;
 
@@ -18,7 +19,7 @@ internal sealed class CancelKeys
 
     private const int RandomBits = 17;
 
-    private readonly byte[] _seal = RandomNumberGenerator.GetBytes(32);
+    private readonly byte[] _seal = Syscalls.RandomBytes(32);
     private volatile int _node;
 
     /// <summary>The peer_id that new keys carry, 0 to 16383.</summary>
@@ -29,9 +30,12 @@ internal sealed class CancelKeys
     }
 
     /// <summary>A key nobody can guess; whether it is in use already the table knows.</summary>
-    public CancelKey New() => new(
-        (_node << RandomBits) | RandomNumberGenerator.GetInt32(1, 1 << RandomBits),
-        BinaryPrimitives.ReadUInt32BigEndian(RandomNumberGenerator.GetBytes(ShortSecret)));
+    public CancelKey New()
+    {
+        byte[] random = Syscalls.RandomBytes(sizeof(int) + ShortSecret);
+        int id = BinaryPrimitives.ReadInt32BigEndian(random) & ((1 << RandomBits) - 1);
+        return new CancelKey((_node << RandomBits) | Math.Max(id, 1), BinaryPrimitives.ReadUInt32BigEndian(random.AsSpan(sizeof(int))));
+    }
 
     /// <summary>The secret of a key as its client is told it.</summary>
     public byte[] SecretOf(CancelKey key, bool isLong)
