@@ -122,8 +122,8 @@ public sealed class DisconnectTests(PostgresCluster postgres)
         await wire.SendAsync(new PgRequest().Query("SELECT pg_sleep(60) /* ended */"));
         await Eventually.EqualsAsync("the query is ended", 1L, () => postgres.ScalarAsync<long>(PostgresCluster.Superuser, $"""
             SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity
-            WHERE datname = '{database}' AND state = 'active' AND query LIKE '%ended%'
-            """));
+            WHERE datname = '{database}' AND wait_event = 'PgSleep' AND query LIKE '%ended%'
+            """)); // Not before it sleeps: a SELECT that has not begun to answer is run again elsewhere.
 
         List<PgMessage> messages = await wire.ReadToEndAsync();
         Assert.Contains(messages, static message => message.Type == 'E' && message.Fields()['S'] == "FATAL");
