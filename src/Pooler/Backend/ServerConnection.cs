@@ -15,8 +15,9 @@ internal sealed class ServerConnection
     private Connection? _socket;
     private bool _closing;
 
-    public ServerConnection(IoThread thread, ServerTarget target, ServerOwner owner, Action<ServerConnection> loggedIn)
+    public ServerConnection(IoThread thread, ServerTarget target, ServerOwner owner, StatementCatalogue catalogue, Action<ServerConnection> loggedIn)
     {
+        Statements = new ServerStatements(catalogue);
         _thread = thread;
         Target = target;
         Owner = owner;
@@ -62,6 +63,9 @@ internal sealed class ServerConnection
 
     /// <summary>It may hold session state we do not carry: it is reset before the next client (architecture rule 10).</summary>
     public bool IsDirty { get; set; }
+
+    /// <summary>The shared prepared statements it holds.</summary>
+    public ServerStatements Statements { get; }
 
     /// <summary>Bytes still to come of the frame whose front was already handed on.</summary>
     public long FrameRemaining { get; set; }
@@ -159,6 +163,7 @@ internal sealed class ServerConnection
         _socket?.Close();
         _socket?.Input.Complete();
         Owner.Closed(this);
+        Statements.Clear();
     }
 
     private async ValueTask ConnectAsync()
