@@ -98,6 +98,20 @@ internal sealed class ServerStatements(StatementCatalogue catalogue)
         HasForeignNames = false;
     }
 
+    /// <summary>The server has dropped all its statements, but some that it gets afterwards.</summary>
+    public void ForgetAllBut(ReadOnlySpan<ServerStatement> kept)
+    {
+        foreach (ServerStatement statement in ToArray())
+        {
+            if (!kept.Contains(statement))
+            {
+                Forget(statement);
+            }
+        }
+
+        HasForeignNames = false;
+    }
+
     /// <summary>One of those used since the last ReadyForQuery has lost its plan; nobody says which.</summary>
     public void DoubtLatest()
     {

@@ -3,7 +3,7 @@ namespace Pooler.Pooling;
 /// <summary>What SHOW STATS counts, of one pool on one I/O thread: written there only, summed by whoever reads. Times in microseconds.</summary>
 internal sealed class PoolStats
 {
-    public long Assignments, Transactions, Queries, Received, Sent, TransactionTime, QueryTime, WaitTime, Parses, Binds, Logins, MovedGrants;
+    public long Assignments, Transactions, Queries, Received, Sent, TransactionTime, QueryTime, WaitTime, Parses, ServerParses, Binds, Logins, MovedGrants;
 
     public void AddTo(PoolStats sum)
     {
@@ -16,6 +16,7 @@ internal sealed class PoolStats
         sum.QueryTime += QueryTime;
         sum.WaitTime += WaitTime;
         sum.Parses += Parses;
+        sum.ServerParses += ServerParses;
         sum.Binds += Binds;
         sum.Logins += Logins;
         sum.MovedGrants += MovedGrants;

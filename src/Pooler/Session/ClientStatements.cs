@@ -114,13 +114,17 @@ internal sealed class ClientStatements
         }
     }
 
-    /// <summary>DEALLOCATE ALL or DISCARD ALL has run.</summary>
+    /// <summary>DEALLOCATE ALL or DISCARD ALL has run. What is under way comes behind it and stays.</summary>
     public void Dropped(ServerConnection server)
     {
-        server.IsDirty |= _journal.Count > 0; // What is under way was sent for another record.
-        server.Statements.Clear();
-        Clear();
-        IsRaw = false;
+        server.Statements.ForgetAllBut(_journal.Pending(server.Statements));
+        foreach ((byte[] name, PreparedStatement statement) in All.ExceptBy(_journal.PendingNames(), static pair => pair.Key).ToArray())
+        {
+            _names!.Remove(name);
+            _catalogue.Unname(statement, name.Length);
+        }
+
+        IsRaw &= _replies.Count > 1;
     }
 
     /// <summary>All names of the client are gone, or the client is.</summary>
@@ -195,11 +199,17 @@ internal sealed class ClientStatements
             return StatementUse.Sent;
         }
 
-        statement = IsRaw || !isWhole || StatementScan.NamesStatements(body)
+        bool usesOthers = !isWhole || StatementScan.NamesStatements(body);
+        statement = IsRaw || usesOthers
             ? null
             : _catalogue.Name(Identity(), body, length, _session.Settings.MaxPreparedMemory);
         if (statement == null)
         {
+            if (usesOthers)
+            {
+                _sql.MakeWay(ref run, server, body, isWhole, isApart: false);
+            }
+
             FreeName(ref run, server, name);
             KeepServer(server);
             _replies.Push(ReplyKind.Parse);
@@ -207,6 +217,7 @@ internal sealed class ClientStatements
         }
 
         Last = statement;
+        _session.Stats.Parses++;
         ServerStatement? there = server.Statements.Find(statement);
         key = there != null && name.SequenceEqual(there.Name) ? there.Name : name.ToArray();
         (_names ??= new(NameComparer.Instance)).Add(key, statement);
@@ -247,6 +258,7 @@ internal sealed class ClientStatements
         if (isBind)
         {
             statement.Uses++;
+            _session.Stats.Binds++;
             server.IsDirty |= statement.MayLeaveState;
         }
 
@@ -304,6 +316,7 @@ internal sealed class ClientStatements
             CloseThere(ref run, server, server.Statements.Oldest!);
         }
 
+        _session.Stats.ServerParses++;
         return server.Statements.Add(statement, key);
     }
 

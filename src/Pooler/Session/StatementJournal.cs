@@ -28,6 +28,13 @@ internal sealed class StatementJournal(ClientStatements client)
     /// <summary>The client's name goes.</summary>
     public void Unnames(byte[] name, PreparedStatement statement, ServerStatements record) => _changes.Add(new Change(record, null, name, statement, true));
 
+    /// <summary>What a server will have when the changes under way are done.</summary>
+    public ServerStatement[] Pending(ServerStatements record) =>
+        [.. _changes.Skip(_done).Where(change => !change.IsEnd && change.Record == record).Select(static change => change.There).OfType<ServerStatement>()];
+
+    /// <summary>The names that the client will have then.</summary>
+    public byte[][] PendingNames() => [.. _changes.Skip(_done).Where(static change => !change.IsEnd).Select(static change => change.Name).OfType<byte[]>()];
+
     /// <summary>The oldest was done.</summary>
     public void Confirm()
     {

@@ -57,9 +57,25 @@ internal sealed class StatementSql(ClientStatements statements, ReplyQueue repli
             return StatementUse.Sent;
         }
 
-        IsBarred = true;
-        FreeNames(ref run, server, text, isWhole, isApart);
+        MakeWay(ref run, server, text, isWhole, isApart);
         return StatementUse.Untouched;
+    }
+
+    /// <summary>
+    /// What the text mentions is on the server under the client's own names, and nothing of another client. Names behind escapes,
+    /// and in what is not there yet, are any names.
+    /// </summary>
+    public void MakeWay(ref RequestRun run, ServerConnection server, ReadOnlySpan<byte> text, bool isWhole, bool isApart)
+    {
+        IsBarred = true;
+        bool isAny = !isWhole || text.IndexOf("&\""u8) >= 0 || text.IndexOf("\"\""u8) >= 0;
+        string? words = isAny ? null : Encoding.Latin1.GetString(text);
+        ReplyUse use = isApart ? ReplyUse.Swallow : ReplyUse.Ahead;
+        bool hasSent = FreeNames(ref run, server, words, use) | (isWhole && GiveNames(ref run, server, words, use));
+        if (hasSent && isApart)
+        {
+            EndApart(run.Break());
+        }
     }
 
     private byte[]? NameToDeallocate(ReadOnlySpan<byte> text)
@@ -96,25 +112,27 @@ internal sealed class StatementSql(ClientStatements statements, ReplyQueue repli
         run.Skip(frameLength);
     }
 
-    private void FreeNames(ref RequestRun run, ServerConnection server, ReadOnlySpan<byte> text, bool isWhole, bool isApart)
+    private bool FreeNames(ref RequestRun run, ServerConnection server, string? words, ReplyUse use)
     {
-        // Names behind escapes, and in what is not there yet, are any names.
-        bool isAny = !isWhole || text.IndexOf("&\""u8) >= 0 || text.IndexOf("\"\""u8) >= 0;
-        string words = Encoding.Latin1.GetString(text);
-        ReplyUse use = isApart ? ReplyUse.Swallow : ReplyUse.Ahead;
         bool hasSent = false;
         foreach (ServerStatement there in server.Statements.ToArray())
         {
-            if ((isAny || Mentions(words, there.Name)) && !IsOwn(there))
+            if (Mentions(words, there.Name) && !IsOwn(there))
             {
                 statements.CloseThere(ref run, server, there, use);
                 hasSent = true;
             }
         }
 
+        return hasSent;
+    }
+
+    private bool GiveNames(ref RequestRun run, ServerConnection server, string? words, ReplyUse use)
+    {
+        bool hasSent = false;
         foreach ((byte[] name, PreparedStatement statement) in statements.All)
         {
-            if ((isAny || Mentions(words, name)) && server.Statements.Find(name)?.Statement != statement)
+            if (Mentions(words, name) && server.Statements.Find(name)?.Statement != statement)
             {
                 Outbox outbox = run.Break();
                 StatementMessages.WriteClose(outbox, name);
@@ -125,16 +143,13 @@ internal sealed class StatementSql(ClientStatements statements, ReplyQueue repli
             }
         }
 
-        if (hasSent && isApart)
-        {
-            EndApart(run.Break());
-        }
+        return hasSent;
     }
 
     /// <summary>It goes by the name it has for this client too.</summary>
     private bool IsOwn(ServerStatement there) => statements.TryFind(there.Name, out _, out PreparedStatement? own) && own == there.Statement;
 
-    private static bool Mentions(string words, byte[] name) => words.Contains(Encoding.Latin1.GetString(name), StringComparison.OrdinalIgnoreCase);
+    private static bool Mentions(string? words, byte[] name) => words == null || words.Contains(Encoding.Latin1.GetString(name), StringComparison.OrdinalIgnoreCase);
 
     private void EndApart(Outbox outbox)
     {
