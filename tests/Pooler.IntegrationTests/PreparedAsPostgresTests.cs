@@ -8,6 +8,8 @@ namespace Pooler.IntegrationTests;
 /// </summary>
 public sealed class PreparedAsPostgresTests(PostgresCluster postgres)
 {
+    private const int Programs = 60;
+
     public static readonly TheoryData<string, string[]> Scripts = new()
     {
         { "prepared once, used often", ["a: P one{select 1} S", "a: B one E S", "a: B one E B one E S", "b: Q {select 2}", "a: D one B one E S"] },
@@ -65,6 +67,72 @@ public sealed class PreparedAsPostgresTests(PostgresCluster postgres)
                 Assert.True(wanted == got, $"{limit} statements, {step}\nPostgreSQL: {wanted}\nPooler:     {got}\n{pooler.Log}");
             }
         }
+    }
+
+    /// <summary>Programs by chance; only a transaction keeps a client at its turn.</summary>
+    [Theory]
+    [InlineData("200", 1)]
+    [InlineData("2", 2)]
+    [InlineData("1", 3)]
+    public async Task AnyProgramIsAnsweredAsByPostgres(string limit, int seed)
+    {
+        Assert.SkipWhen(PoolerProcess.IsPgBouncer, "PgBouncer closes clients over such names");
+        var random = new Random(seed);
+        string database = await postgres.CreateDatabaseAsync();
+        await using PoolerProcess pooler = await PoolerProcess.StartAsync(postgres, database, poolSize: 1, adjust: ini => ini.Settings["max_prepared_statements"] = limit);
+        for (int program = 0; program < Programs; program++)
+        {
+            using PgWire a = await pooler.LoginAsync(database), b = await pooler.LoginAsync(database);
+            using PgWire ownA = await DirectAsync(database), ownB = await DirectAsync(database);
+            List<string> steps = [];
+            bool isA = true;
+            for (int i = 0; i < 14; i++)
+            {
+                string step = AnyStep(random);
+                steps.Add((isA ? "a: " : "b: ") + step);
+                (PgRequest request, int replies) = Read(step);
+                string wanted = await RunAsync(isA ? ownA : ownB, request, replies);
+                string got = await RunAsync(isA ? a : b, request, replies);
+                Assert.True(wanted == got, $"program {program}\n{string.Join('\n', steps)}\nPostgreSQL: {wanted}\nPooler:     {got}\n{pooler.Log}");
+                isA = wanted.EndsWith("Z(I)", StringComparison.Ordinal) ? random.Next(2) == 0 : isA;
+            }
+        }
+    }
+
+    private static string AnyStep(Random random)
+    {
+        string[] names = ["one", "two", "three"];
+        string[] texts = ["select 1", "select 2", "select 'a'", "select", "selec", "select 1/0", "begin", "commit", "rollback"];
+        string[] queries = ["select 1", "select 1/0", "begin", "commit", "rollback", "deallocate one", "deallocate \"two\"", "deallocate all", "discard all", "execute one"];
+        string Name() => names[random.Next(names.Length)];
+        var step = new System.Text.StringBuilder();
+        int batches = random.Next(1, 4);
+        for (int batch = 0; batch < batches; batch++)
+        {
+            if (random.Next(5) == 0)
+            {
+                step.Append($"Q {{{queries[random.Next(queries.Length)]}}} ");
+                continue;
+            }
+
+            for (int i = random.Next(1, 6); i > 0; i--)
+            {
+                step.Append(random.Next(9) switch
+                {
+                    0 or 1 => $"P {Name()}{{{texts[random.Next(texts.Length)]}}} ",
+                    2 => $"P {Name()}{{select {random.Next(4)}}} ",
+                    3 => $"P {{{texts[random.Next(texts.Length)]}}} B E ",
+                    4 => $"D {Name()} ",
+                    5 => $"C {Name()} ",
+                    6 when random.Next(4) == 0 => $"P {{{queries[random.Next(queries.Length)]}}} B E ",
+                    _ => $"B {Name()} E ",
+                });
+            }
+
+            step.Append("S ");
+        }
+
+        return step.ToString();
     }
 
     private async Task<PgWire> DirectAsync(string database)

@@ -21,6 +21,10 @@ internal sealed class ClientStatements
     private StatementIdentity? _identity;
     private SessionParameters? _identityOf;
 
+    // Some statement has several names: which of them a message used is noted, for the error it may bring.
+    private bool _hasTwins;
+    private KeyValuePair<byte[], PreparedStatement>? _failed;
+
     public ClientStatements(ClientSession session, ReplyQueue replies, StatementCatalogue catalogue)
     {
         _session = session;
@@ -41,6 +45,13 @@ internal sealed class ClientStatements
 
     public IEnumerable<KeyValuePair<byte[], PreparedStatement>> All => _names ?? [];
 
+    /// <summary>
+    /// What an error may speak of: the name that the failed message used, if it is known, else all, also those whose end is
+    /// under way.
+    /// </summary>
+    public IEnumerable<KeyValuePair<byte[], PreparedStatement>> AllSpokenOf =>
+        _failed is { } failed ? [failed] : All.Concat(_journal.EndingNames());
+
     /// <summary>The statement of the last message, if it was one of the client's.</summary>
     public PreparedStatement? Last { get; private set; }
 
@@ -53,7 +64,7 @@ internal sealed class ClientStatements
     /// <summary>Not even the rest of the batch may follow: SQL that is under way may drop all names.</summary>
     public bool IsBarred => _sql.IsBarred;
 
-    /// <summary>Everything sent has been answered.</summary>
+    /// <summary>Everything sent has been answered, and no batch is open.</summary>
     public void Settled() => _sql.Settled();
 
     /// <summary>Looks at a message, sends ahead what it needs and gives it the server's name for its statement.</summary>
@@ -104,6 +115,16 @@ internal sealed class ClientStatements
 
     /// <summary>An error, or the end of the server, has dropped all changes that were not confirmed.</summary>
     public void Undo() => _journal.Undo();
+
+    /// <summary>The server has refused a message. <paramref name="isNoted"/>: the oldest change was to come of it.</summary>
+    public void Failed(bool isNoted, bool drops)
+    {
+        _failed = isNoted && _journal.Oldest is { Name: { } name, Statement: { } statement } ? KeyValuePair.Create(name, statement) : null;
+        if (drops)
+        {
+            _journal.Undo();
+        }
+    }
 
     /// <summary>DEALLOCATE of one of the names, in SQL, has run.</summary>
     public void Deallocated()
@@ -195,7 +216,7 @@ internal sealed class ClientStatements
             // 42P05 is the server's to say, which has it under some name.
             ServerStatement twin = Provide(ref run, server, key, statement);
             Rename(ref run, frame, 0, name, twin.Name);
-            _replies.Push(ReplyKind.Parse);
+            PushUse(ReplyKind.Parse, server, key, statement);
             return StatementUse.Sent;
         }
 
@@ -220,6 +241,7 @@ internal sealed class ClientStatements
         _session.Stats.Parses++;
         ServerStatement? there = server.Statements.Find(statement);
         key = there != null && name.SequenceEqual(there.Name) ? there.Name : name.ToArray();
+        _hasTwins |= _names != null && _names.ContainsValue(statement);
         (_names ??= new(NameComparer.Instance)).Add(key, statement);
         if (there is { IsStale: false } && server.Status != 'E')
         {
@@ -262,8 +284,18 @@ internal sealed class ClientStatements
             server.IsDirty |= statement.MayLeaveState;
         }
 
-        _replies.Push(isBind ? ReplyKind.Bind : ReplyKind.Describe);
+        PushUse(isBind ? ReplyKind.Bind : ReplyKind.Describe, server, key, statement);
         return StatementUse.Sent;
+    }
+
+    private void PushUse(ReplyKind kind, ServerConnection server, byte[] key, PreparedStatement statement)
+    {
+        if (_hasTwins)
+        {
+            _journal.Uses(key, statement, server.Statements);
+        }
+
+        _replies.Push(kind, isNoted: _hasTwins);
     }
 
     /// <summary>Only the client's name goes: the server keeps the statement for others.</summary>

@@ -127,13 +127,14 @@ internal sealed class ReplyForwarder(ClientSession session, ClientStatements sta
         bool isNoted = replies.HeadIsNoted;
         ReplyKind kind = replies.Head;
         ReplyVerdict verdict = replies.Accept(type);
-        if (isNoted && type is BackendMessage.ParseComplete or BackendMessage.CloseComplete && verdict != ReplyVerdict.Unexpected)
+        if (type == BackendMessage.ErrorResponse)
+        {
+            statements.Failed(isNoted, drops: replies.TakeDropped() > 0);
+        }
+        else if (isNoted && verdict != ReplyVerdict.Unexpected && type is BackendMessage.ParseComplete or BackendMessage.CloseComplete
+            or BackendMessage.BindComplete or BackendMessage.RowDescription or BackendMessage.NoData)
         {
             statements.Confirm();
-        }
-        else if (type == BackendMessage.ErrorResponse && replies.TakeDropped() > 0)
-        {
-            statements.Undo();
         }
 
         return verdict == ReplyVerdict.Swallow && kind != ReplyKind.Query ? HandleOurs(server, kind, type, body) : Handle(server, verdict, type, body, isOurs);
@@ -213,7 +214,7 @@ internal sealed class ReplyForwarder(ClientSession session, ClientStatements sta
                 server.Close(ErrorFields.Parse(body));
                 session.End(SessionEnd.Quiet(server.Failure!.Message));
                 return true;
-            case BackendMessage.ErrorResponse when statements.Count > 0:
+            case BackendMessage.ErrorResponse when statements.IsOn:
                 return HandleStatementError(server, body);
             default:
                 return true;

@@ -98,10 +98,10 @@ internal sealed class RequestForwarder(ClientStatements statements, ReplyQueue r
     {
         ReadOnlySpan<byte> data = input.Unread[Retained..];
         var run = new RequestRun(server.Outbox, data);
-        if (replies.Count == 0)
+        _hasFlushed &= replies.Count > 0;
+        if (replies.IsSettled)
         {
             statements.Settled();
-            _hasFlushed = false;
         }
 
         bool isFresh = replies.Count == 0 || (replies.Count == 1 && replies.HeadUse == ReplyUse.Swallow);

@@ -33,7 +33,7 @@ internal static class StatementErrors
 
         ReadOnlySpan<byte> text = body[(message + 2)..];
         text = text[..Math.Max(0, text.IndexOf((byte)0))];
-        foreach ((byte[] name, PreparedStatement statement) in statements.All)
+        foreach ((byte[] name, PreparedStatement statement) in statements.AllSpokenOf)
         {
             byte[] there = server.Statements.Find(statement)?.Name ?? statement.OwnName;
             if (there.AsSpan().SequenceEqual(name) || IndexOfName(text, there) is not (>= 0 and var at))

@@ -23,7 +23,7 @@ internal sealed class StatementSql(ClientStatements statements, ReplyQueue repli
 
     public bool MustWait => IsBarred || _deallocating is { Count: > 0 };
 
-    /// <summary>Everything sent has been answered.</summary>
+    /// <summary>Everything sent has been answered, and no batch is open.</summary>
     public void Settled()
     {
         IsBarred = false;
