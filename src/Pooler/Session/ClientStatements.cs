@@ -22,7 +22,7 @@ internal sealed class ClientStatements
     private SessionParameters? _identityOf;
 
     // Some statement has several names: which of them a message used is noted, for the error it may bring.
-    private bool _hasTwins;
+    private bool _hasTwins, _mayBeRenamed;
     private KeyValuePair<byte[], PreparedStatement>? _failed;
 
     public ClientStatements(ClientSession session, ReplyQueue replies, StatementCatalogue catalogue)
@@ -47,10 +47,10 @@ internal sealed class ClientStatements
 
     /// <summary>
     /// What an error may speak of: the name that the failed message used, if it is known, else all, also those whose end is
-    /// under way.
+    /// under way; nothing when it is SQL's.
     /// </summary>
     public IEnumerable<KeyValuePair<byte[], PreparedStatement>> AllSpokenOf =>
-        _failed is { } failed ? [failed] : All.Concat(_journal.EndingNames());
+        !_mayBeRenamed ? [] : _failed is { } failed ? [failed] : All.Concat(_journal.EndingNames());
 
     /// <summary>The statement of the last message, if it was one of the client's.</summary>
     public PreparedStatement? Last { get; private set; }
@@ -117,8 +117,9 @@ internal sealed class ClientStatements
     public void Undo() => _journal.Undo();
 
     /// <summary>The server has refused a message. <paramref name="isNoted"/>: the oldest change was to come of it.</summary>
-    public void Failed(bool isNoted, bool drops)
+    public void Failed(ReplyKind kind, bool isNoted, bool drops)
     {
+        _mayBeRenamed = kind is ReplyKind.Parse or ReplyKind.Bind or ReplyKind.Describe; // The names in SQL are the client's own.
         _failed = isNoted && _journal.Oldest is { Name: { } name, Statement: { } statement } ? KeyValuePair.Create(name, statement) : null;
         if (drops)
         {

@@ -129,7 +129,7 @@ internal sealed class ReplyForwarder(ClientSession session, ClientStatements sta
         ReplyVerdict verdict = replies.Accept(type);
         if (type == BackendMessage.ErrorResponse)
         {
-            statements.Failed(isNoted, drops: replies.TakeDropped() > 0);
+            statements.Failed(kind, isNoted, drops: replies.TakeDropped() > 0);
         }
         else if (isNoted && verdict != ReplyVerdict.Unexpected && type is BackendMessage.ParseComplete or BackendMessage.CloseComplete
             or BackendMessage.BindComplete or BackendMessage.RowDescription or BackendMessage.NoData)

@@ -33,24 +33,30 @@ internal static class StatementErrors
 
         ReadOnlySpan<byte> text = body[(message + 2)..];
         text = text[..Math.Max(0, text.IndexOf((byte)0))];
+        (int At, int Length, byte[] Name)? found = null;
         foreach ((byte[] name, PreparedStatement statement) in statements.AllSpokenOf)
         {
             byte[] there = server.Statements.Find(statement)?.Name ?? statement.OwnName;
-            if (there.AsSpan().SequenceEqual(name) || IndexOfName(text, there) is not (>= 0 and var at))
+            int at = IndexOfName(text, there);
+            if (at >= 0 && there.AsSpan().SequenceEqual(name))
             {
-                continue;
+                return false;
             }
 
-            at += message + 2;
-            byte[] renamed = [.. body[..at], .. name, .. body[(at + there.Length)..]];
-            frame = new byte[FrameHeader.Size + renamed.Length];
-            frame[0] = BackendMessage.ErrorResponse;
-            BinaryPrimitives.WriteInt32BigEndian(frame.AsSpan(1), renamed.Length + 4);
-            renamed.CopyTo(frame, FrameHeader.Size);
-            return true;
+            found = at >= 0 ? (at + message + 2, there.Length, name) : found;
         }
 
-        return false;
+        if (found is not { } place)
+        {
+            return false;
+        }
+
+        byte[] renamed = [.. body[..place.At], .. place.Name, .. body[(place.At + place.Length)..]];
+        frame = new byte[FrameHeader.Size + renamed.Length];
+        frame[0] = BackendMessage.ErrorResponse;
+        BinaryPrimitives.WriteInt32BigEndian(frame.AsSpan(1), renamed.Length + 4);
+        renamed.CopyTo(frame, FrameHeader.Size);
+        return true;
     }
 
     /// <summary>The name between quotation marks of whatever language.</summary>
