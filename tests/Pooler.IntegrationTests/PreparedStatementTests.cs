@@ -4,7 +4,7 @@ using Npgsql;
 namespace Pooler.IntegrationTests;
 
 /// <summary>Named prepared statements in transaction mode: shared, evicted, prepared anew, bounded.</summary>
-public sealed class PreparedStatementTests(PostgresCluster postgres)
+public sealed class PreparedStatementTests(PostgresCluster postgres, ITestOutputHelper output)
 {
     private const string Held = "SELECT count(*) FROM pg_prepared_statements";
 
@@ -250,6 +250,47 @@ public sealed class PreparedStatementTests(PostgresCluster postgres)
         ini.Databases[ini.Databases.Keys.Single()] += $" user={PostgresCluster.User}";
         ini.UserSettings[PostgresCluster.Superuser] = "pool_mode=session";
     });
+
+    /// <summary>Half of the statements are the same for all clients, half each client's own.</summary>
+    [Fact, Trait("Category", "Long")]
+    public Task AThousandClientsWithTwoHundredStatementsEach() => WithServersAsync(4, async (pooler, database) =>
+    {
+        const int Clients = 1000, Statements = 200;
+        PgWire[] wires = new PgWire[Clients];
+        try
+        {
+            for (int i = 0; i < Clients; i++)
+                wires[i] = await pooler.LoginAsync(database);
+            long before = pooler.ResidentKilobytes;
+            for (int i = 0; i < Clients; i++)
+            {
+                var request = new PgRequest();
+                for (int s = 0; s < Statements; s++)
+                    request.Parse($"s{s}", s % 2 == 0 ? $"SELECT {s} AS a_column_of_some_length" : $"SELECT {i * Statements + s} AS a_column_of_some_length");
+                await wires[i].SendAsync(request.Sync());
+                Assert.Null((await wires[i].ReadReplyAsync()).Error);
+            }
+
+            Dictionary<string, string?> memory = (await pooler.ConsoleAsync("SHOW MEM")).Single(static row => row["name"] == "prepared_statements");
+            output.WriteLine($"{pooler.ResidentKilobytes - before} kB for {Clients * Statements} names; SHOW MEM: {memory["used"]} used, {memory["free"]} free, {memory["bytes"]} bytes");
+            Assert.InRange(long.Parse(memory["bytes"]!, CultureInfo.InvariantCulture), 1, 134217728);
+            Assert.All((await pooler.ConsoleAsync("SHOW SERVERS")).Where(row => row["database"] == database), static row =>
+                Assert.InRange(int.Parse(row["prepared_statements"]!, CultureInfo.InvariantCulture), 0, Statements));
+            for (int i = 0; i < Clients; i += 100)
+            {
+                await wires[i].SendAsync(new PgRequest().Bind("", "s1").Execute().Bind("", "s198").Execute().Sync());
+                Assert.Equal([$"{i * Statements + 1}", "198"], (await wires[i].ReadReplyAsync()).Rows.Select(static row => row[0]!));
+            }
+        }
+        finally
+        {
+            foreach (PgWire wire in wires)
+                wire?.Dispose();
+        }
+
+        await Eventually.EqualsAsync("names of clients that have left", 0L, async () =>
+            (await pooler.ConsoleAsync("SHOW PREPARED")).Sum(static row => long.Parse(row["clients"]!, CultureInfo.InvariantCulture)));
+    }, static ini => ini.Settings["max_client_conn"] = "1100");
 
     [Theory]
     [InlineData("Max Auto Prepare=0")]
