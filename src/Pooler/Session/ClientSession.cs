@@ -414,6 +414,10 @@ internal sealed class ClientSession : ServerOwner
         {
             _replyForwarder.WriteAnswers();
             _client.Outbox.Flush();
+            if (_forwarder.IsHeld && _forwarder.MayGoOn)
+            {
+                Wake(); // It waited for this only: no server will call.
+            }
         }
 
         if (wasIdle && _replies.Count > 0)

@@ -52,6 +52,10 @@ internal sealed class ClientStatements
     public IEnumerable<KeyValuePair<byte[], PreparedStatement>> AllSpokenOf =>
         !_mayBeRenamed ? [] : _failed is { } failed ? [failed] : All.Concat(_journal.EndingNames());
 
+    /// <summary>The name that replies under way give a statement.</summary>
+    public byte[] NameOn(ServerConnection server, PreparedStatement statement) =>
+        _journal.ClosingName(statement) ?? server.Statements.Find(statement)?.Name ?? statement.OwnName;
+
     /// <summary>The statement of the last message, if it was one of the client's.</summary>
     public PreparedStatement? Last { get; private set; }
 

@@ -36,7 +36,7 @@ internal static class StatementErrors
         (int At, int Length, byte[] Name)? found = null;
         foreach ((byte[] name, PreparedStatement statement) in statements.AllSpokenOf)
         {
-            byte[] there = server.Statements.Find(statement)?.Name ?? statement.OwnName;
+            byte[] there = statements.NameOn(server, statement);
             int at = IndexOfName(text, there);
             if (at >= 0 && there.AsSpan().SequenceEqual(name))
             {

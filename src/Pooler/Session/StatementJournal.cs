@@ -47,6 +47,10 @@ internal sealed class StatementJournal(ClientStatements client)
     public IEnumerable<KeyValuePair<byte[], PreparedStatement>> EndingNames() =>
         Open.Where(static change => change is { IsEnd: true, Name: not null }).Select(static change => KeyValuePair.Create(change.Name!, change.Statement!));
 
+    /// <summary>The statement's name on the server, if its end there is under way.</summary>
+    public byte[]? ClosingName(PreparedStatement statement) =>
+        Open.FirstOrDefault(change => change.IsEnd && change.There?.Statement == statement).There?.Name;
+
     /// <summary>The oldest was done.</summary>
     public void Confirm()
     {
