@@ -13,7 +13,7 @@ public sealed class ReplyQueue
     private const int FirstSize = 8;
 
     private Entry[] _entries = [];
-    private int _head, _runs;
+    private int _head, _runs, _dropped;
 
     // The head has its closing answer (CommandComplete …): ReadyForQuery may follow.
     private bool _isAnswered;
@@ -44,7 +44,14 @@ public sealed class ReplyQueue
 
     public ReplyUse HeadUse => _entries[_head].Use;
 
-    public void Push(ReplyKind kind, ReplyUse use = ReplyUse.Forward)
+    /// <summary>The oldest request's outcome matters to whoever pushed it.</summary>
+    public bool HeadIsNoted => _entries[_head].IsNoted;
+
+    /// <summary>The server has answered everything before it: now it is our turn (<see cref="TakeAnswer"/>).</summary>
+    public bool IsAnswerDue => Count > 0 && HeadUse == ReplyUse.Answer;
+
+    /// <summary><paramref name="isNoted"/>: whoever pushes it wants to know whether it was done, or dropped by an error.</summary>
+    public void Push(ReplyKind kind, ReplyUse use = ReplyUse.Forward, bool isNoted = false)
     {
         switch (kind)
         {
@@ -91,13 +98,29 @@ public sealed class ReplyQueue
                 break;
         }
 
-        Append(kind, use);
+        Append(kind, use, isNoted);
+    }
+
+    /// <summary>Pops a request that we answer ourselves. Only when <see cref="IsAnswerDue"/>.</summary>
+    public ReplyKind TakeAnswer()
+    {
+        ReplyKind kind = Head;
+        Pop();
+        return kind;
+    }
+
+    /// <summary>Noted requests that errors have dropped since the last look: they never ran.</summary>
+    public int TakeDropped()
+    {
+        int dropped = _dropped;
+        _dropped = 0;
+        return dropped;
     }
 
     /// <summary>Forgets everything: the server that owed it is gone.</summary>
     public void Clear()
     {
-        (_head, _runs, Count) = (0, 0, 0);
+        (_head, _runs, Count, _dropped) = (0, 0, 0, 0);
         _isAnswered = _isDoubtful = false;
         BatchOpen = Skipping = InCopy = false;
     }
@@ -121,7 +144,14 @@ public sealed class ReplyQueue
             return ReplyVerdict.Unexpected;
         }
 
-        ReplyVerdict verdict = HeadUse == ReplyUse.Forward ? ReplyVerdict.Forward : ReplyVerdict.Swallow;
+        ReplyUse use = HeadUse;
+        if (use == ReplyUse.Answer)
+        {
+            return ReplyVerdict.Unexpected;
+        }
+
+        bool isForClient = use == ReplyUse.Forward || (use == ReplyUse.Ahead && type == BackendMessage.ErrorResponse);
+        ReplyVerdict verdict = isForClient ? ReplyVerdict.Forward : ReplyVerdict.Swallow;
         switch (Step(Head, type))
         {
             case Move.Stay:
@@ -215,13 +245,13 @@ public sealed class ReplyQueue
         }
     }
 
-    private void Append(ReplyKind kind, ReplyUse use)
+    private void Append(ReplyKind kind, ReplyUse use, bool isNoted)
     {
         Count++;
         if (_runs > 0)
         {
             ref Entry last = ref _entries[(_head + _runs - 1) & (_entries.Length - 1)];
-            if (last.Kind == kind && last.Use == use)
+            if (last.Kind == kind && last.Use == use && last.IsNoted == isNoted)
             {
                 last.Length++;
                 return;
@@ -233,7 +263,7 @@ public sealed class ReplyQueue
             Grow();
         }
 
-        _entries[(_head + _runs++) & (_entries.Length - 1)] = new Entry(kind, use);
+        _entries[(_head + _runs++) & (_entries.Length - 1)] = new Entry(kind, use, isNoted);
     }
 
     private void Pop()
@@ -260,6 +290,7 @@ public sealed class ReplyQueue
     {
         while (Count > 0 && Head != ReplyKind.Sync)
         {
+            _dropped += HeadIsNoted ? 1 : 0;
             PopOne();
         }
 
@@ -305,7 +336,7 @@ public sealed class ReplyQueue
                     batchOpen = rest[i].Kind <= ReplyKind.Execute || (batchOpen && rest[i].Kind is ReplyKind.CopyData or ReplyKind.CopyEnd);
                 }
 
-                Append(rest[i].Kind, rest[i].Use);
+                Append(rest[i].Kind, rest[i].Use, rest[i].IsNoted);
             }
         }
 
@@ -326,10 +357,11 @@ public sealed class ReplyQueue
         _head = 0;
     }
 
-    private struct Entry(ReplyKind kind, ReplyUse use)
+    private struct Entry(ReplyKind kind, ReplyUse use, bool isNoted)
     {
         public readonly ReplyKind Kind = kind;
         public readonly ReplyUse Use = use;
+        public readonly bool IsNoted = isNoted;
         public ushort Length = 1;
     }
 }

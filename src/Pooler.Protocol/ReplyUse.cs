@@ -8,4 +8,10 @@ public enum ReplyUse : byte
 
     /// <summary>The request was the pooler's own: nobody else sees them.</summary>
     Swallow,
+
+    /// <summary>Ours, sent ahead of a request of the client: its success nobody sees, its error is the client's answer.</summary>
+    Ahead,
+
+    /// <summary>The server was not asked: we answer, when everything before it is answered.</summary>
+    Answer,
 }

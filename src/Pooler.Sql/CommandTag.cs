@@ -25,4 +25,8 @@ public static class CommandTag
             _ => false,
         };
     }
+
+    /// <summary>Whether the command has dropped every prepared statement of its session, those of the protocol too.</summary>
+    public static bool DropsStatements(ReadOnlySpan<byte> tag) =>
+        tag.Length > 10 && tag[0] == 'D' && (tag.SequenceEqual("DISCARD ALL"u8) || tag.SequenceEqual("DEALLOCATE ALL"u8));
 }

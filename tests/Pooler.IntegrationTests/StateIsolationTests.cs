@@ -48,7 +48,6 @@ public sealed class StateIsolationTests(PostgresCluster postgres)
         { "SELECT count(pg_advisory_lock(i)) FROM generate_series(1, 3) AS i", AdvisoryLocks, "0" },
         { "LISTEN news", Channels, "0" },
         { "BEGIN; LISTEN news; COMMIT", Channels, "0" },
-        { "PREPARE one AS SELECT 1", Prepared, "0" },
         { "DECLARE one CURSOR WITH HOLD FOR SELECT 1", Cursors, "0" },
         { "BEGIN; DECLARE one CURSOR WITH HOLD FOR SELECT 1; COMMIT", Cursors, "0" },
     };

@@ -21,6 +21,16 @@ public class DataPathBenchmarks : IDisposable
         (byte)'D', 0, 0, 0, 6, (byte)'P', 0, (byte)'E', 0, 0, 0, 9, 0, 0, 0, 0, 0, (byte)'S', 0, 0, 0, 4,
     ];
 
+    // Parse "one" as select 1, Sync.
+    private static readonly byte[] s_parse = [(byte)'P', 0, 0, 0, 19, .. "one"u8, 0, .. "select 1"u8, 0, 0, 0, (byte)'S', 0, 0, 0, 4];
+
+    // Bind "one", Describe the portal, Execute, Sync.
+    private static readonly byte[] s_prepared =
+    [
+        (byte)'B', 0, 0, 0, 15, 0, .. "one"u8, 0, 0, 0, 0, 0, 0, 0,
+        (byte)'D', 0, 0, 0, 6, (byte)'P', 0, (byte)'E', 0, 0, 0, 9, 0, 0, 0, 0, 0, (byte)'S', 0, 0, 0, 4,
+    ];
+
     private readonly byte[] _buffer = new byte[4096];
     private BenchFolder? _folder;
     private PoolerService? _pooler;
@@ -46,6 +56,8 @@ public class DataPathBenchmarks : IDisposable
             int read = _client.Receive(_buffer.AsSpan(have));
             have += read > 0 ? read : throw new InvalidOperationException("the login was refused");
         }
+
+        RoundTrip(s_parse, FakePostgres.ParseReply);
     }
 
     [GlobalCleanup]
@@ -62,6 +74,9 @@ public class DataPathBenchmarks : IDisposable
 
     [Benchmark]
     public int Extended() => RoundTrip(s_extended, FakePostgres.ExtendedReply);
+
+    [Benchmark]
+    public int Prepared() => RoundTrip(s_prepared, FakePostgres.PreparedReply);
 
     private static byte[] Query()
     {

@@ -35,6 +35,20 @@ internal sealed class FakePostgres : IDisposable
     /// <summary>What a Query is answered with.</summary>
     public static byte[] QueryReply { get; } = Bytes(Row);
 
+    /// <summary>What Bind, Describe, Execute and Sync are answered with.</summary>
+    public static byte[] PreparedReply { get; } = Bytes(static writer =>
+    {
+        writer.WriteBindComplete();
+        Row(writer);
+    });
+
+    /// <summary>What a Parse and Sync are answered with.</summary>
+    public static byte[] ParseReply { get; } = Bytes(static writer =>
+    {
+        writer.WriteParseComplete();
+        writer.WriteReadyForQuery((byte)'I');
+    });
+
     /// <summary>What Parse, Bind, Describe, Execute and Sync are answered with.</summary>
     public static byte[] ExtendedReply { get; } = Bytes(static writer =>
     {
@@ -113,6 +127,7 @@ internal sealed class FakePostgres : IDisposable
     private static int Answer(Socket server, ReadOnlySpan<byte> data)
     {
         int used = 0;
+        bool parses = false, binds = false;
         while (data.Length - used >= FrameHeader.Size)
         {
             int length = (int)FrameHeader.FrameLength(data[used..]);
@@ -126,8 +141,15 @@ internal sealed class FakePostgres : IDisposable
                 case FrontendMessage.Query:
                     server.Send(QueryReply);
                     break;
+                case FrontendMessage.Parse:
+                    parses = true;
+                    break;
+                case FrontendMessage.Bind:
+                    binds = true;
+                    break;
                 case FrontendMessage.Sync:
-                    server.Send(ExtendedReply);
+                    server.Send(!binds ? ParseReply : parses ? ExtendedReply : PreparedReply);
+                    parses = binds = false;
                     break;
             }
 

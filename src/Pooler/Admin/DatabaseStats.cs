@@ -10,7 +10,7 @@ internal sealed record DatabaseStats(string Database, PoolStats Total, PoolStats
     public string[] Totals =>
     [
         $"{Total.Assignments}", $"{Total.Transactions}", $"{Total.Queries}", $"{Total.Received}", $"{Total.Sent}", $"{Total.TransactionTime}",
-        $"{Total.QueryTime}", $"{Total.WaitTime}", $"{Total.Parses}", "0", $"{Total.Binds}", $"{Total.Logins}",
+        $"{Total.QueryTime}", $"{Total.WaitTime}", $"{Total.Parses}", $"{Total.ServerParses}", $"{Total.Binds}", $"{Total.Logins}",
     ];
 
     /// <summary>In the same order.</summary>
@@ -18,7 +18,7 @@ internal sealed record DatabaseStats(string Database, PoolStats Total, PoolStats
     [
         Rate(static s => s.Assignments), Rate(static s => s.Transactions), Rate(static s => s.Queries), Rate(static s => s.Received),
         Rate(static s => s.Sent), Each(static s => s.TransactionTime, static s => s.Transactions), Each(static s => s.QueryTime, static s => s.Queries),
-        Rate(static s => s.WaitTime), Rate(static s => s.Parses), "0", Rate(static s => s.Binds), Rate(static s => s.Logins),
+        Rate(static s => s.WaitTime), Rate(static s => s.Parses), Rate(static s => s.ServerParses), Rate(static s => s.Binds), Rate(static s => s.Logins),
     ];
 
     public static DatabaseStats SumOf(IReadOnlyCollection<DatabaseStats> all)

@@ -14,6 +14,7 @@ internal sealed class Show : ConsoleCommand
         ["lists"] = new ShowLists(),
         ["mem"] = new ShowMem(),
         ["pools"] = new ShowPools(),
+        ["prepared"] = new ShowPrepared(),
         ["servers"] = new ShowServers(),
         ["state"] = new ShowState(),
         ["stats"] = new ShowStats(),

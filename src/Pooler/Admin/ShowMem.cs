@@ -4,8 +4,8 @@ using static Pooler.Admin.Columns;
 namespace Pooler.Admin;
 
 /// <summary>
-/// SHOW MEM. PgBouncer tells of its object caches; we have one, the blocks of the I/O threads, and what the runtime knows of the
-/// process. The last column is ours: memtotal has 32 bits and stops at its end.
+/// SHOW MEM. PgBouncer tells of its object caches; we have two, the blocks of the I/O threads and the shared prepared statements, and what
+/// the runtime knows of the process. The last column is ours: memtotal has 32 bits and stops at its end.
 /// </summary>
 internal sealed class ShowMem() : ShowCommand(Text("name"), Int4("size"), Int4("used"), Int4("free"), Int4("memtotal"), Int8("bytes"))
 {
@@ -29,13 +29,17 @@ internal sealed class ShowMem() : ShowCommand(Text("name"), Int4("size"), Int4("
                 Count(table, "orphans", s.blocks.Sum(static b => b.Orphans));
                 Count(table, "connections", s.blocks.Sum(static b => b.Connections));
 
+                // The shared prepared statements: size is the average of one, with the clients' names for it.
+                (int statements, int unused, long bytes) = s.statements.Measure();
+                table.Add("prepared_statements", $"{(statements > 0 ? bytes / statements : 0)}", $"{statements - unused}", $"{unused}", Short(bytes), $"{bytes}");
+
                 // Everything allocated since the start, collected or not: two looks tell what happened in between.
                 Add(table, "allocated", GC.GetTotalAllocatedBytes(precise: true));
                 Add(table, "heap", GC.GetTotalMemory(forceFullCollection: false));
                 Add(table, "resident", Environment.WorkingSet);
                 return table;
             },
-            (Columns, blocks));
+            (Columns, blocks, statements: console.Pools.Statements));
     }
 
     private static void Add(Table table, string name, long bytes) => table.Add(name, "1", "0", "0", Short(bytes), $"{bytes}");

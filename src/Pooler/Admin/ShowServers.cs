@@ -50,7 +50,8 @@ internal sealed class ShowServers() : ShowCommand(SocketRow.Columns)
             socket?.Id ?? 0,
             session?.Client.Id ?? 0,
             server.ProcessId,
-            server.Parameters.ApplicationName);
+            server.Parameters.ApplicationName,
+            socket == null ? 0 : server.Statements.Count);
     }
 
     private static string Word(SlotState state) => state switch

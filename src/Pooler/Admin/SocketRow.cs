@@ -23,7 +23,8 @@ internal sealed record SocketRow(
     long Id,
     long Link,
     int ProcessId,
-    string ApplicationName)
+    string ApplicationName,
+    int PreparedStatements = 0)
 {
     public static readonly ImmutableArray<ColumnDescription> Columns =
     [
@@ -55,7 +56,7 @@ internal sealed record SocketRow(
         table.Add(
             Type, User, Database, "none", State, Peer.Address, $"{Peer.Port}", Local.Address, $"{Local.Port}",
             Time(ConnectedAt, clock, now), Time(RequestedAt, clock, now), $"{wait / 1_000_000}", $"{wait % 1_000_000}",
-            CloseNeeded ? "1" : "0", Pointer(Id), Link > 0 ? Pointer(Link) : "", $"{ProcessId}", "", ApplicationName, "0", $"{Id & int.MaxValue}");
+            CloseNeeded ? "1" : "0", Pointer(Id), Link > 0 ? Pointer(Link) : "", $"{ProcessId}", "", ApplicationName, $"{PreparedStatements}", $"{Id & int.MaxValue}");
     }
 
     private static string Time(long at, long clock, DateTime now) =>

@@ -1,5 +1,6 @@
 using Pooler.Net;
 using Pooler.Protocol;
+using Pooler.Sql;
 
 namespace Pooler.Backend;
 
@@ -161,6 +162,7 @@ internal sealed class Housekeeping : ServerOwner
     /// <summary>Makes whatever the client left running come to its end.</summary>
     private void BreakOff(bool cancel)
     {
+        DropAnswers();
         bool isRunning = cancel && _replies.Count > 0 && !_replies.InCopy;
         if (_replies.InCopy)
         {
@@ -172,7 +174,7 @@ internal sealed class Housekeeping : ServerOwner
         if (isRunning)
         {
             // Our own SET went along: a cancel that hit it would let the request behind it run with another client's settings.
-            _cancelsLater = _replies.HeadUse == ReplyUse.Swallow;
+            _cancelsLater = _replies is { HeadUse: ReplyUse.Swallow, Head: ReplyKind.Query };
             if (!_cancelsLater)
             {
                 CancelWhenSafe();
@@ -227,6 +229,15 @@ internal sealed class Housekeeping : ServerOwner
         }
     }
 
+    /// <summary>What we would have answered ourselves nobody asks for any more.</summary>
+    private void DropAnswers()
+    {
+        while (_replies.IsAnswerDue)
+        {
+            _replies.TakeAnswer();
+        }
+    }
+
     private void FailCopy()
     {
         new MessageWriter(_server.Outbox).WriteCopyFail("client disconnected");
@@ -236,7 +247,9 @@ internal sealed class Housekeeping : ServerOwner
     /// <summary>Takes one frame; false when the server was closed over it. The body is empty when it was too long to matter.</summary>
     private bool Handle(byte type, ReadOnlySpan<byte> body)
     {
-        switch (_replies.Accept(type))
+        ReplyVerdict verdict = _replies.Accept(type);
+        DropAnswers();
+        switch (verdict)
         {
             case ReplyVerdict.Unexpected:
                 if (type == BackendMessage.ErrorResponse)
@@ -254,6 +267,9 @@ internal sealed class Housekeeping : ServerOwner
 
         switch (type)
         {
+            case BackendMessage.CommandComplete when body.Length > 0 && CommandTag.DropsStatements(body[..^1]):
+                _server.Statements.Clear();
+                break;
             case BackendMessage.CopyInResponse when _replies.InCopy:
                 FailCopy();
                 EndBatch();

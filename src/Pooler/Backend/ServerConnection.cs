@@ -15,8 +15,9 @@ internal sealed class ServerConnection
     private Connection? _socket;
     private bool _closing;
 
-    public ServerConnection(IoThread thread, ServerTarget target, ServerOwner owner, Action<ServerConnection> loggedIn)
+    public ServerConnection(IoThread thread, ServerTarget target, ServerOwner owner, StatementCatalogue catalogue, Action<ServerConnection> loggedIn)
     {
+        Statements = new ServerStatements(catalogue);
         _thread = thread;
         Target = target;
         Owner = owner;
@@ -68,6 +69,9 @@ internal sealed class ServerConnection
 
     /// <summary>It may hold session state we do not carry: it is reset before the next client (architecture rule 10).</summary>
     public bool IsDirty { get; set; }
+
+    /// <summary>The shared prepared statements it holds.</summary>
+    public ServerStatements Statements { get; }
 
     /// <summary>Bytes still to come of the frame whose front was already handed on.</summary>
     public long FrameRemaining { get; set; }
@@ -165,6 +169,7 @@ internal sealed class ServerConnection
         _socket?.Close();
         _socket?.Input.Complete();
         Owner.Closed(this);
+        Statements.Clear();
     }
 
     /// <summary>Some servers refuse a newer protocol instead of naming theirs. If it was that, they are asked for 3.0 from now on.</summary>

@@ -14,6 +14,8 @@ internal sealed class SessionParameters
 
     private static readonly byte[][] Utf8Names = [.. Names.Select(Encoding.ASCII.GetBytes)];
 
+    private const int ApplicationNameIndex = 5;
+
     private readonly string?[] _values;
     private readonly int _reported;
 
@@ -27,7 +29,10 @@ internal sealed class SessionParameters
 
     public string? this[int index] => _values[index];
 
-    public string ApplicationName => _values[5] ?? "";
+    /// <summary>The values under which PostgreSQL reads the text of a statement: all but application_name.</summary>
+    public string StatementSettings => field ??= string.Join('\n', _values.AsSpan(0, ApplicationNameIndex)!);
+
+    public string ApplicationName => _values[ApplicationNameIndex] ?? "";
 
     /// <summary>The index of a tracked name, in any case as PostgreSQL takes it; -1 when it is not tracked.</summary>
     public static int IndexOf(string name) => Array.FindIndex(Names, n => n.Equals(name, StringComparison.OrdinalIgnoreCase));

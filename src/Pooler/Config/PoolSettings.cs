@@ -70,6 +70,11 @@ internal sealed record PoolSettings
     /// <summary>Lend the server idle longest; otherwise the one used last.</summary>
     public required bool RoundRobin { get; init; }
 
+    /// <summary>Prepared statements kept per server; zero: not tracked, a client that names one keeps its server.</summary>
+    public required int MaxPreparedStatements { get; init; }
+
+    public required long MaxPreparedMemory { get; init; }
+
     public required string? ConnectQuery { get; init; }
 
     /// <summary>PgBouncer's word for "send an empty query" in server_check_query.</summary>

@@ -99,6 +99,8 @@ internal sealed class PoolerConfig
             ServerResetQuery = Get(Settings.ServerResetQuery),
             ServerResetQueryAlways = Get(Settings.ServerResetQueryAlways),
             RoundRobin = Get(Settings.ServerRoundRobin),
+            MaxPreparedStatements = Get(Settings.MaxPreparedStatements),
+            MaxPreparedMemory = Get(Settings.MaxPreparedMemory),
             ConnectQuery = database.ConnectQuery,
         };
     }

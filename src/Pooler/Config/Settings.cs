@@ -118,8 +118,10 @@ internal static class Settings
         "Ours: bytes all look-aheads together may hold.");
     public static readonly Setting<long> MaxPacketSize = Row("max_packet_size", Bytes, "2147483647", Global,
         "A larger message closes the client (bytes).");
+    public static readonly Setting<long> MaxPreparedMemory = Row("max_prepared_memory", Bytes, "134217728", Global,
+        "Ours: bytes of all prepared statements and clients' names for them; beyond it a client that names one keeps its server.");
     public static readonly Setting<int> MaxPreparedStatements = Row("max_prepared_statements", Count, "200", Global,
-        "Prepared statements kept per server in transaction mode; 0 = not tracked.", support: Later);
+        "Prepared statements kept per server in transaction and statement mode; 0 = not tracked: a client that names one keeps its server.");
     public static readonly Setting<long> MaxStatementSize = Row("max_statement_size", Bytes, "1048576", Global,
         "Ours: bytes of a statement whose text must be known whole.", support: Later);
     public static readonly Setting<int> MaxUserClientConnections = Row("max_user_client_connections", Count, "0", Global | User,

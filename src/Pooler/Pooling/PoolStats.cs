@@ -3,7 +3,7 @@ namespace Pooler.Pooling;
 /// <summary>What SHOW STATS counts, of one pool on one I/O thread: written there only, summed by whoever reads. Times in microseconds.</summary>
 internal sealed class PoolStats
 {
-    public long Assignments, Transactions, Queries, Received, Sent, TransactionTime, QueryTime, WaitTime, Parses, Binds, Logins, MovedGrants;
+    public long Assignments, Transactions, Queries, Received, Sent, TransactionTime, QueryTime, WaitTime, Parses, ServerParses, Binds, Logins, MovedGrants;
 
     /// <summary>CancelRequests of clients now: not sent yet, being seen through; and the requests to servers that these have led to.</summary>
     public int CancelsWaiting, CancelsActive, ServerCancels;
@@ -19,6 +19,7 @@ internal sealed class PoolStats
         sum.QueryTime += QueryTime;
         sum.WaitTime += WaitTime;
         sum.Parses += Parses;
+        sum.ServerParses += ServerParses;
         sum.Binds += Binds;
         sum.Logins += Logins;
         sum.MovedGrants += MovedGrants;

@@ -1,3 +1,4 @@
+using Pooler.Backend;
 using Pooler.Config;
 using Pooler.Net;
 using Pooler.Protocol;
@@ -26,6 +27,9 @@ internal sealed class Pools
         _journal = journal;
         _growth = new PoolGrowth(this, threads);
     }
+
+    /// <summary>The prepared statements that clients and servers share.</summary>
+    public StatementCatalogue Statements { get; } = new();
 
     /// <summary>The pool of a database entry and user, made at first use.</summary>
     public ServerPool Get(DatabaseConfig database, string user)

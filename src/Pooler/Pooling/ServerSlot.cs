@@ -16,7 +16,7 @@ internal sealed class ServerSlot : ServerOwner
     {
         Pools = pools;
         Pool = pool;
-        Server = new ServerConnection(thread, pool.Target, this, static server => ((ServerSlot)server.Owner).OnLoggedIn());
+        Server = new ServerConnection(thread, pool.Target, this, pools.Statements, static server => ((ServerSlot)server.Owner).OnLoggedIn());
     }
 
     public Pools Pools { get; }

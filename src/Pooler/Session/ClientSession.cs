@@ -32,6 +32,7 @@ internal sealed class ClientSession : ServerOwner
     private readonly RequestReader _reader;
     private readonly RequestForwarder _forwarder;
     private readonly ReplyForwarder _replyForwarder;
+    private readonly ClientStatements _statements;
     private readonly Action<ClientSession, SessionEnd> _ended;
 
     private PoolSettings _settings;
@@ -56,9 +57,10 @@ internal sealed class ClientSession : ServerOwner
         _clock = new SessionClock(this);
         _clock.Use(settings);
         _followsPool = ReferenceEquals(settings, pool.Settings);
-        _forwarder = new RequestForwarder(_replies, disablePqExec, maxPacketSize);
+        _statements = new ClientStatements(this, _replies, pools.Statements);
+        _forwarder = new RequestForwarder(_statements, _replies, disablePqExec, maxPacketSize);
         _reader = new RequestReader(_forwarder);
-        _replyForwarder = new ReplyForwarder(this, _replies, _clock);
+        _replyForwarder = new ReplyForwarder(this, _statements, _replies, _clock);
         ConnectedAt = _clock.IdleSince = _clock.TransactionStart = client.Owner.Now;
     }
 
@@ -106,6 +108,13 @@ internal sealed class ClientSession : ServerOwner
     public bool IsEnding => _end != null;
 
     public PoolMode Mode => _settings.Mode;
+
+    public PoolSettings Settings => _settings;
+
+    /// <summary>Names of prepared statements this client has.</summary>
+    public int PreparedStatements => _statements.Count;
+
+    private bool IsPinned => _isPinned || _statements.IsRaw;
 
     internal PoolStats Stats => _pool.Stats[Thread.Index];
 
@@ -174,6 +183,7 @@ internal sealed class ClientSession : ServerOwner
         {
             ServerSlot slot = _slot;
             bool isMissed = !CanSpare(server);
+            _statements.Undo();
             _slot = null;
             _pools.Remove(slot, server.Failure);
             if (isMissed)
@@ -213,7 +223,7 @@ internal sealed class ClientSession : ServerOwner
         }
 
         bool isHalfWay = !everythingUsed || server.FrameRemaining > 0 || _forwarder.IsInFrame || server.Outbox.IsCongested;
-        if (server.Status == 'I' && !isHalfWay && _settings.Mode != PoolMode.Session && !_isPinned)
+        if (server.Status == 'I' && !isHalfWay && _settings.Mode != PoolMode.Session && !IsPinned)
         {
             ReleaseServer();
         }
@@ -227,7 +237,7 @@ internal sealed class ClientSession : ServerOwner
 
     /// <summary>The server owes this client nothing and holds nothing of its: had it died a moment later, nobody would know.</summary>
     private bool CanSpare(ServerConnection server) => Phase == SessionPhase.Leased && _replies.IsSettled && server.Status == 'I'
-        && server.FrameRemaining == 0 && !_forwarder.IsInFrame && _settings.Mode != PoolMode.Session && !_isPinned;
+        && server.FrameRemaining == 0 && !_forwarder.IsInFrame && _settings.Mode != PoolMode.Session && !IsPinned;
 
     private void ReleaseServer()
     {
@@ -448,13 +458,14 @@ internal sealed class ClientSession : ServerOwner
         server.Owner = this;
         server.Socket.DispatchFirst = false;
         Stats.Assignments++;
-        if (Parameters.Matches(server.Parameters))
+        bool allReported = true;
+        string? changes = Parameters.Matches(server.Parameters) ? null : Parameters.ChangesFrom(server.Parameters, out allReported);
+        if (server.Statements.Count > 0 && !_statements.IsOn)
         {
-            Enter(SessionPhase.Leased);
-            return;
+            changes += "DEALLOCATE ALL;"; // Names of this client pass as they are: it must not meet those of others.
+            allReported = false;
         }
 
-        string? changes = Parameters.ChangesFrom(server.Parameters, out bool allReported);
         if (changes == null)
         {
             Enter(SessionPhase.Leased);
@@ -497,6 +508,16 @@ internal sealed class ClientSession : ServerOwner
         ForwardResult result = _forwarder.Forward(_client.Input, server, isContended: _settings.Mode != PoolMode.Session && _pool.HasWaiters, mayRepeat: _isFirstRequest && !server.IsDirty);
         _isReadyToForward &= _forwarder.LastForwarded == 0;
         Stats.Received += _forwarder.LastForwarded;
+        if (_replies.IsAnswerDue && server.FrameRemaining == 0)
+        {
+            _replyForwarder.WriteAnswers();
+            _client.Outbox.Flush();
+            if (_forwarder.IsHeld && _forwarder.MayGoOn)
+            {
+                Wake(); // It waited for this only: no server will call.
+            }
+        }
+
         if (wasIdle && _replies.Count > 0)
         {
             _clock.QueryStart = Thread.Now;
@@ -535,6 +556,11 @@ internal sealed class ClientSession : ServerOwner
             return Need.Wake;
         }
 
+        if (_forwarder.HasMore)
+        {
+            Wake();
+        }
+
         return Need.Input;
     }
 
@@ -544,7 +570,7 @@ internal sealed class ClientSession : ServerOwner
     /// </summary>
     internal bool TryAnotherServer(ServerConnection server, ReadOnlySpan<byte> goodbye)
     {
-        bool nothingRan = Phase == SessionPhase.Syncing || _forwarder.Retained > 0;
+        bool nothingRan = Phase == SessionPhase.Syncing || _forwarder.MayRunElsewhere;
         if (!nothingRan || _hasRetried)
         {
             return false;
@@ -555,12 +581,30 @@ internal sealed class ClientSession : ServerOwner
         ServerSlot slot = _slot!;
         _slot = null;
         server.Owner = slot;
+        _statements.Undo();
         server.Close(ErrorFields.Parse(goodbye));
         _replies.Clear();
         _forwarder.TakeBack();
         Enter(SessionPhase.Idle);
         Wake();
         return true;
+    }
+
+    /// <summary>
+    /// The batch that is kept has failed over an invalid plan, outside a transaction and before anything of it went to the
+    /// client: nothing has run, and it can be run again.
+    /// </summary>
+    internal bool CanReplan => Phase == SessionPhase.Leased && _forwarder.MayReplan && !_hasRetried && _replies is { Count: 1, Head: ReplyKind.Sync, BatchOpen: false };
+
+    /// <summary>Once more, unseen: the statement is prepared anew ahead of it.</summary>
+    internal void Replan()
+    {
+        _hasRetried = true;
+        _isReadyToForward = true;
+        _replies.Clear();
+        _replies.Push(ReplyKind.Sync, ReplyUse.Swallow); // It goes its way and ends the failed batch.
+        _forwarder.TakeBack();
+        Wake();
     }
 
     /// <summary>The leased server has said something: it is alive and the request is its own.</summary>
@@ -615,6 +659,7 @@ internal sealed class ClientSession : ServerOwner
         bool isMidFrame = _slot is { Server.FrameRemaining: > 0 };
         GiveUpServer();
         _cancellation?.RequestEnded();
+        _statements.End();
         Phase = SessionPhase.Ended;
         if (end.Error is { } error && !isMidFrame)
         {
@@ -643,6 +688,7 @@ internal sealed class ClientSession : ServerOwner
 
         ServerSlot slot = _slot;
         _slot = null;
+        slot.Server.IsDirty |= _statements.End();
         LeaseEnd.Abandon(slot, _replies, _settings, _forwarder.IsInFrame, finishFirst: _isTerminating);
     }
 }

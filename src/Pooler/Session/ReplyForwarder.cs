@@ -2,13 +2,17 @@ using Pooler.Backend;
 using Pooler.Config;
 using Pooler.Net;
 using Pooler.Protocol;
+using Pooler.Sql;
 
 namespace Pooler.Session;
 
 /// <summary>The server's half of the data path: what a leased server sends goes to its client, or is the answer to our own SET.</summary>
-internal sealed class ReplyForwarder(ClientSession session, ReplyQueue replies, SessionClock clock)
+internal sealed class ReplyForwarder(ClientSession session, ClientStatements statements, ReplyQueue replies, SessionClock clock)
 {
     private ErrorFields? _syncError;
+
+    // What the client gets in the place of a frame that it must not see as it is.
+    private byte[]? _instead;
 
     /// <summary>Step 8: the server's bytes go to the client in the longest run of whole frames; only headers are looked at.</summary>
     public int Forward(ServerConnection server, ReadOnlySpan<byte> data)
@@ -25,6 +29,13 @@ internal sealed class ReplyForwarder(ClientSession session, ReplyQueue replies, 
                 continue;
             }
 
+            if (replies.IsAnswerDue)
+            {
+                session.Client.Outbox.Append(data[runStart..at]);
+                runStart = at;
+                WriteAnswers();
+            }
+
             ReadOnlySpan<byte> rest = data[at..];
             if (rest.Length < FrameHeader.Size)
             {
@@ -34,17 +45,19 @@ internal sealed class ReplyForwarder(ClientSession session, ReplyQueue replies, 
             long length = FrameHeader.FrameLength(rest);
             byte type = rest[0];
             bool isWhole = rest.Length >= length;
-            bool isOurs = replies.Count > 0 && replies.HeadUse == ReplyUse.Swallow;
+            bool isOurs = replies.Count > 0 && replies.HeadUse is ReplyUse.Swallow or ReplyUse.Ahead;
             if (!isWhole && length <= BlockPool.BlockSize && (isOurs || MattersAsWhole(type)))
             {
                 break;
             }
 
             ReadOnlySpan<byte> body = isWhole ? rest[FrameHeader.Size..(int)length] : default;
-            ReplyVerdict verdict = length == 0 || (isOurs && !isWhole) ? ReplyVerdict.Unexpected : replies.Accept(type);
-            if (!Handle(server, verdict, type, body, isOurs))
+            if (!Take(server, length == 0 || (isOurs && !isWhole), type, body, isOurs))
             {
-                session.Client.Outbox.Send(data[runStart..at]);
+                session.Client.Outbox.Append(data[runStart..at]);
+                session.Client.Outbox.Append(_instead);
+                _instead = null;
+                session.Client.Outbox.Flush();
                 at += isWhole ? (int)length : rest.Length;
                 runStart = at;
                 if (server.IsClosed || server.Failure != null)
@@ -60,6 +73,14 @@ internal sealed class ReplyForwarder(ClientSession session, ReplyQueue replies, 
             at += taken;
         }
 
+        if (replies.IsAnswerDue && server.FrameRemaining == 0 && !session.IsEnding)
+        {
+            session.Client.Outbox.Append(data[runStart..at]);
+            runStart = at;
+            WriteAnswers();
+            session.Client.Outbox.Flush();
+        }
+
         if (at > runStart)
         {
             session.Stats.Sent += at - runStart;
@@ -67,6 +88,67 @@ internal sealed class ReplyForwarder(ClientSession session, ReplyQueue replies, 
         }
 
         return at;
+    }
+
+    /// <summary>
+    /// Answers the requests in front that the server was not asked. It is for whoever makes them the front: this loop, or the
+    /// client's when nothing was outstanding (architecture rule 1).
+    /// </summary>
+    public void WriteAnswers()
+    {
+        while (replies.IsAnswerDue)
+        {
+            bool isNoted = replies.HeadIsNoted;
+            var writer = new MessageWriter(session.Client.Outbox);
+            if (replies.TakeAnswer() == ReplyKind.Parse)
+            {
+                writer.WriteParseComplete();
+            }
+            else
+            {
+                writer.WriteCloseComplete();
+            }
+
+            if (isNoted)
+            {
+                statements.Confirm();
+            }
+        }
+    }
+
+    /// <summary>What a frame says of the requests outstanding, then of itself; false when the client must not see it.</summary>
+    private bool Take(ServerConnection server, bool isImpossible, byte type, ReadOnlySpan<byte> body, bool isOurs)
+    {
+        if (isImpossible || replies.Count == 0)
+        {
+            return Handle(server, isImpossible ? ReplyVerdict.Unexpected : replies.Accept(type), type, body, isOurs);
+        }
+
+        bool isNoted = replies.HeadIsNoted;
+        ReplyKind kind = replies.Head;
+        ReplyVerdict verdict = replies.Accept(type);
+        if (type == BackendMessage.ErrorResponse)
+        {
+            statements.Failed(kind, isNoted, drops: replies.TakeDropped() > 0);
+        }
+        else if (isNoted && verdict != ReplyVerdict.Unexpected && type is BackendMessage.ParseComplete or BackendMessage.CloseComplete
+            or BackendMessage.BindComplete or BackendMessage.RowDescription or BackendMessage.NoData)
+        {
+            statements.Confirm();
+        }
+
+        return verdict == ReplyVerdict.Swallow && kind != ReplyKind.Query ? HandleOurs(server, kind, type, body) : Handle(server, verdict, type, body, isOurs);
+    }
+
+    /// <summary>A reply to what was put between a client's requests; its SET statements apart.</summary>
+    private static bool HandleOurs(ServerConnection server, ReplyKind kind, byte type, ReadOnlySpan<byte> body)
+    {
+        if (kind == ReplyKind.Sync && type == BackendMessage.ReadyForQuery)
+        {
+            server.Status = body.Length == 1 ? body[0] : (byte)0;
+        }
+
+        return false;
     }
 
     private static bool MattersAsWhole(byte type) => type is BackendMessage.CommandComplete or BackendMessage.ReadyForQuery
@@ -80,7 +162,15 @@ internal sealed class ReplyForwarder(ClientSession session, ReplyQueue replies, 
             return false;
         }
 
-        session.Replied();
+        if (verdict != ReplyVerdict.Swallow && !(isOurs && verdict == ReplyVerdict.Asynchronous) && !IsReplanned(server, verdict, type, body))
+        {
+            session.Replied();
+        }
+        else if (verdict == ReplyVerdict.Forward)
+        {
+            return false;
+        }
+
         switch (verdict)
         {
             case ReplyVerdict.Forward:
@@ -110,7 +200,12 @@ internal sealed class ReplyForwarder(ClientSession session, ReplyQueue replies, 
         {
             case BackendMessage.CommandComplete:
                 // Too long to be a tag of PostgreSQL's: assume the worst of it.
-                server.IsDirty |= body.IsEmpty || Sql.CommandTag.LeavesState(body[..^1]);
+                server.IsDirty |= body.IsEmpty || CommandTag.LeavesState(body[..^1]);
+                if (body.Length > 7 && body[0] is (byte)'D' or (byte)'P')
+                {
+                    HandleStatementTag(server, body[..^1]);
+                }
+
                 return true;
             case BackendMessage.ReadyForQuery:
                 return HandleReady(server, body);
@@ -119,9 +214,60 @@ internal sealed class ReplyForwarder(ClientSession session, ReplyQueue replies, 
                 server.Close(ErrorFields.Parse(body));
                 session.End(SessionEnd.Quiet(server.Failure!.Message));
                 return true;
+            case BackendMessage.ErrorResponse when statements.IsOn:
+                return HandleStatementError(server, body);
             default:
                 return true;
         }
+    }
+
+    /// <summary>SQL has made or dropped prepared statements.</summary>
+    private void HandleStatementTag(ServerConnection server, ReadOnlySpan<byte> tag)
+    {
+        if (CommandTag.DropsStatements(tag))
+        {
+            statements.Dropped(server);
+        }
+        else if (tag.SequenceEqual("DEALLOCATE"u8))
+        {
+            statements.Deallocated();
+        }
+        else if (tag.SequenceEqual("PREPARE"u8) && session.Mode != PoolMode.Session)
+        {
+            statements.KeepServer(server);
+        }
+    }
+
+    /// <summary>An error that tells of a prepared statement; the client reads its own name for it.</summary>
+    private bool HandleStatementError(ServerConnection server, ReadOnlySpan<byte> body)
+    {
+        StatementError error = StatementErrors.Read(body);
+        if (error is StatementError.PlanInvalid or StatementError.Unknown)
+        {
+            server.Statements.DoubtLatest();
+        }
+
+        server.IsDirty |= error == StatementError.Duplicate; // Ours, or a name that we did not know of.
+        if (error is StatementError.None or StatementError.PlanInvalid || !StatementErrors.TryRename(body, statements, server, out byte[] renamed))
+        {
+            return true;
+        }
+
+        _instead = renamed;
+        return false;
+    }
+
+    /// <summary>"cached plan must not change result type", before anything of the batch went to the client: it runs again, unseen.</summary>
+    private bool IsReplanned(ServerConnection server, ReplyVerdict verdict, byte type, ReadOnlySpan<byte> body)
+    {
+        if (type != BackendMessage.ErrorResponse || verdict != ReplyVerdict.Forward || StatementErrors.Read(body) != StatementError.PlanInvalid || !session.CanReplan)
+        {
+            return false;
+        }
+
+        server.Statements.DoubtLatest();
+        session.Replan();
+        return true;
     }
 
     private bool HandleReady(ServerConnection server, ReadOnlySpan<byte> body)
@@ -134,6 +280,7 @@ internal sealed class ReplyForwarder(ClientSession session, ReplyQueue replies, 
 
         long now = session.Thread.Now;
         server.Status = body[0];
+        server.Statements.Round++;
         session.Stats.QueryTime += now - clock.QueryStart;
         session.Stats.Queries++;
         session.RequestEnded();
@@ -178,7 +325,11 @@ internal sealed class ReplyForwarder(ClientSession session, ReplyQueue replies, 
     /// <summary>A reply to the SET statements of step 7.</summary>
     private void HandleSyncReply(ServerConnection server, byte type, ReadOnlySpan<byte> body)
     {
-        if (type == BackendMessage.ErrorResponse)
+        if (type == BackendMessage.CommandComplete && body.Length > 0 && CommandTag.DropsStatements(body[..^1]))
+        {
+            server.Statements.Clear();
+        }
+        else if (type == BackendMessage.ErrorResponse)
         {
             _syncError = ErrorFields.Parse(body);
         }

@@ -9,10 +9,15 @@ namespace Pooler.Session;
 /// The client's half of the data path: passes whole messages, and parts of long ones, to the leased server, and pushes what
 /// must come back before it does (architecture rule 2).
 /// </summary>
-internal sealed class RequestForwarder(ReplyQueue replies, bool disablePqExec, long maxPacketSize)
+internal sealed class RequestForwarder(ClientStatements statements, ReplyQueue replies, bool disablePqExec, long maxPacketSize)
 {
+    // What we send ahead of requests may be much longer than they are: at this much unsent the kernel takes its share first.
+    private const int OutboxLimit = 4 * BlockPool.BlockSize;
+
+    private static ReadOnlySpan<byte> FlushMessage => [FrontendMessage.Flush, 0, 0, 0, 4];
+
     private long _frameRemaining;
-    private bool _isSwallowing;
+    private bool _isSwallowing, _hasFlushed;
 
     /// <summary>A message was passed on in part: the server waits for the rest.</summary>
     public bool IsInFrame => _frameRemaining > 0 && !_isSwallowing;
@@ -24,10 +29,19 @@ internal sealed class RequestForwarder(ReplyQueue replies, bool disablePqExec, l
     public bool IsHeld { get; private set; }
 
     /// <summary>
-    /// Bytes at the front of the input that were sent on a fresh lease and kept until its first reply: a server that says
-    /// goodbye instead (57P01) has not run them, and another gets them (architecture rule 12).
+    /// Bytes at the front of the input that were sent and are kept until the first reply to them: what has not run may be
+    /// sent once more.
     /// </summary>
     public int Retained { get; private set; }
+
+    /// <summary>
+    /// The kept bytes were sent on a fresh lease: a server that says goodbye instead (57P01) has not run them, and another gets
+    /// them (architecture rule 12).
+    /// </summary>
+    public bool MayRunElsewhere => Retained > 0 && _isRepeatable;
+
+    /// <summary>The kept bytes are one batch outside a transaction with a prepared statement, whose plan may turn out to be invalid.</summary>
+    public bool MayReplan => Retained > 0 && _isReplannable;
 
     /// <summary>The server has replied: what was kept is its own now.</summary>
     public void Forget(ConnectionInput input)
@@ -46,9 +60,12 @@ internal sealed class RequestForwarder(ReplyQueue replies, bool disablePqExec, l
 
     public bool MayGoOn => !replies.IsFull && replies.Count <= ReplyQueue.Capacity / 2 && !_waitsForSettled;
 
-    private bool _waitsForSettled, _isRepeatable, _hasParsed;
+    private bool _waitsForSettled, _isRepeatable, _isReplannable, _hasPrepared, _hasParsed;
 
-    /// <summary>The last round created a named statement, which lives on this one server.</summary>
+    /// <summary>The outbox was full enough: what is left follows when it is asked for.</summary>
+    public bool HasMore { get; private set; }
+
+    /// <summary>The last round created a named statement, which lives on this one server. Only without mapped names.</summary>
     public bool NamedStatement { get; private set; }
 
     /// <summary>Bytes the last round took.</summary>
@@ -80,23 +97,29 @@ internal sealed class RequestForwarder(ReplyQueue replies, bool disablePqExec, l
     public ForwardResult Forward(ConnectionInput input, ServerConnection server, bool isContended, bool mayRepeat)
     {
         ReadOnlySpan<byte> data = input.Unread[Retained..];
-        int at = 0, runStart = 0;
-        bool isFresh = replies.Count == 0 || (replies.Count == 1 && replies.HeadUse == ReplyUse.Swallow);
-        _isRepeatable = mayRepeat && isFresh && server.Status == 'I' && !replies.BatchOpen;
-        ForwardResult result = ForwardResult.Done;
-        NamedStatement = IsHeld = _waitsForSettled = _hasParsed = false;
-        while (at < data.Length)
+        var run = new RequestRun(server.Outbox, data);
+        _hasFlushed &= replies.Count > 0;
+        if (replies.IsSettled)
         {
+            statements.Settled();
+        }
+
+        bool isFresh = replies.Count == 0 || (replies.Count == 1 && replies.HeadUse == ReplyUse.Swallow);
+        _isReplannable = isFresh && server.Status == 'I' && !replies.BatchOpen;
+        _isRepeatable = mayRepeat && _isReplannable;
+        ForwardResult result = ForwardResult.Done;
+        NamedStatement = HasMore = IsHeld = _waitsForSettled = _hasParsed = _hasPrepared = false;
+        while (!run.IsAtEnd)
+        {
+            ReadOnlySpan<byte> rest = run.Rest;
             if (_frameRemaining > 0)
             {
-                int part = (int)Math.Min(_frameRemaining, data.Length - at);
+                int part = (int)Math.Min(_frameRemaining, rest.Length);
                 _frameRemaining -= part;
-                at += part;
-                runStart = _isSwallowing ? at : runStart;
+                Pass(ref run, part, isLeftOut: _isSwallowing);
                 continue;
             }
 
-            ReadOnlySpan<byte> rest = data[at..];
             if (rest.Length < FrameHeader.Size)
             {
                 break;
@@ -118,8 +141,20 @@ internal sealed class RequestForwarder(ReplyQueue replies, bool disablePqExec, l
                 break;
             }
 
-            if (rest.Length < length && length <= BlockPool.BlockSize && type != FrontendMessage.CopyData)
+            bool isWhole = rest.Length >= length;
+            if (!isWhole && length <= BlockPool.BlockSize && type != FrontendMessage.CopyData)
             {
+                break;
+            }
+
+            if (!isWhole && !statements.HasNames(type, rest))
+            {
+                if (rest.Length > BlockPool.BlockSize / 2)
+                {
+                    Problem = "name of a prepared statement too long";
+                    result = ForwardResult.Violation;
+                }
+
                 break;
             }
 
@@ -131,36 +166,42 @@ internal sealed class RequestForwarder(ReplyQueue replies, bool disablePqExec, l
 
             bool isCopyFrame = type is FrontendMessage.CopyData or FrontendMessage.CopyDone or FrontendMessage.CopyFail;
             bool startsRequest = !replies.BatchOpen && !isCopyFrame && !replies.InCopy;
-            if (replies.IsFull || (isContended && startsRequest && replies.Count > 0 && !isFresh))
+            bool mustSettle = startsRequest && (isContended || statements.MustWait) && replies.Count > 0 && !isFresh;
+            bool isBarred = statements.IsBarred && replies.Count > 0 && type is not (FrontendMessage.Sync or FrontendMessage.Execute or FrontendMessage.Flush);
+            if (replies.IsFull || mustSettle || (isBarred && !isFresh && !isCopyFrame && MayWaitFor(ref run)))
             {
                 IsHeld = true;
-                _waitsForSettled = !replies.IsFull;
+                _waitsForSettled = mustSettle && !replies.IsFull;
                 result = ForwardResult.Held;
+                break;
+            }
+
+            if (server.Outbox.Pending > OutboxLimit)
+            {
+                HasMore = true;
                 break;
             }
 
             // Architecture rule 11: COPY frames that no COPY can be waiting for go nowhere.
             _isSwallowing = isCopyFrame && !replies.InCopy && replies.Count == 0;
-            if (_isSwallowing)
-            {
-                server.Outbox.Append(data[runStart..at]);
-            }
-            else if (!Admit(server, type, rest[FrameHeader.Size..(int)Math.Min(length, rest.Length)], isWhole: rest.Length >= length))
+            int taken = (int)Math.Min(length, rest.Length);
+            StatementUse use = StatementUse.Untouched;
+            if (!_isSwallowing && !Admit(ref run, server, rest[..taken], isWhole, out use))
             {
                 result = ForwardResult.Violation;
                 break;
             }
 
-            int taken = (int)Math.Min(length, rest.Length);
             _frameRemaining = length - taken;
-            at += taken;
-            runStart = _isSwallowing ? at : runStart;
+            Pass(ref run, taken, isLeftOut: _isSwallowing || use == StatementUse.Answered);
             isFresh = false;
         }
 
-        server.Outbox.Send(data[runStart..at]);
+        run.Send();
+        int at = run.At;
         LastForwarded = at;
-        if (_isRepeatable && replies.Count > 0 && at > 0 && _frameRemaining == 0)
+        _isReplannable &= _hasPrepared && !replies.BatchOpen;
+        if ((_isRepeatable || _isReplannable) && replies.Count > 0 && at > 0 && _frameRemaining == 0)
         {
             Retained = at;
             input.Advance(0);
@@ -174,9 +215,43 @@ internal sealed class RequestForwarder(ReplyQueue replies, bool disablePqExec, l
         return result;
     }
 
-    /// <summary>Pushes the reply a message asks for and notes what it may leave behind on the server.</summary>
-    private bool Admit(ServerConnection server, byte type, ReadOnlySpan<byte> body, bool isWhole)
+    private static void Pass(ref RequestRun run, int count, bool isLeftOut)
     {
+        if (isLeftOut)
+        {
+            run.Break();
+            run.Skip(count);
+        }
+
+        run.At += count;
+    }
+
+    /// <summary>
+    /// In the midst of a batch the server keeps its replies until Sync; a Flush of ours has it tell what it has done. Not in
+    /// a COPY, which it would not interrupt for that.
+    /// </summary>
+    private bool MayWaitFor(ref RequestRun run)
+    {
+        if (replies.InCopy)
+        {
+            return false;
+        }
+
+        if (replies.BatchOpen && !_hasFlushed)
+        {
+            _hasFlushed = true;
+            run.Break().Append(FlushMessage);
+        }
+
+        return true;
+    }
+
+    /// <summary>Pushes the reply a message asks for and notes what it may leave behind on the server.</summary>
+    private bool Admit(ref RequestRun run, ServerConnection server, ReadOnlySpan<byte> frame, bool isWhole, out StatementUse use)
+    {
+        byte type = frame[0];
+        ReadOnlySpan<byte> body = frame[FrameHeader.Size..];
+        use = StatementUse.Untouched;
         if (replies.InCopy && type is not (FrontendMessage.CopyData or FrontendMessage.CopyDone or FrontendMessage.CopyFail
             or FrontendMessage.Flush or FrontendMessage.Sync))
         {
@@ -184,55 +259,88 @@ internal sealed class RequestForwarder(ReplyQueue replies, bool disablePqExec, l
             return false;
         }
 
-        switch (type)
+        if (type == FrontendMessage.Query && disablePqExec)
         {
-            case FrontendMessage.Query:
-                if (disablePqExec)
-                {
-                    Problem = "PQexec disallowed";
-                    return false;
-                }
+            Problem = "PQexec disallowed";
+            return false;
+        }
 
-                server.IsDirty |= !isWhole || StateScan.MayLeaveState(body);
-                _isRepeatable &= isWhole && StatementHead.IsRepeatable(body);
-                replies.Push(ReplyKind.Query);
-                break;
-            case FrontendMessage.Parse:
-                NamedStatement |= body.IsEmpty || body[0] != 0;
-                _hasParsed = true;
-                _isRepeatable &= isWhole && !NamedStatement && StatementHead.IsRepeatable(body[1..]);
-                server.IsDirty |= !isWhole || StateScan.MayLeaveState(body);
-                replies.Push(ReplyKind.Parse);
-                break;
-            case FrontendMessage.Bind:
-                _isRepeatable &= _hasParsed; // Else it is of a statement whose text went by earlier.
-                replies.Push(ReplyKind.Bind);
-                break;
-            case FrontendMessage.Close:
-                replies.Push(ReplyKind.Close);
-                break;
-            case FrontendMessage.Describe:
-                replies.Push(ReplyKind.Describe);
-                break;
-            case FrontendMessage.Execute:
-                replies.Push(ReplyKind.Execute);
-                break;
-            case FrontendMessage.Sync:
-                replies.Push(ReplyKind.Sync);
-                break;
-            case FrontendMessage.FunctionCall:
-                _isRepeatable = false;
-                server.IsDirty = true; // Called by number: it may be set_config.
-                replies.Push(ReplyKind.FunctionCall);
-                break;
-            case FrontendMessage.CopyData:
-                replies.Push(ReplyKind.CopyData);
-                break;
-            case FrontendMessage.CopyDone or FrontendMessage.CopyFail:
-                replies.Push(ReplyKind.CopyEnd);
-                break;
+        Judge(server, type, body, isWhole);
+        if (!statements.IsOn)
+        {
+            NamedStatement |= type == FrontendMessage.Parse && (body.IsEmpty || body[0] != 0);
+            _isRepeatable &= type != FrontendMessage.Bind || _hasParsed; // Else it is of a statement whose text went by earlier.
+        }
+        else if (type is FrontendMessage.Bind or FrontendMessage.Parse or FrontendMessage.Describe or FrontendMessage.Close or FrontendMessage.Query)
+        {
+            use = statements.Admit(ref run, server, frame, isWhole);
+            JudgePrepared(type, use);
+        }
+
+        if (use == StatementUse.Untouched && KindOf(type) is { } kind)
+        {
+            replies.Push(kind);
         }
 
         return true;
     }
+
+    /// <summary>Whether the message may leave state behind, and whether it may be sent twice.</summary>
+    private void Judge(ServerConnection server, byte type, ReadOnlySpan<byte> body, bool isWhole)
+    {
+        switch (type)
+        {
+            case FrontendMessage.Query:
+                server.IsDirty |= !isWhole || StateScan.MayLeaveState(body);
+                _isRepeatable &= isWhole && StatementHead.IsRepeatable(body);
+                break;
+            case FrontendMessage.Parse when statements.IsOn && !body.IsEmpty && body[0] != 0:
+                break; // It runs when it is bound.
+            case FrontendMessage.Parse:
+                _hasParsed = true;
+                _isRepeatable &= isWhole && !body.IsEmpty && body[0] == 0 && StatementHead.IsRepeatable(body[1..]);
+                server.IsDirty |= !isWhole || StateScan.MayLeaveState(body);
+                break;
+            case FrontendMessage.FunctionCall:
+                _isRepeatable = false;
+                server.IsDirty = true; // Called by number: it may be set_config.
+                break;
+        }
+    }
+
+    private void JudgePrepared(byte type, StatementUse use)
+    {
+        if (use == StatementUse.Answered)
+        {
+            _isRepeatable = _isReplannable = false; // The client gets our answer, and must not get it twice.
+        }
+        else if (statements.Last is { } statement)
+        {
+            _hasPrepared = true;
+            _isRepeatable &= statement.IsRepeatable;
+        }
+        else if (type == FrontendMessage.Bind)
+        {
+            _isRepeatable &= _hasParsed;
+        }
+        else if (statements.IsRaw)
+        {
+            _isRepeatable = false;
+        }
+    }
+
+    private static ReplyKind? KindOf(byte type) => type switch
+    {
+        FrontendMessage.Query => ReplyKind.Query,
+        FrontendMessage.Parse => ReplyKind.Parse,
+        FrontendMessage.Bind => ReplyKind.Bind,
+        FrontendMessage.Close => ReplyKind.Close,
+        FrontendMessage.Describe => ReplyKind.Describe,
+        FrontendMessage.Execute => ReplyKind.Execute,
+        FrontendMessage.Sync => ReplyKind.Sync,
+        FrontendMessage.FunctionCall => ReplyKind.FunctionCall,
+        FrontendMessage.CopyData => ReplyKind.CopyData,
+        FrontendMessage.CopyDone or FrontendMessage.CopyFail => ReplyKind.CopyEnd,
+        _ => null, // Flush asks for nothing of its own.
+    };
 }
