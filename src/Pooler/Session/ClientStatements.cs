@@ -15,8 +15,9 @@ internal sealed class ClientStatements
     private readonly ClientSession _session;
     private readonly ReplyQueue _replies;
     private readonly StatementCatalogue _catalogue;
-    private readonly StatementJournal _journal;
-    private readonly StatementSql _sql;
+    // Made when they are first needed: most of many clients are idle, and most prepare nothing.
+    private StatementJournal? _journal;
+    private StatementSql? _sql;
     private Dictionary<byte[], PreparedStatement>? _names;
     private StatementIdentity? _identity;
     private SessionParameters? _identityOf;
@@ -30,8 +31,6 @@ internal sealed class ClientStatements
         _session = session;
         _replies = replies;
         _catalogue = catalogue;
-        _journal = new StatementJournal(this);
-        _sql = new StatementSql(this, replies);
     }
 
     /// <summary>
@@ -50,11 +49,11 @@ internal sealed class ClientStatements
     /// under way; nothing when it is SQL's.
     /// </summary>
     public IEnumerable<KeyValuePair<byte[], PreparedStatement>> AllSpokenOf =>
-        !_mayBeRenamed ? [] : _failed is { } failed ? [failed] : All.Concat(_journal.EndingNames());
+        !_mayBeRenamed ? [] : _failed is { } failed ? [failed] : All.Concat(Journal.EndingNames());
 
     /// <summary>The name that replies under way give a statement.</summary>
     public byte[] NameOn(ServerConnection server, PreparedStatement statement) =>
-        _journal.ClosingName(statement) ?? server.Statements.Find(statement)?.Name ?? statement.OwnName;
+        Journal.ClosingName(statement) ?? server.Statements.Find(statement)?.Name ?? statement.OwnName;
 
     /// <summary>The statement of the last message, if it was one of the client's.</summary>
     public PreparedStatement? Last { get; private set; }
@@ -62,14 +61,18 @@ internal sealed class ClientStatements
     /// <summary>The client has statements of its own on the server it holds, which no other server has: it must keep it.</summary>
     public bool IsRaw { get; private set; }
 
+    private StatementJournal Journal => _journal ??= new StatementJournal(this);
+
+    private StatementSql Sql => _sql ??= new StatementSql(this, _replies);
+
     /// <summary>The next request must wait for replies: they decide what the client's names mean.</summary>
-    public bool MustWait => _journal.Count > 0 || _sql.MustWait;
+    public bool MustWait => _journal is { Count: > 0 } || _sql is { MustWait: true };
 
     /// <summary>Not even the rest of the batch may follow: SQL that is under way may drop all names.</summary>
-    public bool IsBarred => _sql.IsBarred;
+    public bool IsBarred => _sql is { IsBarred: true };
 
     /// <summary>Everything sent has been answered, and no batch is open.</summary>
-    public void Settled() => _sql.Settled();
+    public void Settled() => _sql?.Settled();
 
     /// <summary>Looks at a message, sends ahead what it needs and gives it the server's name for its statement.</summary>
     /// <param name="frame">The message, or the front of a long one, up to its names at least (<see cref="HasNames"/>).</param>
@@ -86,7 +89,7 @@ internal sealed class ClientStatements
         bool isNamed = StatementName.Find(type, body, out int start, out int length) && length > 0;
         if (type == FrontendMessage.Query || (type == FrontendMessage.Parse && !isNamed))
         {
-            return _sql.Admit(ref run, server, frame, isWhole);
+            return Count == 0 && server.Statements.Count == 0 ? StatementUse.Untouched : Sql.Admit(ref run, server, frame, isWhole);
         }
 
         if (!isNamed)
@@ -115,26 +118,26 @@ internal sealed class ClientStatements
     }
 
     /// <summary>The server has done the oldest change.</summary>
-    public void Confirm() => _journal.Confirm();
+    public void Confirm() => _journal?.Confirm();
 
     /// <summary>An error, or the end of the server, has dropped all changes that were not confirmed.</summary>
-    public void Undo() => _journal.Undo();
+    public void Undo() => _journal?.Undo();
 
     /// <summary>The server has refused a message. <paramref name="isNoted"/>: the oldest change was to come of it.</summary>
     public void Failed(ReplyKind kind, bool isNoted, bool drops)
     {
         _mayBeRenamed = kind is ReplyKind.Parse or ReplyKind.Bind or ReplyKind.Describe; // The names in SQL are the client's own.
-        _failed = isNoted && _journal.Oldest is { Name: { } name, Statement: { } statement } ? KeyValuePair.Create(name, statement) : null;
+        _failed = isNoted && Journal.Oldest is { Name: { } name, Statement: { } statement } ? KeyValuePair.Create(name, statement) : null;
         if (drops)
         {
-            _journal.Undo();
+            Undo();
         }
     }
 
     /// <summary>DEALLOCATE of one of the names, in SQL, has run.</summary>
     public void Deallocated()
     {
-        if (_sql.TakeDeallocated() is { } name && _names != null && _names.Remove(name, out PreparedStatement? statement))
+        if (_sql?.TakeDeallocated() is { } name && _names != null && _names.Remove(name, out PreparedStatement? statement))
         {
             _catalogue.Unname(statement, name.Length);
         }
@@ -143,8 +146,8 @@ internal sealed class ClientStatements
     /// <summary>DEALLOCATE ALL or DISCARD ALL has run. What is under way comes behind it and stays.</summary>
     public void Dropped(ServerConnection server)
     {
-        server.Statements.ForgetAllBut(_journal.Pending(server.Statements));
-        foreach ((byte[] name, PreparedStatement statement) in All.ExceptBy(_journal.PendingNames(), static pair => pair.Key).ToArray())
+        server.Statements.ForgetAllBut(Journal.Pending(server.Statements));
+        foreach ((byte[] name, PreparedStatement statement) in All.ExceptBy(Journal.PendingNames(), static pair => pair.Key).ToArray())
         {
             _names!.Remove(name);
             _catalogue.Unname(statement, name.Length);
@@ -167,8 +170,8 @@ internal sealed class ClientStatements
     /// <summary>The client leaves; true when nobody knows whether the server has done what was sent.</summary>
     public bool End()
     {
-        bool isOpen = _journal.Count > 0;
-        _journal.Undo();
+        bool isOpen = _journal is { Count: > 0 };
+        Undo();
         Clear();
         return isOpen;
     }
@@ -193,7 +196,7 @@ internal sealed class ClientStatements
     {
         StatementMessages.WriteClose(run.Break(), there.Name);
         server.Statements.Remove(there);
-        _journal.Closes(server.Statements, there);
+        Journal.Closes(server.Statements, there);
         _replies.Push(ReplyKind.Close, use, isNoted: true);
     }
 
@@ -233,7 +236,7 @@ internal sealed class ClientStatements
         {
             if (usesOthers)
             {
-                _sql.MakeWay(ref run, server, body, isWhole, isApart: false);
+                Sql.MakeWay(ref run, server, body, isWhole, isApart: false);
             }
 
             FreeName(ref run, server, name);
@@ -251,7 +254,7 @@ internal sealed class ClientStatements
         if (there is { IsStale: false } && server.Status != 'E')
         {
             server.Statements.Touch(there);
-            _journal.Names(key, statement, server.Statements, null);
+            Journal.Names(key, statement, server.Statements, null);
             _replies.Push(ReplyKind.Parse, ReplyUse.Answer, isNoted: true);
             return StatementUse.Answered;
         }
@@ -263,7 +266,7 @@ internal sealed class ClientStatements
 
         there = Add(ref run, server, key, statement);
         Rename(ref run, frame, 0, name, there.Name);
-        _journal.Names(key, statement, server.Statements, there);
+        Journal.Names(key, statement, server.Statements, there);
         _replies.Push(ReplyKind.Parse, isNoted: true);
         return StatementUse.Sent;
     }
@@ -297,7 +300,7 @@ internal sealed class ClientStatements
     {
         if (_hasTwins)
         {
-            _journal.Uses(key, statement, server.Statements);
+            Journal.Uses(key, statement, server.Statements);
         }
 
         _replies.Push(kind, isNoted: _hasTwins);
@@ -309,7 +312,7 @@ internal sealed class ClientStatements
         if (TryFind(name, out byte[]? key, out PreparedStatement? statement))
         {
             _names!.Remove(key);
-            _journal.Unnames(key, statement, server.Statements);
+            Journal.Unnames(key, statement, server.Statements);
             _replies.Push(ReplyKind.Close, ReplyUse.Answer, isNoted: true);
             return StatementUse.Answered;
         }
@@ -340,7 +343,7 @@ internal sealed class ClientStatements
 
         there = Add(ref run, server, key, statement);
         StatementMessages.WriteParse(run.Break(), there.Name, statement.Body);
-        _journal.Prepares(server.Statements, there);
+        Journal.Prepares(server.Statements, there);
         _replies.Push(ReplyKind.Parse, ReplyUse.Ahead, isNoted: true);
         return there;
     }

@@ -36,11 +36,6 @@ internal sealed class StatementSql(ClientStatements statements, ReplyQueue repli
     /// <summary>A Query, or the Parse of an unnamed statement.</summary>
     public StatementUse Admit(ref RequestRun run, ServerConnection server, ReadOnlySpan<byte> frame, bool isWhole)
     {
-        if (statements.Count == 0 && server.Statements.Count == 0)
-        {
-            return StatementUse.Untouched;
-        }
-
         bool isQuery = frame[0] == FrontendMessage.Query;
         ReadOnlySpan<byte> text = frame[(isQuery ? FrameHeader.Size : FrameHeader.Size + 1)..];
         if (isWhole && !StatementScan.NamesStatements(text))
