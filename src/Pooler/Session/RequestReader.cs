@@ -40,8 +40,7 @@ internal sealed class RequestReader(RequestForwarder forwarder)
                 end = SessionEnd.Quiet("client close request");
                 return RequestRead.End;
             case RequestScan.Violation:
-                byte type = input.Unread[_scanned];
-                end = SessionEnd.Fatal($"invalid message from client: type '{(type is > 31 and < 127 ? (char)type : '?')}'");
+                end = SessionEnd.Fatal(RequestScanner.Problem(input.Unread[_scanned..]));
                 return RequestRead.End;
             default:
                 input.Advance(0);
