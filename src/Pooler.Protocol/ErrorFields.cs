@@ -50,6 +50,21 @@ public sealed record ErrorFields(string Severity, string SqlState, string Messag
         return new ErrorFields(severity ?? localised ?? "ERROR", sqlState ?? DefaultSqlState, message ?? DefaultMessage, detail, hint);
     }
 
+    /// <summary>Whether a field of this code has this value. Only the first field of a code counts, and no text that looks like one.</summary>
+    public static bool Has(ReadOnlySpan<byte> body, byte code, ReadOnlySpan<byte> value)
+    {
+        while (!body.IsEmpty && body[0] != 0)
+        {
+            int end = body.IndexOf((byte)0);
+            ReadOnlySpan<byte> field = end < 0 ? body : body[..end];
+            if (field[0] == code)
+                return field[1..].SequenceEqual(value);
+            body = end < 0 ? default : body[(end + 1)..];
+        }
+
+        return false;
+    }
+
     private static string? NonEmpty(ReadOnlySpan<byte> value) => value.IsEmpty ? null : Encoding.UTF8.GetString(value);
 
     private static bool IsSqlState(ReadOnlySpan<byte> value)

@@ -112,9 +112,9 @@ internal sealed class Housekeeping : ServerOwner
             }
 
             long length = FrameHeader.FrameLength(rest);
-            if (length == 0)
+            if (!BackendFrame.IsPossible(rest[0], length))
             {
-                server.Close("protocol violation: impossible message length from server", "08P01");
+                server.Close(BackendFrame.Problem(rest), "08P01");
                 return data.Length;
             }
 
@@ -258,11 +258,11 @@ internal sealed class Housekeeping : ServerOwner
                     return false;
                 }
 
-                _server.Close($"protocol violation: unexpected message '{(char)type}' from server", "08P01");
+                _server.Close($"protocol violation: unexpected message {BackendFrame.Describe(type)} from server", "08P01");
                 return false;
-            case ReplyVerdict.Asynchronous when type == BackendMessage.ParameterStatus:
+            case ReplyVerdict.Asynchronous when type == BackendMessage.ParameterStatus && !body.IsEmpty:
                 _server.Record(body, out string _);
-                return true;
+                return _server.Failure == null;
         }
 
         switch (type)
@@ -284,7 +284,7 @@ internal sealed class Housekeeping : ServerOwner
 
                 break;
             case BackendMessage.ReadyForQuery:
-                if (body.Length != 1)
+                if (body[0] is not ((byte)'I' or (byte)'T' or (byte)'E'))
                 {
                     _server.Close("protocol violation: malformed ReadyForQuery from server", "08P01");
                     return false;

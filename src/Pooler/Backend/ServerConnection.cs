@@ -99,20 +99,25 @@ internal sealed class ServerConnection
         Close(reason);
     }
 
-    /// <summary>A ParameterStatus of the server: our record of it follows. Returns the index of a tracked name, else -1.</summary>
+    /// <summary>
+    /// A ParameterStatus of the server: our record of it follows. Returns the index of a tracked name, else -1. One that makes
+    /// no sense closes the server: what it has set nobody would know.
+    /// </summary>
     public int Record(ReadOnlySpan<byte> body, out string value)
     {
         value = "";
         int end = body.IndexOf((byte)0);
-        if (end < 0 || body[^1] != 0 || end == body.Length - 1)
+        ReadOnlySpan<byte> text = end < 0 ? default : body[(end + 1)..];
+        if (end <= 0 || text.IsEmpty || text.IndexOf((byte)0) != text.Length - 1)
         {
+            Close("malformed ParameterStatus from server", "08P01");
             return -1;
         }
 
         int index = SessionParameters.IndexOf(body[..end]);
         if (index >= 0)
         {
-            value = System.Text.Encoding.UTF8.GetString(body[(end + 1)..^1]);
+            value = System.Text.Encoding.UTF8.GetString(text[..^1]);
             Parameters = Parameters.With(index, value, reported: true);
         }
 
@@ -137,6 +142,10 @@ internal sealed class ServerConnection
             {
                 IsLoggedIn = true;
                 _loggedIn(this);
+                if (_socket!.Input.UnreadLength > 0)
+                {
+                    _socket.Input.Wake(); // What came right behind the welcome is nobody's reply: its owner looks at it now.
+                }
             }
 
             // The reader loop stands here and not in a method of its own: awaiting that would bind the rest of this one to

@@ -25,6 +25,9 @@ internal sealed class ServerLogin(ServerConnection server, int minor)
     /// <summary>Bytes of a cancel key in BackendKeyData, from protocol 3.2 on.</summary>
     private const int LongestSecret = 256;
 
+    // PostgreSQL reports some fifteen, extensions a few more.
+    private const int MaxParameters = 128;
+
     private ScramClient? _scram;
     private ScramKeys? _clientKeys;
     private bool _authenticated, _hasSpoken;
@@ -92,9 +95,9 @@ internal sealed class ServerLogin(ServerConnection server, int minor)
 
         // Nothing of a login is longer than a block; what is, is refused (a ParameterStatus of 1 GB is an attack).
         long length = FrameHeader.FrameLength(data);
-        if (length is 0 or > BlockPool.BlockSize)
+        if (length > BlockPool.BlockSize || !BackendFrame.IsPossible(data[0], length))
         {
-            step = Fail($"bad message from server at login: type '{(char)data[0]}', length {length - 1}", "08P01");
+            step = Fail(BackendFrame.Problem(data), "08P01");
             return false;
         }
 
@@ -138,7 +141,7 @@ internal sealed class ServerLogin(ServerConnection server, int minor)
         // Whoever speaks before it has proved itself is not believed (mutual authentication, CVE-2024-10977 alike).
         if (!_authenticated)
         {
-            return Fail($"unexpected message '{(char)type}' from server before authentication ended", "08P01");
+            return Fail($"unexpected message {BackendFrame.Describe(type)} from server before authentication ended", "08P01");
         }
 
         switch (type)
@@ -153,8 +156,12 @@ internal sealed class ServerLogin(ServerConnection server, int minor)
                 server.Status = body[0];
                 server.RememberLogin();
                 return Step.Done;
+            case BackendMessage.BackendKeyData:
+                return Fail("malformed BackendKeyData from server", "08P01");
+            case BackendMessage.ReadyForQuery:
+                return Fail("malformed ReadyForQuery from server at login", "08P01");
             default:
-                return Fail($"unexpected message '{(char)type}' from server at login", "08P01");
+                return Fail($"unexpected message {BackendFrame.Describe(type)} from server at login", "08P01");
         }
     }
 
@@ -177,13 +184,18 @@ internal sealed class ServerLogin(ServerConnection server, int minor)
 
     private Step RecordParameter(ReadOnlySpan<byte> body)
     {
-        int end = body.IndexOf((byte)0);
-        if (end <= 0 || body[^1] != 0 || server.Welcome.Count >= 128)
+        if (server.Welcome.Count >= MaxParameters)
         {
-            return Fail("malformed ParameterStatus from server", "08P01");
+            return Fail($"server reports more than {MaxParameters} parameters at login", "08P01");
         }
 
         server.Record(body, out _);
+        if (server.Failure != null)
+        {
+            return Step.Failed;
+        }
+
+        int end = body.IndexOf((byte)0);
         server.Welcome.Add(new(Encoding.UTF8.GetString(body[..end]), Encoding.UTF8.GetString(body[(end + 1)..^1])));
         return Step.GoOn;
     }

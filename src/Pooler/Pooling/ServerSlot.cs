@@ -50,9 +50,10 @@ internal sealed class ServerSlot : ServerOwner
             byte type = rest[0];
             bool isExpected = type is BackendMessage.ParameterStatus or BackendMessage.NoticeResponse or BackendMessage.NotificationResponse
                 or BackendMessage.ErrorResponse;
-            if (!isExpected || length is 0 or > BlockPool.BlockSize)
+            if (!isExpected || !BackendFrame.IsPossible(type, length) || length > BlockPool.BlockSize)
             {
-                server.Close($"idle server sent '{(char)type}': out of step", "08P01");
+                bool isPossible = BackendFrame.IsPossible(type, length);
+                server.Close(isPossible ? $"idle server sent {BackendFrame.Describe(type)}: out of step" : BackendFrame.Problem(rest), "08P01");
                 return data.Length;
             }
 
@@ -71,6 +72,10 @@ internal sealed class ServerSlot : ServerOwner
             if (type == BackendMessage.ParameterStatus)
             {
                 server.Record(body, out _);
+                if (server.Failure != null)
+                {
+                    return data.Length;
+                }
             }
 
             at += (int)length;

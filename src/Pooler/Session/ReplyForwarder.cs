@@ -9,6 +9,8 @@ namespace Pooler.Session;
 /// <summary>The server's half of the data path: what a leased server sends goes to its client, or is the answer to our own SET.</summary>
 internal sealed class ReplyForwarder(ClientSession session, ClientStatements statements, ReplyQueue replies, SessionClock clock)
 {
+    private const string MalformedReady = "protocol violation: malformed ReadyForQuery from server";
+
     private ErrorFields? _syncError;
 
     // What the client gets in the place of a frame that it must not see as it is.
@@ -44,6 +46,13 @@ internal sealed class ReplyForwarder(ClientSession session, ClientStatements sta
 
             long length = FrameHeader.FrameLength(rest);
             byte type = rest[0];
+            if (!BackendFrame.IsPossible(type, length))
+            {
+                session.Client.Outbox.Send(data[runStart..at]);
+                EndOverViolation(server, BackendFrame.Problem(rest));
+                return data.Length;
+            }
+
             bool isWhole = rest.Length >= length;
             bool isOurs = replies.Count > 0 && replies.HeadUse is ReplyUse.Swallow or ReplyUse.Ahead;
             if (!isWhole && length <= BlockPool.BlockSize && (isOurs || MattersAsWhole(type)))
@@ -52,7 +61,7 @@ internal sealed class ReplyForwarder(ClientSession session, ClientStatements sta
             }
 
             ReadOnlySpan<byte> body = isWhole ? rest[FrameHeader.Size..(int)length] : default;
-            if (!Take(server, length == 0 || (isOurs && !isWhole), type, body, isOurs))
+            if (!Take(server, isOurs && !isWhole, type, body, isOurs))
             {
                 session.Client.Outbox.Append(data[runStart..at]);
                 session.Client.Outbox.Append(_instead);
@@ -192,7 +201,7 @@ internal sealed class ReplyForwarder(ClientSession session, ClientStatements sta
     }
 
     /// <summary>admin_shutdown: pg_terminate_backend, or the server stops.</summary>
-    private static bool IsGoodbye(ReadOnlySpan<byte> body) => body.IndexOf("VFATAL\0"u8) >= 0 && body.IndexOf("C57P01\0"u8) >= 0;
+    private static bool IsGoodbye(ReadOnlySpan<byte> body) => ErrorFields.Has(body, (byte)'V', "FATAL"u8) && ErrorFields.Has(body, (byte)'C', "57P01"u8);
 
     private bool HandleReply(ServerConnection server, byte type, ReadOnlySpan<byte> body)
     {
@@ -209,7 +218,7 @@ internal sealed class ReplyForwarder(ClientSession session, ClientStatements sta
                 return true;
             case BackendMessage.ReadyForQuery:
                 return HandleReady(server, body);
-            case BackendMessage.ErrorResponse when body.IndexOf("VFATAL\0"u8) >= 0 || body.IndexOf("VPANIC\0"u8) >= 0:
+            case BackendMessage.ErrorResponse when ErrorFields.Has(body, (byte)'V', "FATAL"u8) || ErrorFields.Has(body, (byte)'V', "PANIC"u8):
                 // The client gets it as it is; the server closes behind it.
                 server.Close(ErrorFields.Parse(body));
                 session.End(SessionEnd.Quiet(server.Failure!.Message));
@@ -270,11 +279,14 @@ internal sealed class ReplyForwarder(ClientSession session, ClientStatements sta
         return true;
     }
 
+    private static bool IsStatus(byte status) => status is (byte)'I' or (byte)'T' or (byte)'E';
+
     private bool HandleReady(ServerConnection server, ReadOnlySpan<byte> body)
     {
-        if (body.Length != 1 || body[0] is not ((byte)'I' or (byte)'T' or (byte)'E'))
+        if (!IsStatus(body[0]))
         {
-            server.Close("protocol violation: malformed ReadyForQuery from server", "08P01");
+            // The client still waits for this message: its request has no known end.
+            EndOverViolation(server, MalformedReady, isAnswered: false);
             return false;
         }
 
@@ -311,6 +323,12 @@ internal sealed class ReplyForwarder(ClientSession session, ClientStatements sta
         }
 
         int index = server.Record(body, out string value);
+        if (server.Failure != null)
+        {
+            session.EndOverServer(server);
+            return false;
+        }
+
         if (index < 0)
         {
             return true;
@@ -335,7 +353,13 @@ internal sealed class ReplyForwarder(ClientSession session, ClientStatements sta
         }
         else if (type == BackendMessage.ReadyForQuery)
         {
-            server.Status = body.Length == 1 ? body[0] : (byte)0;
+            if (!IsStatus(body[0]))
+            {
+                EndOverViolation(server, MalformedReady, isAnswered: false);
+                return;
+            }
+
+            server.Status = body[0];
             if (_syncError != null || server.Status != 'I')
             {
                 EndOverRefusedSync(server);
@@ -373,7 +397,13 @@ internal sealed class ReplyForwarder(ClientSession session, ClientStatements sta
             return;
         }
 
-        server.Close($"protocol violation: unexpected message '{(char)type}' from server", "08P01");
-        session.EndOverServer(server);
+        EndOverViolation(server, $"protocol violation: unexpected message {BackendFrame.Describe(type)} from server");
+    }
+
+    /// <summary>The server makes no sense: it is closed, never guessed at, and the client is told.</summary>
+    private void EndOverViolation(ServerConnection server, string problem, bool isAnswered = true)
+    {
+        server.Close(problem, "08P01");
+        session.End(SessionEnd.OverServer(server, session.AwaitsReplies || !isAnswered));
     }
 }

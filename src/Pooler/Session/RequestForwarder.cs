@@ -127,9 +127,9 @@ internal sealed class RequestForwarder(ClientStatements statements, ReplyQueue r
 
             byte type = rest[0];
             long length = FrameHeader.FrameLength(rest);
-            if (length == 0 || !RequestScanner.IsKnown(type))
+            if (!RequestScanner.IsPossible(type, length))
             {
-                Problem = "invalid message from client";
+                Problem = RequestScanner.Problem(rest);
                 result = ForwardResult.Violation;
                 break;
             }

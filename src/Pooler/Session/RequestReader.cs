@@ -46,7 +46,7 @@ internal sealed class RequestReader(RequestForwarder forwarder)
                 end = SessionEnd.Quiet("client close request");
                 return RequestRead.End;
             case RequestScan.Violation:
-                end = Invalid(input.Unread[_scanned]);
+                end = SessionEnd.Fatal(RequestScanner.Problem(input.Unread[_scanned..]));
                 return RequestRead.End;
             default:
                 input.Advance(0);
@@ -82,9 +82,10 @@ internal sealed class RequestReader(RequestForwarder forwarder)
         {
             byte type = input.Unread[0];
             long length = FrameHeader.FrameLength(input.Unread);
-            if (length == 0 || !RequestScanner.IsKnown(type) || type == FrontendMessage.Terminate)
+            bool isPossible = RequestScanner.IsPossible(type, length);
+            if (!isPossible || type == FrontendMessage.Terminate)
             {
-                end = type == FrontendMessage.Terminate ? SessionEnd.Quiet("client close request") : Invalid(type);
+                end = isPossible ? SessionEnd.Quiet("client close request") : SessionEnd.Fatal(RequestScanner.Problem(input.Unread));
                 return RequestRead.End;
             }
 
@@ -106,7 +107,4 @@ internal sealed class RequestReader(RequestForwarder forwarder)
         input.Advance(0);
         return RequestRead.More;
     }
-
-    private static SessionEnd Invalid(byte type) =>
-        SessionEnd.Fatal($"invalid message from client: type '{(type is > 31 and < 127 ? (char)type : '?')}'");
 }

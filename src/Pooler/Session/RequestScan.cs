@@ -1,3 +1,4 @@
+using System.Buffers.Binary;
 using Pooler.Net;
 using Pooler.Protocol;
 
@@ -25,6 +26,9 @@ internal enum RequestScan : byte
 /// <summary>Reads message headers up to a reply border (Query, Sync, Flush, FunctionCall) or until the look-ahead is full.</summary>
 internal static class RequestScanner
 {
+    // PostgreSQL: PQ_SMALL_MESSAGE_LIMIT and PQ_LARGE_MESSAGE_LIMIT, and the type byte.
+    private const int MaxSmall = 10_000 + 1, MaxLarge = 0x3FFF_FFFE + 1;
+
     /// <summary>
     /// Goes on at <paramref name="scanned"/>, the end of the last whole message seen. <paramref name="front"/>: bytes of the
     /// first message, at most what is there.
@@ -37,7 +41,7 @@ internal static class RequestScanner
             ReadOnlySpan<byte> rest = data[scanned..];
             long length = FrameHeader.FrameLength(rest);
             byte type = rest[0];
-            if (length == 0 || !IsKnown(type))
+            if (!IsPossible(type, length))
             {
                 return RequestScan.Violation;
             }
@@ -72,7 +76,20 @@ internal static class RequestScanner
         return data.Length >= BlockPool.BlockSize ? RequestScan.Request : RequestScan.Incomplete;
     }
 
-    public static bool IsKnown(byte type) => type is FrontendMessage.Query or FrontendMessage.Parse or FrontendMessage.Bind or FrontendMessage.Execute
-        or FrontendMessage.Describe or FrontendMessage.Sync or FrontendMessage.Close or FrontendMessage.Flush or FrontendMessage.Terminate
-        or FrontendMessage.CopyData or FrontendMessage.CopyDone or FrontendMessage.CopyFail or FrontendMessage.FunctionCall;
+    /// <summary>The sentence for a header that is not possible.</summary>
+    public static string Problem(ReadOnlySpan<byte> header) =>
+        $"invalid message from client: type {BackendFrame.Describe(header[0])}, length {BinaryPrimitives.ReadInt32BigEndian(header[1..])}";
+
+    /// <summary>
+    /// Whether a client may send a message of this type and frame length, by PostgreSQL's own bounds (SocketBackend): what it
+    /// would close the connection for shall not cost us a server.
+    /// </summary>
+    public static bool IsPossible(byte type, long length) => type switch
+    {
+        FrontendMessage.Sync or FrontendMessage.Flush or FrontendMessage.Terminate or FrontendMessage.CopyDone => length == FrameHeader.Size,
+        FrontendMessage.Execute or FrontendMessage.Describe or FrontendMessage.Close or FrontendMessage.CopyFail => length is > FrameHeader.Size and <= MaxSmall,
+        FrontendMessage.Query or FrontendMessage.Parse or FrontendMessage.Bind or FrontendMessage.FunctionCall => length is > FrameHeader.Size and <= MaxLarge,
+        FrontendMessage.CopyData => length is >= FrameHeader.Size and <= MaxLarge,
+        _ => false,
+    };
 }

@@ -42,7 +42,7 @@ internal sealed class StderrLoggerProvider : ILoggerProvider, ILogger
             return;
         }
 
-        string text = formatter(state, exception).ReplaceLineEndings("\n\t");
+        string text = Clean(formatter(state, exception));
         if (exception != null)
         {
             text = $"{text}: {exception.Message}";
@@ -63,6 +63,21 @@ internal sealed class StderrLoggerProvider : ILoggerProvider, ILogger
             _lines.CompleteAdding();
             _writer.Join(TimeSpan.FromSeconds(2));
         }
+    }
+
+    /// <summary>Names and messages of strangers are in it: a line feed begins no line of its own, an escape moves no cursor.</summary>
+    private static string Clean(string text)
+    {
+        text = text.ReplaceLineEndings("\n\t");
+        return !text.AsSpan().ContainsAnyInRange('\0', '\b') && !text.AsSpan().ContainsAnyInRange('\v', '\u001f') && !text.Contains('\u007f')
+            ? text
+            : string.Create(text.Length, text, static (span, t) =>
+            {
+                for (int i = 0; i < t.Length; i++)
+                {
+                    span[i] = char.IsControl(t[i]) && t[i] is not ('\n' or '\t') ? '?' : t[i];
+                }
+            });
     }
 
     private static string Word(LogLevel level) => level switch

@@ -38,6 +38,18 @@ internal sealed class FakeConnection(Socket socket, int number) : IDisposable
 
     public Task SendAsync(byte[] bytes) => _stream.WriteAsync(bytes).AsTask();
 
+    /// <summary>Says no more, and goes on listening.</summary>
+    public void HalfClose() => socket.Shutdown(SocketShutdown.Send);
+
+    /// <summary>Reads and forgets all that comes, until the other side leaves.</summary>
+    public async Task ReadToEndAsync()
+    {
+        byte[] buffer = new byte[65536];
+        while (await _stream.ReadAsync(buffer) > 0)
+        {
+        }
+    }
+
     public static PgRequest Authentication(int code, params byte[] data) => new PgRequest().Message('R', body =>
     {
         PgRequest.WriteInt32(body, code);

@@ -105,6 +105,22 @@ internal sealed class PgRequest
 
     public PgRequest CopyFail(string reason) => Message('f', body => WriteText(body, reason));
 
+    /// <summary>FunctionCall of binary values, with a binary result.</summary>
+    public PgRequest FunctionCall(int function, params byte[][] values) => Message('F', body =>
+    {
+        WriteInt32(body, function);
+        WriteInt16(body, 1);
+        WriteInt16(body, 1);
+        WriteInt16(body, (short)values.Length);
+        foreach (byte[] value in values)
+        {
+            WriteInt32(body, value.Length);
+            body.Write(value);
+        }
+
+        WriteInt16(body, 1);
+    });
+
     public PgRequest Terminate() => Message('X', static _ => { });
 
     /// <summary>A message header that promises so many bytes after its length word, whether they follow or not.</summary>
