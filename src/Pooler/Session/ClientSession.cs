@@ -458,6 +458,7 @@ internal sealed class ClientSession : ServerOwner
         _generation = slot.Generation;
         _isReadyToForward = _isFirstRequest = true;
         _reader.Restart();
+        _statements.Begin();
         server.Owner = this;
         server.Socket.DispatchFirst = false;
         Stats.Assignments++;
