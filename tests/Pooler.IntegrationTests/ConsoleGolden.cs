@@ -133,7 +133,7 @@ internal static class ConsoleGolden
     public static readonly TheoryData<string> IgnoredSets = ["SET client_encoding = 'UTF8'", "SET DateStyle=ISO"];
 
     /// <summary>What stats_users get "admin access needed" for.</summary>
-    public static readonly TheoryData<string> AdminOnly = ["RELOAD", "SET default_pool_size=3", "PAUSE", "RESUME"];
+    public static readonly TheoryData<string> AdminOnly = ["RELOAD", "SET default_pool_size=3", "PAUSE", "RESUME", "SHOW PREPARED"];
 
     /// <summary>"name oid size" of each column of a RowDescription, which must be of no table and in text format.</summary>
     public static List<string> ColumnsOf(PgMessage description)

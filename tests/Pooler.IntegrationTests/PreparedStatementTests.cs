@@ -176,6 +176,86 @@ public sealed class PreparedStatementTests(PostgresCluster postgres, ITestOutput
         }
     });
 
+    /// <summary>
+    /// It has to be prepared again after its client has taken other settings: those who have named the same text under theirs must
+    /// not get that reading. Without room for both the server is reset, and its client gets the one or the other.
+    /// </summary>
+    [Theory]
+    [InlineData("1000000")]
+    [InlineData("500")]
+    public Task AChangeOfSettingsIsNotReadByOthers(string memory) => WithServersAsync(1, async (pooler, database) =>
+    {
+        const string Day = "SELECT extract(day FROM '01/02/2003'::date)";
+        using PgWire first = await pooler.LoginAsync(database), second = await pooler.LoginAsync(database);
+        await first.SendAsync(new PgRequest().Parse("day", Day).Bind("", "day").Execute().Sync());
+        Assert.Equal("2", (await first.ReadReplyAsync()).Scalar);
+        await first.QueryAsync("SET datestyle TO 'ISO, DMY'");
+        for (int i = 0; i < 3; i++)
+        {
+            await first.SendAsync(new PgRequest().Bind("", "day").Execute().Sync());
+            string? read = (await first.ReadReplyAsync()).Scalar;
+            Assert.True(read == "1" || (read == "2" && memory == "500"), read);
+            await second.SendAsync((i == 0 ? new PgRequest().Parse("day", Day) : new PgRequest()).Bind("", "day").Execute().Sync());
+            Assert.Equal("2", (await second.ReadReplyAsync()).Scalar);
+        }
+
+        await first.SendAsync(new PgRequest().Close('S', "day").Parse("day", Day).Bind("", "day").Execute().Sync());
+        Assert.Equal("1", (await first.ReadReplyAsync()).Scalar);
+    }, ini => ini.Settings["max_prepared_memory"] = memory);
+
+    /// <summary>A client that goes on with mapped names has closed its last one: what it names next is still not what others have.</summary>
+    [Fact]
+    public Task SwitchedOffAClientMeetsNoNameOfOthers() => WithServersAsync(1, async (pooler, database) =>
+    {
+        using PgWire second = await pooler.LoginAsync(database);
+        using (PgWire first = await pooler.LoginAsync(database))
+        {
+            await first.SendAsync(new PgRequest().Parse("mine", "SELECT 'mine'").Sync());
+            Assert.Null((await first.ReadReplyAsync()).Error);
+            await second.SendAsync(new PgRequest().Parse("other", "SELECT 'other'").Sync());
+            Assert.Null((await second.ReadReplyAsync()).Error);
+            using PgWire console = await pooler.LoginAsync("pgbouncer", PoolerIni.Admin);
+            Assert.Null((await console.QueryAsync("SET max_prepared_statements = 0")).Error);
+            await first.SendAsync(new PgRequest().Close('S', "mine").Bind("", "other").Execute().Sync());
+            Assert.Equal("26000", (await first.ReadReplyAsync()).Error!.Value.SqlState);
+            await first.SendAsync(new PgRequest().Parse("other", "SELECT 'new'").Bind("", "other").Execute().Sync());
+            Assert.Equal("new", (await first.ReadReplyAsync()).Scalar);
+        }
+
+        await second.SendAsync(new PgRequest().Bind("", "other").Execute().Sync());
+        Assert.Equal("other", (await second.ReadReplyAsync()).Scalar);
+    });
+
+    /// <summary>A Bind of several blocks to a statement that the server has under another name, or not at all, or cannot have.</summary>
+    [Fact]
+    public Task ALongBindFindsItsStatement() => WithServersAsync(1, async (pooler, database) =>
+    {
+        await postgres.ExecuteAsync(database, "CREATE TABLE t (a int); GRANT ALL ON t TO PUBLIC");
+        using PgWire first = await pooler.LoginAsync(database), second = await pooler.LoginAsync(database);
+        await first.SendAsync(new PgRequest().Parse("one", "SELECT 'first'").Parse("table", "SELECT length($1), count(*) FROM t").Sync());
+        Assert.Null((await first.ReadReplyAsync()).Error);
+        await second.SendAsync(new PgRequest().Parse("one", "SELECT length($1)").Sync());
+        Assert.Null((await second.ReadReplyAsync()).Error);
+        string longText = new('x', 1_000_000);
+        for (int i = 0; i < 3; i++)
+        {
+            await second.SendAsync(new PgRequest().Bind("", "one", longText).Execute().Bind("", "one", "y").Execute().Sync());
+            Assert.Equal(["1000000", "1"], (await second.ReadReplyAsync()).Rows.Select(static row => row[0]!));
+            await first.SendAsync(new PgRequest().Bind("", "one").Execute().Bind("", "table", longText).Execute().Sync());
+            Assert.Equal(["first", "1000000"], (await first.ReadReplyAsync()).Rows.Select(static row => row[0]!));
+        }
+
+        await second.SendAsync(new PgRequest().Parse("evicts", "SELECT 1").Parse("evicts2", "SELECT 2").Sync());
+        Assert.Null((await second.ReadReplyAsync()).Error);
+        await postgres.ExecuteAsync(database, "DROP TABLE t");
+        for (int i = 0; i < 3; i++)
+        {
+            await first.SendAsync(new PgRequest().Bind("", "table", longText).Execute().Bind("", "one").Execute().Sync().Bind("", "one").Execute().Sync());
+            Assert.Equal("42P01", (await first.ReadReplyAsync()).Error!.Value.SqlState);
+            Assert.Equal("first", (await first.ReadReplyAsync()).Scalar);
+        }
+    }, static ini => ini.Settings["max_prepared_statements"] = "2");
+
     [Fact]
     public Task StateThatAPreparedStatementLeavesReachesNobodyElse() => WithServersAsync(1, async (pooler, database) =>
     {

@@ -42,6 +42,12 @@ internal sealed class Show : ConsoleCommand
         }
         else if (Tables.TryGetValue(statement.Argument, out ShowCommand? command))
         {
+            if (command.IsAdminOnly && !session.IsAdmin)
+            {
+                session.Error("admin access needed");
+                return;
+            }
+
             Table table = await command.ReadAsync(session.Console, session.Client);
             session.Client.Outbox.Append(table.Bytes);
         }

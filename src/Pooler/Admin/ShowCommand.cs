@@ -9,6 +9,9 @@ internal abstract class ShowCommand(params ImmutableArray<ColumnDescription> col
 {
     public ImmutableArray<ColumnDescription> Columns => columns;
 
+    /// <summary>Whether stats_users get "admin access needed".</summary>
+    internal virtual bool IsAdminOnly => false;
+
     /// <summary>
     /// Reads the rows. This one is for what any thread may read, and does so off the I/O threads; what belongs to them is asked
     /// for first (<see cref="Survey"/>).

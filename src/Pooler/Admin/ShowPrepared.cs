@@ -11,6 +11,9 @@ internal sealed class ShowPrepared() : ShowCommand(
 {
     private const int LongestText = 200;
 
+    /// <summary>Texts of statements may hold what only their clients should know.</summary>
+    internal override bool IsAdminOnly => true;
+
     internal override ValueTask<Table> ReadAsync(AdminConsole console, Connection client) => Offload.Run(
         client,
         static s =>

@@ -173,8 +173,9 @@ internal sealed class Housekeeping : ServerOwner
         _server.Outbox.Flush();
         if (isRunning)
         {
-            // Our own SET went along: a cancel that hit it would let the request behind it run with another client's settings.
-            _cancelsLater = _replies is { HeadUse: ReplyUse.Swallow, Head: ReplyKind.Query };
+            // What we sent ahead of the request (SET, Close) must not be hit: the request would run with another client's
+            // settings, or find its statements.
+            _cancelsLater = _replies.HeadUse == ReplyUse.Swallow;
             if (!_cancelsLater)
             {
                 CancelWhenSafe();

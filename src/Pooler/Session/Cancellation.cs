@@ -66,6 +66,7 @@ internal sealed class Cancellation(ClientSession session)
         session.Stats.CancelsActive -= _sent;
         Finish(0, _sent);
         _sent = 0;
+        session.SendCancel(); // Perhaps for the next request, on another server: then nobody else tells the session.
     }
 
     private void Finish(int first, int count)

@@ -348,7 +348,7 @@ internal sealed class ClientSession : ServerOwner
                 case SessionPhase.Syncing:
                     _client.Input.Advance(0);
                     return _client.Input.IsFull ? Need.Wake : Need.Input;
-                case SessionPhase.Leased when IsCanceled && _isReadyToForward && _replies.IsSettled:
+                case SessionPhase.Leased when IsCanceled && _isReadyToForward && _replies.IsSettled && !IsPinned:
                     _isReadyToForward = false;
                     ReleaseServer();
                     AnswerCanceled();
@@ -374,10 +374,13 @@ internal sealed class ClientSession : ServerOwner
         RequestEnded();
     }
 
-    /// <summary>A cancel goes to the server once our own SET is through: hit by it, that would end the session.</summary>
-    private void SendCancel()
+    /// <summary>
+    /// A cancel goes to the server once what must not be hit is through: our own SET, and what makes way for the names of an
+    /// EXECUTE. A Parse of ours may be hit: its error is the client's answer.
+    /// </summary>
+    internal void SendCancel()
     {
-        if (IsCanceled && Phase == SessionPhase.Leased && _replies.Count > 0 && _replies.HeadUse == ReplyUse.Forward)
+        if (IsCanceled && Phase == SessionPhase.Leased && _replies.Count > 0 && _replies.HeadUse != ReplyUse.Swallow)
         {
             _cancellation!.Send(_slot!.Server, _settings.CancelWaitTimeout);
         }
@@ -455,6 +458,7 @@ internal sealed class ClientSession : ServerOwner
         _generation = slot.Generation;
         _isReadyToForward = _isFirstRequest = true;
         _reader.Restart();
+        _statements.Begin();
         server.Owner = this;
         server.Socket.DispatchFirst = false;
         Stats.Assignments++;
@@ -507,6 +511,7 @@ internal sealed class ClientSession : ServerOwner
 
         ForwardResult result = _forwarder.Forward(_client.Input, server, isContended: _settings.Mode != PoolMode.Session && _pool.HasWaiters, mayRepeat: _isFirstRequest && !server.IsDirty);
         _isReadyToForward &= _forwarder.LastForwarded == 0;
+        SendCancel();
         Stats.Received += _forwarder.LastForwarded;
         if (_replies.IsAnswerDue && server.FrameRemaining == 0)
         {
@@ -592,9 +597,9 @@ internal sealed class ClientSession : ServerOwner
 
     /// <summary>
     /// The batch that is kept has failed over an invalid plan, outside a transaction and before anything of it went to the
-    /// client: nothing has run, and it can be run again.
+    /// client: nothing has run, and it can be run again. Not if it was cancelled: the cancel may have spent itself on the first run.
     /// </summary>
-    internal bool CanReplan => Phase == SessionPhase.Leased && _forwarder.MayReplan && !_hasRetried && _replies is { Count: 1, Head: ReplyKind.Sync, BatchOpen: false };
+    internal bool CanReplan => Phase == SessionPhase.Leased && _forwarder.MayReplan && !_hasRetried && !IsCanceled && _replies is { Count: 1, Head: ReplyKind.Sync, BatchOpen: false };
 
     /// <summary>Once more, unseen: the statement is prepared anew ahead of it.</summary>
     internal void Replan()

@@ -35,9 +35,10 @@ internal sealed class ClientStatements
 
     /// <summary>
     /// Names are mapped. In session mode, and with max_prepared_statements = 0, they pass as they are and the client keeps its
-    /// server (PgBouncer); a client that has mapped names goes on with them when a RELOAD says otherwise.
+    /// server (PgBouncer); a client that has mapped names goes on with them when a RELOAD says otherwise. Decided once for each
+    /// lease: a server with mapped names of others must not see a client's own.
     /// </summary>
-    public bool IsOn => (_session.Mode != PoolMode.Session && _session.Settings.MaxPreparedStatements > 0) || Count > 0;
+    public bool IsOn { get; private set; }
 
     /// <summary>Names the client has.</summary>
     public int Count => _names?.Count ?? 0;
@@ -70,6 +71,9 @@ internal sealed class ClientStatements
 
     /// <summary>Not even the rest of the batch may follow: SQL that is under way may drop all names.</summary>
     public bool IsBarred => _sql is { IsBarred: true };
+
+    /// <summary>The client gets a server.</summary>
+    public void Begin() => IsOn = (_session.Mode != PoolMode.Session && _session.Settings.MaxPreparedStatements > 0) || Count > 0;
 
     /// <summary>Everything sent has been answered, and no batch is open.</summary>
     public void Settled() => _sql?.Settled();
@@ -207,9 +211,9 @@ internal sealed class ClientStatements
         {
             (_names ??= new(NameComparer.Instance))[name] = statement;
         }
-        else if (_names != null && _names.Remove(name))
+        else if (_names != null && _names.Remove(name, out PreparedStatement? now))
         {
-            _catalogue.Unname(statement, name.Length);
+            _catalogue.Unname(now, name.Length);
         }
     }
 
@@ -219,7 +223,7 @@ internal sealed class ClientStatements
     private StatementUse Parse(ref RequestRun run, ServerConnection server, ReadOnlySpan<byte> frame, int length, bool isWhole)
     {
         ReadOnlySpan<byte> name = frame.Slice(FrameHeader.Size, length), body = frame[(FrameHeader.Size + length + 1)..];
-        if (TryFind(name, out byte[]? key, out PreparedStatement? statement))
+        if (TryFindAsRead(server, name, out byte[]? key, out PreparedStatement? statement))
         {
             // 42P05 is the server's to say, which has it under some name.
             ServerStatement twin = Provide(ref run, server, key, statement);
@@ -275,7 +279,7 @@ internal sealed class ClientStatements
     private StatementUse Use(ref RequestRun run, ServerConnection server, ReadOnlySpan<byte> frame, int start, int length)
     {
         ReadOnlySpan<byte> name = frame.Slice(FrameHeader.Size + start, length);
-        if (!TryFind(name, out byte[]? key, out PreparedStatement? statement))
+        if (!TryFindAsRead(server, name, out byte[]? key, out PreparedStatement? statement))
         {
             FreeName(ref run, server, name); // 26000, unless SQL has prepared it.
             return StatementUse.Untouched;
@@ -360,6 +364,36 @@ internal sealed class ClientStatements
         return server.Statements.Add(statement, key);
     }
 
+    /// <summary>
+    /// The statement of a name. Since it was named the client may have taken other settings, under which PostgreSQL reads the text
+    /// anew when it prepares or replans it: from now on the name means the text as read under these, lest those who share the
+    /// other get this reading.
+    /// </summary>
+    private bool TryFindAsRead(
+        ServerConnection server, ReadOnlySpan<byte> name, [System.Diagnostics.CodeAnalysis.NotNullWhen(true)] out byte[]? key, [System.Diagnostics.CodeAnalysis.NotNullWhen(true)] out PreparedStatement? statement)
+    {
+        if (!TryFind(name, out key, out statement))
+        {
+            return false;
+        }
+
+        if (statement.Identity == Identity())
+        {
+            return true;
+        }
+
+        if (_catalogue.Name(Identity(), statement.Body, key.Length, _session.Settings.MaxPreparedMemory) is not { } anew)
+        {
+            server.IsDirty = true; // No room for two readings: nobody else gets what this server has.
+            return true;
+        }
+
+        _catalogue.Unname(statement, key.Length);
+        _hasTwins |= _names!.ContainsValue(anew);
+        _names[key] = statement = anew;
+        return true;
+    }
+
     private static void Rename(ref RequestRun run, ReadOnlySpan<byte> frame, int start, ReadOnlySpan<byte> name, ReadOnlySpan<byte> there)
     {
         if (!name.SequenceEqual(there))
@@ -373,7 +407,10 @@ internal sealed class ClientStatements
         if (_identity == null || !ReferenceEquals(_identityOf, _session.Parameters))
         {
             _identityOf = _session.Parameters;
-            _identity = new StatementIdentity(_session.Pool.Key.Database, _session.Pool.Key.User, _identityOf.StatementSettings);
+            if (_identity?.Settings != _identityOf.StatementSettings)
+            {
+                _identity = new StatementIdentity(_session.Pool.Key.Database, _session.Pool.Key.User, _identityOf.StatementSettings);
+            }
         }
 
         return _identity;

@@ -150,13 +150,14 @@ internal sealed class ReplyForwarder(ClientSession session, ClientStatements sta
     }
 
     /// <summary>A reply to what was put between a client's requests; its SET statements apart.</summary>
-    private static bool HandleOurs(ServerConnection server, ReplyKind kind, byte type, ReadOnlySpan<byte> body)
+    private bool HandleOurs(ServerConnection server, ReplyKind kind, byte type, ReadOnlySpan<byte> body)
     {
         if (kind == ReplyKind.Sync && type == BackendMessage.ReadyForQuery)
         {
             server.Status = body.Length == 1 ? body[0] : (byte)0;
         }
 
+        session.SendCancel(); // It may have waited for this.
         return false;
     }
 

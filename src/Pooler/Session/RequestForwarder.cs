@@ -58,7 +58,11 @@ internal sealed class RequestForwarder(ClientStatements statements, ReplyQueue r
         IsHeld = _waitsForSettled = false;
     }
 
-    public bool MayGoOn => !replies.IsFull && replies.Count <= ReplyQueue.Capacity / 2 && !_waitsForSettled;
+    /// <summary>
+    /// The replies that came let it go on. What was held as a new request is none when an error has the server skip to a Sync that
+    /// is still to come, or when a COPY has begun, which ignores the Sync before it: the server waits for what is held then.
+    /// </summary>
+    public bool MayGoOn => !replies.IsFull && replies.Count <= ReplyQueue.Capacity / 2 && (!_waitsForSettled || replies.BatchOpen || replies.InCopy);
 
     private bool _waitsForSettled, _isRepeatable, _isReplannable, _hasPrepared, _hasParsed;
 
