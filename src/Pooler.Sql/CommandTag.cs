@@ -26,6 +26,12 @@ public static class CommandTag
         };
     }
 
+    /// <summary>Whether the command has brought the session back to its login.</summary>
+    public static bool DiscardsAll(ReadOnlySpan<byte> tag) => tag.SequenceEqual("DISCARD ALL"u8);
+
+    /// <summary>Whether the command may have brought settings back to their defaults; of SET the text says it (TO DEFAULT).</summary>
+    public static bool Resets(ReadOnlySpan<byte> tag) => tag.SequenceEqual("RESET"u8) || DiscardsAll(tag);
+
     /// <summary>Whether the command has dropped every prepared statement of its session, those of the protocol too.</summary>
     public static bool DropsStatements(ReadOnlySpan<byte> tag) =>
         tag.Length > 10 && tag[0] == 'D' && (tag.SequenceEqual("DISCARD ALL"u8) || tag.SequenceEqual("DEALLOCATE ALL"u8));

@@ -35,6 +35,20 @@ public static class StateScan
         return false;
     }
 
+    /// <summary>Whether the text may be a SET … TO DEFAULT.</summary>
+    public static bool SaysDefault(ReadOnlySpan<byte> text)
+    {
+        for (int next; (next = text.IndexOfAny((byte)'d', (byte)'D')) >= 0; text = text[(next + 1)..])
+        {
+            if (text.Length - next >= 7 && Is(text.Slice(next, 7), "default"u8))
+            {
+                return true;
+            }
+        }
+
+        return false;
+    }
+
     private static ReadOnlySpan<byte> Word(ReadOnlySpan<byte> text)
     {
         int length = 0;

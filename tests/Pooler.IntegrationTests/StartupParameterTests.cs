@@ -193,7 +193,7 @@ public sealed class StartupParameterTests(PostgresCluster postgres)
             Assert.Equal((byOptions ? $"unsupported startup parameter in options: {name}" : $"unsupported startup parameter: {name}", "08P01"),
                 (error.Fields()['M'], error.SqlState));
         }
-    });
+    }, rule: "refuse");
 
     [Fact]
     public Task AnIgnoredParameterIsIgnored() => WithOneServerAsync(async (pooler, database) =>
@@ -313,11 +313,11 @@ public sealed class StartupParameterTests(PostgresCluster postgres)
         return packet;
     }
 
-    private async Task WithOneServerAsync(Func<PoolerProcess, string, Task> test, string ignored = "")
+    private async Task WithOneServerAsync(Func<PoolerProcess, string, Task> test, string ignored = "", string rule = "follow")
     {
         string database = await postgres.CreateDatabaseAsync();
         await using PoolerProcess pooler = await PoolerProcess.StartAsync(postgres, database, poolSize: 1,
-            adjust: ini => ini.Settings["ignore_startup_parameters"] = ignored);
+            adjust: ini => (ini.Settings["ignore_startup_parameters"], ini.Settings["startup_parameters"]) = (ignored, rule));
         await test(pooler, database);
         Assert.InRange(await postgres.CountServersAsync(database), 0, 1);
     }

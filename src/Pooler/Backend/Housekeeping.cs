@@ -18,6 +18,9 @@ internal sealed class Housekeeping : ServerOwner
         Done,
     }
 
+    /// <summary>Brings a server back to its login, whatever it was used for.</summary>
+    public const string DiscardAll = "DISCARD ALL";
+
     private readonly ServerConnection _server;
     private readonly ReplyQueue _replies;
     private readonly Action<ServerConnection> _done;
@@ -268,8 +271,8 @@ internal sealed class Housekeeping : ServerOwner
 
         switch (type)
         {
-            case BackendMessage.CommandComplete when body.Length > 0 && CommandTag.DropsStatements(body[..^1]):
-                _server.Statements.Clear();
+            case BackendMessage.CommandComplete when body.Length > 0:
+                HandleTag(body[..^1]);
                 break;
             case BackendMessage.CopyInResponse when _replies.InCopy:
                 FailCopy();
@@ -306,6 +309,23 @@ internal sealed class Housekeeping : ServerOwner
         }
 
         return true;
+    }
+
+    private void HandleTag(ReadOnlySpan<byte> tag)
+    {
+        if (CommandTag.DropsStatements(tag))
+        {
+            _server.Statements.Clear();
+        }
+
+        if (CommandTag.DiscardsAll(tag))
+        {
+            _server.Startup = StartupParameters.Empty;
+        }
+        else if (_step == Step.Drain && CommandTag.LeavesState(tag) && !_queries.Contains(DiscardAll))
+        {
+            _queries.Enqueue(DiscardAll); // It was still under way when its client left.
+        }
     }
 
     private void GoOnIfSettled()

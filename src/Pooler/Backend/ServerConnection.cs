@@ -53,6 +53,12 @@ internal sealed class ServerConnection
 
     public SessionParameters LoginParameters { get; private set; } = SessionParameters.Empty;
 
+    /// <summary>
+    /// What startup parameters of clients have changed on it beyond what it reports; null while nobody knows: statements of ours
+    /// that change it are under way.
+    /// </summary>
+    public StartupParameters? Startup { get; set; } = StartupParameters.Empty;
+
     /// <summary>The backend's key for CancelRequest.</summary>
     public int ProcessId { get; internal set; }
 
@@ -69,6 +75,8 @@ internal sealed class ServerConnection
 
     /// <summary>It may hold session state we do not carry: it is reset before the next client (architecture rule 10).</summary>
     public bool IsDirty { get; set; }
+
+    public bool NeedsReset => IsDirty || Startup == null;
 
     /// <summary>The shared prepared statements it holds.</summary>
     public ServerStatements Statements { get; }
@@ -119,6 +127,7 @@ internal sealed class ServerConnection
         {
             value = System.Text.Encoding.UTF8.GetString(text[..^1]);
             Parameters = Parameters.With(index, value, reported: true);
+            IsDirty |= value.Contains('\uFFFD'); // In no encoding that we read: nobody could set it again.
         }
 
         return index;

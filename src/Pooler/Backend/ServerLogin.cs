@@ -189,13 +189,18 @@ internal sealed class ServerLogin(ServerConnection server, int minor)
             return Fail($"server reports more than {MaxParameters} parameters at login", "08P01");
         }
 
+        int end = Math.Max(0, body.IndexOf((byte)0));
+        if (end > 0)
+        {
+            SessionParameters.Learn(body[..end]);
+        }
+
         server.Record(body, out _);
         if (server.Failure != null)
         {
             return Step.Failed;
         }
 
-        int end = body.IndexOf((byte)0);
         server.Welcome.Add(new(Encoding.UTF8.GetString(body[..end]), Encoding.UTF8.GetString(body[(end + 1)..^1])));
         return Step.GoOn;
     }

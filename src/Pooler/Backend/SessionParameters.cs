@@ -8,40 +8,55 @@ namespace Pooler.Backend;
 /// </summary>
 internal sealed class SessionParameters
 {
-    /// <summary>Names as PostgreSQL reports them, client_encoding first: it decides how the others are read.</summary>
-    public static readonly string[] Names =
-        ["client_encoding", "DateStyle", "TimeZone", "IntervalStyle", "standard_conforming_strings", "application_name"];
-
-    private static readonly byte[][] Utf8Names = [.. Names.Select(Encoding.ASCII.GetBytes)];
+    /// <summary>How many names every server reports that we speak to; those behind them some do (search_path since PostgreSQL 18).</summary>
+    public const int WellKnown = 6;
 
     private const int ApplicationNameIndex = 5;
+    private const int MostNames = 64, LongestName = 63;
+
+    // What is reported and nobody can set, or what is a client's own question of who it is.
+    private static readonly string[] Untracked =
+        ["server_version", "server_encoding", "integer_datetimes", "in_hot_standby", "is_superuser", "session_authorization"];
+
+    // Names as PostgreSQL reports them, client_encoding first: it decides how the others are read. Replaced whole, never shortened.
+    private static byte[][] _utf8Names =
+    [
+        "client_encoding"u8.ToArray(), "DateStyle"u8.ToArray(), "TimeZone"u8.ToArray(), "IntervalStyle"u8.ToArray(),
+        "standard_conforming_strings"u8.ToArray(), "application_name"u8.ToArray(),
+    ];
 
     private readonly string?[] _values;
-    private readonly int _reported;
+    private readonly ulong _reported;
 
-    private SessionParameters(string?[] values, int reported)
+    private SessionParameters(string?[] values, ulong reported)
     {
         _values = values;
         _reported = reported;
     }
 
-    public static SessionParameters Empty { get; } = new(new string?[Names.Length], 0);
+    public static SessionParameters Empty { get; } = new([], 0);
 
-    public string? this[int index] => _values[index];
+    /// <summary>Null where this set says nothing.</summary>
+    public string? this[int index] => index < _values.Length ? _values[index] : null;
 
     /// <summary>The values under which PostgreSQL reads the text of a statement: all but application_name.</summary>
-    public string StatementSettings => field ??= string.Join('\n', _values.AsSpan(0, ApplicationNameIndex)!);
+    public string StatementSettings => field ??= string.Join('\n', _values.Where(static (_, i) => i != ApplicationNameIndex));
 
-    public string ApplicationName => _values[ApplicationNameIndex] ?? "";
+    public string ApplicationName => this[ApplicationNameIndex] ?? "";
 
     /// <summary>The index of a tracked name, in any case as PostgreSQL takes it; -1 when it is not tracked.</summary>
-    public static int IndexOf(string name) => Array.FindIndex(Names, n => n.Equals(name, StringComparison.OrdinalIgnoreCase));
+    public static int IndexOf(string name)
+    {
+        byte[] wanted = Encoding.UTF8.GetBytes(name);
+        return Array.FindIndex(_utf8Names, n => System.Text.Ascii.EqualsIgnoreCase(n, wanted));
+    }
 
     public static int IndexOf(ReadOnlySpan<byte> name)
     {
-        for (int i = 0; i < Utf8Names.Length; i++)
+        byte[][] names = Volatile.Read(ref _utf8Names);
+        for (int i = 0; i < names.Length; i++)
         {
-            if (name.SequenceEqual(Utf8Names[i]))
+            if (name.SequenceEqual(names[i]))
             {
                 return i;
             }
@@ -50,37 +65,58 @@ internal sealed class SessionParameters
         return -1;
     }
 
+    /// <summary>A server reports this name at its login: from now on it is tracked, if a client can set it.</summary>
+    public static void Learn(ReadOnlySpan<byte> name)
+    {
+        byte[][] names = Volatile.Read(ref _utf8Names);
+        while (IndexOf(name) < 0 && names.Length < MostNames && name.Length <= LongestName && !Untracked.Contains(Encoding.UTF8.GetString(name)))
+        {
+            byte[][] others = Interlocked.CompareExchange(ref _utf8Names, [.. names, name.ToArray()], names);
+            if (ReferenceEquals(others, names))
+            {
+                return;
+            }
+
+            names = others; // Another thread has learnt one meanwhile.
+        }
+    }
+
     public SessionParameters With(int index, string value, bool reported)
     {
-        int mask = reported ? _reported | (1 << index) : _reported & ~(1 << index);
-        if (_values[index] == value && mask == _reported)
+        ulong mask = reported ? _reported | (1UL << index) : _reported & ~(1UL << index);
+        if (this[index] == value && mask == _reported)
         {
             return this;
         }
 
-        var values = (string?[])_values.Clone();
+        string?[] values = new string?[Math.Max(_values.Length, index + 1)];
+        _values.CopyTo(values, 0);
         values[index] = value;
         return new SessionParameters(values, mask);
     }
 
-    /// <summary>Whether both hold the same values, whoever spelled them.</summary>
-    public bool Matches(SessionParameters other) => ReferenceEquals(this, other) || _values.AsSpan().SequenceEqual(other._values);
-
     /// <summary>
-    /// The SET statements that bring a server from <paramref name="current"/> to this; null when there is nothing to do.
-    /// <paramref name="allReported"/>: every value was spelled by a server, so none will be refused.
+    /// The statements that bring a server from <paramref name="current"/> to this; null when there is nothing to do. What this
+    /// set does not know (its server was an older one) is as at the server's <paramref name="login"/>.
+    /// <paramref name="allReported"/>: every value was spelled by a server, so none will be refused, and none decides who the
+    /// client is or what it may do.
     /// </summary>
-    public string? ChangesFrom(SessionParameters current, out bool allReported)
+    public string? ChangesFrom(SessionParameters current, SessionParameters login, out bool allReported)
     {
-        StringBuilder? text = null;
         allReported = true;
-        for (int i = 0; i < _values.Length; i++)
+        if (ReferenceEquals(this, current))
         {
-            if (_values[i] is { } value && value != current._values[i])
+            return null;
+        }
+
+        StringBuilder? text = null;
+        for (int i = 0; i < Math.Max(_values.Length, current._values.Length); i++)
+        {
+            if ((this[i] ?? login[i]) is { } value && value != current[i])
             {
-                allReported &= (_reported & (1 << i)) != 0;
-                text ??= new StringBuilder();
-                text.Append("SET ").Append(Names[i]).Append(" TO ").Append(Quote(value)).Append(';');
+                bool isWellKnown = i < WellKnown;
+                allReported &= isWellKnown && (_reported & (1UL << i)) != 0;
+                SettingText.AppendSet(text ??= new StringBuilder(), Encoding.UTF8.GetString(_utf8Names[i]), value, isWellKnown);
             }
         }
 
@@ -88,8 +124,8 @@ internal sealed class SessionParameters
     }
 
     /// <summary>
-    /// Values come from strangers and are read under whatever encoding the server has just now: only printable ASCII passes
-    /// (PostgreSQL, too, replaces all else in application_name), quoted so that backslashes mean the same in every setting.
+    /// Values come from strangers and are read under whatever encoding the server has just now: of the well-known settings only
+    /// printable ASCII passes (PostgreSQL, too, replaces all else in application_name).
     /// </summary>
     public static string Clean(string value) =>
         value.AsSpan().IndexOfAnyExceptInRange(' ', '~') < 0 ? value : string.Create(value.Length, value, static (span, v) =>
@@ -99,6 +135,4 @@ internal sealed class SessionParameters
                 span[i] = v[i] is >= ' ' and <= '~' ? v[i] : '?';
             }
         });
-
-    private static string Quote(string value) => "E'" + Clean(value).Replace(@"\", @"\\").Replace("'", "''") + "'";
 }

@@ -85,7 +85,7 @@ internal static class Settings
     public static readonly Setting<TimeSpan> IdleTransactionTimeout = Row("idle_transaction_timeout", Seconds, "0", Global | User,
         "Closes a client idle in a transaction that long; 0 = never.");
     public static readonly Setting<ImmutableArray<string>> IgnoreStartupParameters = Row("ignore_startup_parameters", NameList, "", Global,
-        "Startup parameters that are swallowed instead of refused.");
+        "Startup parameters that are swallowed instead of followed; options = those in options that servers do not report.");
     public static readonly Setting<IoEngine> IoEngine = Row("io_engine", IoEngineWord, "auto", Global,
         "Ours: system interface of the I/O threads: epoll, io_uring, or auto: io_uring where kernel and sandbox allow it (docs/engines.md).", AtRestart);
     public static readonly Setting<string> JobName = Row("job_name", Text, "pgbouncer", Global,
@@ -195,6 +195,8 @@ internal static class Settings
         notYet: [SslMode.Require, SslMode.VerifyCa, SslMode.VerifyFull]);
     public static readonly Setting<bool> SoReusePort = Row("so_reuseport", Switch, "0", Global,
         "Lets several processes listen on the same port.", AtRestart, Later);
+    public static readonly Setting<StartupParameterRule> StartupParameters = Row("startup_parameters", StartupParameterWord, "follow", Global,
+        "Ours: follow = startup parameters are set on every server a client is lent; refuse = as PgBouncer, the login fails over those servers do not report.");
     public static readonly Setting<TimeSpan> StatsPeriod = Row("stats_period", WholeSeconds, "60", Global,
         "Interval of averages and of log_stats.");
     public static readonly Setting<ImmutableArray<string>> StatsUsers = Row("stats_users", NameList, "", Global,

@@ -56,6 +56,9 @@ internal static class ValueKinds
     public static ValueKind<PoolMode> PoolModeWord { get; } = Choice(
         ("session", PoolMode.Session), ("transaction", PoolMode.Transaction), ("statement", PoolMode.Statement));
 
+    public static ValueKind<StartupParameterRule> StartupParameterWord { get; } = Choice(
+        ("follow", StartupParameterRule.Follow), ("refuse", StartupParameterRule.Refuse));
+
     public static ValueKind<AuthType> AuthTypeWord { get; } = Choice(
         ("any", AuthType.Any), ("trust", AuthType.Trust), ("plain", AuthType.Plain), ("md5", AuthType.Md5),
         ("scram-sha-256", AuthType.ScramSha256), ("cert", AuthType.Cert), ("hba", AuthType.Hba), ("ldap", AuthType.Ldap),

@@ -241,7 +241,7 @@ internal sealed class ClientLogin
             return Refuse("no more connections allowed (max_client_conn)", "08P01");
         }
 
-        SessionParameters? asked = StartupSettings.Read(packet, _config, out string problem);
+        List<StartupParameter>? asked = StartupSettings.Read(packet, _config, out string problem);
         if (asked == null)
         {
             return Refuse(problem, "08P01");
@@ -304,7 +304,7 @@ internal sealed class ClientLogin
         return await new Authentication(this, _context.Credentials).RunAsync(_config.Get(Settings.AuthType), identity.User);
     }
 
-    private async ValueTask<Session.ClientSession?> WelcomeAsync(ClientIdentity identity, DatabaseConfig database, SessionParameters asked)
+    private async ValueTask<Session.ClientSession?> WelcomeAsync(ClientIdentity identity, DatabaseConfig database, List<StartupParameter> asked)
     {
         ServerPool pool = _context.Pools.Get(database, identity.User);
         WelcomeSet? welcome = pool.Welcome ?? await AwaitWelcomeAsync(pool);
@@ -314,11 +314,22 @@ internal sealed class ClientLogin
         }
 
         SessionParameters parameters = welcome.Tracked;
-        for (int i = 0; i < SessionParameters.Names.Length; i++)
+        List<StartupParameter> unreported = [];
+        foreach (StartupParameter parameter in asked)
         {
-            if (asked[i] is { } value && value != parameters[i])
+            int index = SessionParameters.IndexOf(parameter.Name);
+            if (index >= SessionParameters.WellKnown && welcome.Tracked[index] == null)
             {
-                parameters = parameters.With(i, value, reported: false);
+                index = -1; // Another pool's servers report it.
+            }
+
+            if (index < 0)
+            {
+                unreported.Add(parameter);
+            }
+            else if (parameter.Value != parameters[index])
+            {
+                parameters = parameters.With(index, parameter.Value, reported: false);
             }
         }
 
@@ -328,14 +339,15 @@ internal sealed class ClientLogin
             Writer.WriteParameterStatus(name, index >= 0 ? parameters[index]! : value);
         }
 
-        Session.ClientSession session = Admit(identity, database, pool, parameters);
+        Session.ClientSession session = Admit(identity, database, pool, parameters, StartupParameters.Of(asked), StartupParameters.Of(unreported));
         Writer.WriteBackendKeyData(session.CancelKey.ProcessId, _context.Sessions.Keys.SecretOf(session.CancelKey, _hasLongKey));
         Writer.WriteReadyForQuery((byte)'I');
         Client.Outbox.Flush();
         return session;
     }
 
-    private Session.ClientSession Admit(ClientIdentity identity, DatabaseConfig database, ServerPool pool, SessionParameters parameters)
+    private Session.ClientSession Admit(
+        ClientIdentity identity, DatabaseConfig database, ServerPool pool, SessionParameters parameters, StartupParameters startup, StartupParameters unreported)
     {
         // Timeouts are the login user's, the mode and sizes the pool's (they differ under a forced user).
         // Everybody else shares the pool's record, as strings are shared: clients are many.
@@ -346,6 +358,8 @@ internal sealed class ClientLogin
             Client, identity, pool, _context.Pools, settings, _config.Get(Settings.DisablePqExec), _config.Get(Settings.MaxPacketSize), parameters, _context.SessionEnded)
         {
             HasLongKey = _hasLongKey,
+            Startup = startup,
+            Unreported = unreported,
         };
         _context.Sessions.Add(session);
         _context.Pools.CountClient(pool, +1);

@@ -1,50 +1,49 @@
+using System.Collections.Immutable;
 using Pooler.Backend;
 using Pooler.Config;
 using Pooler.Protocol;
 
 namespace Pooler.Frontend;
 
-/// <summary>What a client's startup packet asks for, sorted as PgBouncer does: followed, ignored, or refused.</summary>
+/// <summary>What a client's startup packet asks for: followed, ignored, or refused.</summary>
 internal static class StartupSettings
 {
+    private const int LongestName = 63;
+
     /// <summary>
-    /// The tracked settings the client asks for, on top of <see cref="SessionParameters.Empty"/>; null with the sentence for the client.
+    /// The parameters to follow, those of <c>options</c> first: the others outdo them, as in PostgreSQL. Null with the sentence for
+    /// the client.
     /// </summary>
-    public static SessionParameters? Read(StartupPacket packet, PoolerConfig config, out string problem)
+    public static List<StartupParameter>? Read(StartupPacket packet, PoolerConfig config, out string problem)
     {
         problem = "";
-        var ignored = config.Get(Settings.IgnoreStartupParameters);
-        SessionParameters parameters = SessionParameters.Empty;
+        ImmutableArray<string> ignored = config.Get(Settings.IgnoreStartupParameters);
+        bool refuses = config.Get(Settings.StartupParameters) == StartupParameterRule.Refuse;
+        List<StartupParameter> followed = [];
         foreach (StartupParameter parameter in packet.Parameters)
         {
-            switch (parameter.Name)
+            if (parameter.Name == "options" && !ReadOptions(parameter.Value, ignored, refuses, followed, out problem))
             {
-                case "user" or "database" or "replication":
-                    break;
-                case "options":
-                    if (!ReadOptions(parameter.Value, ignored, ref parameters, out problem))
-                    {
-                        return null;
-                    }
-
-                    break;
-                default:
-                    if (!parameter.Name.StartsWith(StartupPacket.ProtocolOptionPrefix, StringComparison.Ordinal)
-                        && !Follow(parameter, ref parameters) && !IsHarmless(parameter.Name) && !ignored.Contains(parameter.Name))
-                    {
-                        problem = $"unsupported startup parameter: {parameter.Name}";
-                        return null;
-                    }
-
-                    break;
+                return null;
             }
         }
 
-        return parameters;
+        foreach (StartupParameter parameter in packet.Parameters)
+        {
+            bool isProtocols = parameter.Name is "user" or "database" or "replication" or "options"
+                || parameter.Name.StartsWith(StartupPacket.ProtocolOptionPrefix, StringComparison.Ordinal);
+            if (!isProtocols && !Follow(parameter, ignored, refuses, followed, ref problem) && !ignored.Contains(parameter.Name))
+            {
+                problem = problem.Length > 0 ? problem : $"unsupported startup parameter: {parameter.Name}";
+                return null;
+            }
+        }
+
+        return followed;
     }
 
     private static bool ReadOptions(
-        string text, System.Collections.Immutable.ImmutableArray<string> ignored, ref SessionParameters parameters, out string problem)
+        string text, ImmutableArray<string> ignored, bool refuses, List<StartupParameter> followed, out string problem)
     {
         bool ignoresUnknown = ignored.Contains("options");
         if (!StartupOptions.TryParse(text, out IReadOnlyList<StartupParameter> options, out problem))
@@ -54,9 +53,9 @@ internal static class StartupSettings
 
         foreach (StartupParameter option in options)
         {
-            if (!Follow(option, ref parameters) && !IsHarmless(option.Name) && !ignored.Contains(option.Name) && !ignoresUnknown)
+            if (!Follow(option, ignored, refuses || ignoresUnknown, followed, ref problem) && !ignored.Contains(option.Name) && !ignoresUnknown)
             {
-                problem = $"unsupported startup parameter in options: {option.Name}";
+                problem = problem.Length > 0 ? problem : $"unsupported startup parameter in options: {option.Name}";
                 return false;
             }
         }
@@ -64,17 +63,33 @@ internal static class StartupSettings
         return true;
     }
 
-    private static bool Follow(StartupParameter parameter, ref SessionParameters parameters)
+    private static bool Follow(StartupParameter parameter, ImmutableArray<string> ignored, bool refuses, List<StartupParameter> followed, ref string problem)
     {
         int index = SessionParameters.IndexOf(parameter.Name);
-        if (index >= 0)
+        if (index is >= 0 and < SessionParameters.WellKnown)
         {
-            parameters = parameters.With(index, SessionParameters.Clean(parameter.Value), reported: false);
+            followed.Add(parameter with { Value = SessionParameters.Clean(parameter.Value) });
+            return true;
         }
 
-        return index >= 0;
+        if (refuses || ignored.Contains(parameter.Name))
+        {
+            return IsHarmless(parameter.Name);
+        }
+
+        if (!IsName(parameter.Name))
+        {
+            problem = $"unrecognized configuration parameter \"{SessionParameters.Clean(parameter.Name)}\"";
+            return false;
+        }
+
+        followed.Add(parameter);
+        return true;
     }
 
     /// <summary>It only says how many digits of a float are printed: every JDBC client sends it, and servers default to the best.</summary>
     private static bool IsHarmless(string name) => name.Equals("extra_float_digits", StringComparison.OrdinalIgnoreCase);
+
+    private static bool IsName(string name) =>
+        name.Length is > 0 and <= LongestName && name.All(static c => char.IsAsciiLetterOrDigit(c) || c is '_' or '.' or '$');
 }

@@ -82,6 +82,18 @@ internal sealed class ClientSession : ServerOwner
     /// <summary>The settings that follow this client from server to server, as it was last told of them.</summary>
     public SessionParameters Parameters { get; set; }
 
+    /// <summary>What its startup packet asked for: what a RESET goes back to.</summary>
+    public StartupParameters Startup { get; init; } = StartupParameters.Empty;
+
+    /// <summary>Those of it that its servers do not report: they are set on each server it is lent.</summary>
+    public StartupParameters Unreported { get; init; } = StartupParameters.Empty;
+
+    /// <summary>It has reset settings: before anything else of it runs they go back to its startup packet.</summary>
+    public bool MustRestore { get; set; }
+
+    /// <summary>A text with DEFAULT in it went by: a SET may be a RESET.</summary>
+    public bool MaySetDefault => _forwarder.SaysDefault;
+
     /// <summary>The server held at the moment.</summary>
     public ServerConnection? Server => _slot?.Server;
 
@@ -118,7 +130,11 @@ internal sealed class ClientSession : ServerOwner
 
     internal PoolStats Stats => _pool.Stats[Thread.Index];
 
-    public void Start() => _ = RunAsync();
+    public void Start()
+    {
+        _forwarder.LooksForDefault = Startup.Count > 0;
+        _ = RunAsync();
+    }
 
     /// <summary>Asks the session to end; its own loop does it. The first reason stays.</summary>
     public void End(SessionEnd end)
@@ -223,7 +239,11 @@ internal sealed class ClientSession : ServerOwner
         }
 
         bool isHalfWay = !everythingUsed || server.FrameRemaining > 0 || _forwarder.IsInFrame || server.Outbox.IsCongested;
-        if (server.Status == 'I' && !isHalfWay && _settings.Mode != PoolMode.Session && !IsPinned)
+        if (MustRestore && server.Status != 'E')
+        {
+            Wake();
+        }
+        else if (server.Status == 'I' && !isHalfWay && _settings.Mode != PoolMode.Session && !IsPinned)
         {
             ReleaseServer();
         }
@@ -462,8 +482,15 @@ internal sealed class ClientSession : ServerOwner
         server.Owner = this;
         server.Socket.DispatchFirst = false;
         Stats.Assignments++;
-        bool allReported = true;
-        string? changes = Parameters.Matches(server.Parameters) ? null : Parameters.ChangesFrom(server.Parameters, out allReported);
+        string? changes = Parameters.ChangesFrom(server.Parameters, server.LoginParameters, out bool allReported);
+        if (!Unreported.Matches(server.Startup!))
+        {
+            PushResets(server);
+            changes = changes + Unreported.SetsFrom(server.Startup!) ?? "";
+            server.Startup = null;
+            allReported = false;
+        }
+
         if (server.Statements.Count > 0 && !_statements.IsOn)
         {
             changes += "DEALLOCATE ALL;"; // Names of this client pass as they are: it must not meet those of others.
@@ -488,6 +515,26 @@ internal sealed class ClientSession : ServerOwner
         Enter(SessionPhase.Syncing);
     }
 
+    /// <summary>A query of its own: should the RESETs fail, that is not this client's doing.</summary>
+    private void PushResets(ServerConnection server)
+    {
+        if (server.Startup!.ResetsFor(Unreported) is { } resets)
+        {
+            _replies.Push(ReplyKind.Query, ReplyUse.Swallow);
+            new MessageWriter(server.Outbox).WriteQuery(resets);
+        }
+    }
+
+    /// <summary>The client has reset settings: in PostgreSQL that brings back those of its startup packet.</summary>
+    private void Restore(ServerConnection server)
+    {
+        MustRestore = false;
+        server.Startup = null;
+        _replies.Push(ReplyKind.Query, ReplyUse.Swallow);
+        new MessageWriter(server.Outbox).WriteQuery(Startup.RestoreQuery(_pool.Key.User));
+        server.Outbox.Flush();
+    }
+
     /// <summary>The client's bytes follow, until the server's or our own bounds say stop.</summary>
     private Need Forward()
     {
@@ -507,6 +554,11 @@ internal sealed class ClientSession : ServerOwner
         if (wasIdle && server.CancelsInFlight > 0)
         {
             return Need.Wake; // A cancel of what was answered is still under way: it must not hit what follows.
+        }
+
+        if (MustRestore && _replies.IsSettled && server.Status != 'E' && !_forwarder.IsInFrame)
+        {
+            Restore(server);
         }
 
         ForwardResult result = _forwarder.Forward(_client.Input, server, isContended: _settings.Mode != PoolMode.Session && _pool.HasWaiters, mayRepeat: _isFirstRequest && !server.IsDirty);
@@ -573,7 +625,7 @@ internal sealed class ClientSession : ServerOwner
     /// Architecture rule 12: a server that says goodbye (57P01) before any reply, while the whole request is still held and
     /// repeating it can do nothing twice, leads to one try on another server.
     /// </summary>
-    internal bool TryAnotherServer(ServerConnection server, ReadOnlySpan<byte> goodbye)
+    internal bool TryAnotherServer(ServerConnection server, ErrorFields goodbye)
     {
         bool nothingRan = Phase == SessionPhase.Syncing || _forwarder.MayRunElsewhere;
         if (!nothingRan || _hasRetried)
@@ -587,7 +639,7 @@ internal sealed class ClientSession : ServerOwner
         _slot = null;
         server.Owner = slot;
         _statements.Undo();
-        server.Close(ErrorFields.Parse(goodbye));
+        server.Close(goodbye);
         _replies.Clear();
         _forwarder.TakeBack();
         Enter(SessionPhase.Idle);

@@ -8,8 +8,6 @@ namespace Pooler.Session;
 /// <summary>How a server leaves a session: clean and at once, or through housekeeping first.</summary>
 internal static class LeaseEnd
 {
-    private const string DiscardAll = "DISCARD ALL";
-
     /// <summary>The server owes nothing and is idle; what the mode or its state asks for runs before the next client has it.</summary>
     public static void GiveBack(ServerSlot slot, PoolSettings settings)
     {
@@ -67,12 +65,15 @@ internal static class LeaseEnd
     {
         bool always = settings.ServerResetQueryAlways || settings.Mode == PoolMode.Session;
         string query = always ? settings.ServerResetQuery : "";
-        if (!server.IsDirty || query.Equals(DiscardAll, StringComparison.OrdinalIgnoreCase))
+
+        // Of a query of the user's own nobody knows which startup parameters it leaves.
+        bool isClean = !server.NeedsReset && (query.Length == 0 || server.Startup!.Count == 0);
+        if (isClean || query.Equals(Housekeeping.DiscardAll, StringComparison.OrdinalIgnoreCase))
         {
             return query.Length == 0 ? [] : [query];
         }
 
-        return query.Length == 0 ? [DiscardAll] : [query, DiscardAll];
+        return query.Length == 0 ? [Housekeeping.DiscardAll] : [query, Housekeeping.DiscardAll];
     }
 
     /// <summary>How long a statement may run when nobody waits for it any more: as long as it might with its client there.</summary>
@@ -85,9 +86,10 @@ internal static class LeaseEnd
     {
         // What a reset brought back the server has reported: our record of it is right already, also when the defaults of
         // PostgreSQL have changed since its login.
-        if (resets is [.., var last] && last.Equals(DiscardAll, StringComparison.OrdinalIgnoreCase))
+        if (resets is [.., var last] && last.Equals(Housekeeping.DiscardAll, StringComparison.OrdinalIgnoreCase))
         {
             slot.Server.IsDirty = false;
+            slot.Server.Startup = StartupParameters.Empty;
         }
 
         slot.TakeBack();

@@ -167,7 +167,7 @@ internal sealed class ReplyForwarder(ClientSession session, ClientStatements sta
     /// <summary>Takes one frame of the server; false when the client must not see it.</summary>
     private bool Handle(ServerConnection server, ReplyVerdict verdict, byte type, ReadOnlySpan<byte> body, bool isOurs)
     {
-        if (type == BackendMessage.ErrorResponse && IsGoodbye(body) && session.TryAnotherServer(server, body))
+        if (type == BackendMessage.ErrorResponse && IsGoodbye(body) && session.TryAnotherServer(server, ErrorFields.Parse(body)))
         {
             return false;
         }
@@ -216,6 +216,11 @@ internal sealed class ReplyForwarder(ClientSession session, ClientStatements sta
                     HandleStatementTag(server, body[..^1]);
                 }
 
+                if (body.Length > 3 && body[0] is (byte)'S' or (byte)'R' or (byte)'D' && session.Startup.Count > 0)
+                {
+                    HandleSettingTag(server, body[..^1]);
+                }
+
                 return true;
             case BackendMessage.ReadyForQuery:
                 return HandleReady(server, body);
@@ -245,6 +250,20 @@ internal sealed class ReplyForwarder(ClientSession session, ClientStatements sta
         else if (tag.SequenceEqual("PREPARE"u8) && session.Mode != PoolMode.Session)
         {
             statements.KeepServer(server);
+        }
+    }
+
+    /// <summary>What goes back to its default goes back to the client's startup packet.</summary>
+    private void HandleSettingTag(ServerConnection server, ReadOnlySpan<byte> tag)
+    {
+        if (CommandTag.DiscardsAll(tag))
+        {
+            server.Startup = StartupParameters.Empty;
+        }
+
+        if (CommandTag.Resets(tag) || (tag.SequenceEqual("SET"u8) && session.MaySetDefault))
+        {
+            session.MustRestore = true;
         }
     }
 
@@ -361,24 +380,44 @@ internal sealed class ReplyForwarder(ClientSession session, ClientStatements sta
             }
 
             server.Status = body[0];
-            if (_syncError != null || server.Status != 'I')
+            bool isAlone = session.Phase == SessionPhase.Syncing;
+            if (_syncError != null || (isAlone && server.Status != 'I'))
             {
                 EndOverRefusedSync(server);
-                return;
             }
-
-            // What was accepted without a report is what the server had all along, in its own spelling.
-            session.Parameters = server.Parameters;
-            session.SettingsTaken();
+            else if (isAlone && replies.Count > 0)
+            {
+                server.Startup = StartupParameters.Empty; // Its RESETs are done; what this client wants follows.
+            }
+            else
+            {
+                // What was accepted without a report is what the server had all along, in its own spelling.
+                session.Parameters = server.Parameters;
+                server.Startup = session.Unreported;
+                session.SettingsTaken();
+            }
         }
     }
 
     private void EndOverRefusedSync(ServerConnection server)
     {
         ErrorFields error = _syncError ?? new ErrorFields("FATAL", "08P01", "the server did not take the client's settings", null, null);
+        _syncError = null;
+        if (session.Phase == SessionPhase.Syncing && replies.Count > 0)
+        {
+            // The RESETs, which are of another client's doing.
+            if (!session.TryAnotherServer(server, error))
+            {
+                session.End(new SessionEnd(error.Message, error with { Severity = "FATAL" }));
+                server.Close(error);
+            }
+
+            return;
+        }
+
         if (session.Phase == SessionPhase.Syncing)
         {
-            // Nothing of the request was sent: the server is as it was.
+            // Nothing of the request was sent: the server is as it was, or as its RESETs have left it.
             session.End(new SessionEnd(error.Message, error with { Severity = "FATAL" }));
             return;
         }

@@ -72,6 +72,12 @@ internal sealed class RequestForwarder(ClientStatements statements, ReplyQueue r
     /// <summary>The last round created a named statement, which lives on this one server. Only without mapped names.</summary>
     public bool NamedStatement { get; private set; }
 
+    /// <summary>Texts are searched for DEFAULT: the client has startup parameters, which that goes back to.</summary>
+    public bool LooksForDefault { get; set; }
+
+    /// <summary>It was found, once.</summary>
+    public bool SaysDefault { get; private set; }
+
     /// <summary>Bytes the last round took.</summary>
     public int LastForwarded { get; private set; }
 
@@ -292,6 +298,11 @@ internal sealed class RequestForwarder(ClientStatements statements, ReplyQueue r
     /// <summary>Whether the message may leave state behind, and whether it may be sent twice.</summary>
     private void Judge(ServerConnection server, byte type, ReadOnlySpan<byte> body, bool isWhole)
     {
+        if (LooksForDefault && !SaysDefault && type is FrontendMessage.Query or FrontendMessage.Parse)
+        {
+            SaysDefault = !isWhole || StateScan.SaysDefault(body);
+        }
+
         switch (type)
         {
             case FrontendMessage.Query:
