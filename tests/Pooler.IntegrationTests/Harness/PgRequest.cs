@@ -140,6 +140,13 @@ internal sealed class PgRequest
         return this;
     }
 
+    /// <summary>All messages of another one.</summary>
+    public PgRequest Message(PgRequest messages)
+    {
+        _bytes.Write(messages._bytes.WrittenSpan);
+        return this;
+    }
+
     public static void WriteText(IBufferWriter<byte> target, string text)
     {
         target.Write(Encoding.UTF8.GetBytes(text));
