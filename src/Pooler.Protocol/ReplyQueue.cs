@@ -171,8 +171,7 @@ public sealed class ReplyQueue
                 _isAnswered = true;
                 return verdict;
             case Move.CopyIn:
-                EnterCopyIn();
-                return verdict;
+                return EnterCopyIn() ? verdict : ReplyVerdict.Unexpected;
             default:
                 return ReplyVerdict.Unexpected;
         }
@@ -302,9 +301,10 @@ public sealed class ReplyQueue
 
     /// <summary>
     /// The server reads COPY data from here on: Syncs sent behind the command are ignored by it, up to the first CopyDone or
-    /// CopyFail, which ends the COPY. (libpq sends Sync right behind Execute and once more behind CopyDone.)
+    /// CopyFail, which ends the COPY. (libpq sends Sync right behind Execute and once more behind CopyDone.) False when there is a
+    /// request among the data that the server was not sent: it would have failed the COPY, which waits in vain now.
     /// </summary>
-    private void EnterCopyIn()
+    private bool EnterCopyIn()
     {
         Entry[] rest = new Entry[_runs];
         for (int i = 0; i < rest.Length; i++)
@@ -313,7 +313,7 @@ public sealed class ReplyQueue
         }
 
         _isAnswered = _isDoubtful = false;
-        bool inCopy = true, hasData = false, batchOpen = rest[0].Kind == ReplyKind.Execute;
+        bool inCopy = true, hasData = false, isWhole = true, batchOpen = rest[0].Kind == ReplyKind.Execute;
         (_runs, Count, _head) = (0, 0, 0);
         Skipping = false;
         for (int i = 0; i < rest.Length; i++)
@@ -330,6 +330,7 @@ public sealed class ReplyQueue
 
                 // A request in the midst of COPY data fails the COPY, or is run when the data has failed it before.
                 _isDoubtful |= i > 0 && inCopy;
+                isWhole &= !inCopy || rest[i].Use != ReplyUse.Answer;
 
                 if (i > 0)
                 {
@@ -343,6 +344,7 @@ public sealed class ReplyQueue
         InCopy = inCopy;
         _hasCopyData = hasData;
         BatchOpen = batchOpen;
+        return isWhole;
     }
 
     private void Grow()

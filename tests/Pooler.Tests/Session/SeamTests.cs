@@ -9,6 +9,8 @@ public sealed class SeamTests
     private static readonly byte[] Parsed = Wire.Frame('1'), Bound = Wire.Frame('2'), Closed = Wire.Frame('3');
     private static readonly byte[] Canceled = Wire.Error("canceling statement due to user request", sqlState: "57014");
     private static readonly byte[] CanceledAndReady = Wire.Join(Canceled, Wire.Ready('I'));
+    private static readonly byte[] One = Wire.Join(Bound, Wire.Row("1"), Wire.Complete("SELECT 1"), Wire.Ready('I'));
+    private static readonly byte[] Goodbye = Wire.Error("terminating connection due to administrator command", "FATAL", "57P01");
     private static readonly byte[] Startup = Wire.Startup("u", "db");
 
     private static readonly byte[] Invalid = Wire.Join(
@@ -186,6 +188,90 @@ public sealed class SeamTests
         server.Expect(Wire.Join(Wire.Sync, Wire.CopyData("1\n"), Wire.CopyDone));
         server.Send(Wire.Join(Wire.Complete("COPY 1"), Wire.Ready('T')));
         a.Expect(Wire.Join(Wire.Frame('G', 0, 0, 0), Wire.Complete("COPY 1"), Wire.Ready('T')));
+    }
+
+    /// <summary>PostgreSQL would fail the COPY over the Parse, which it was not sent: it would wait for data that never come.</summary>
+    [Fact]
+    public void AnAnswerOfOursInTheMidstOfACopyEndsIt()
+    {
+        using var rig = new PoolerRig();
+        RawPeer a = rig.Client(), server = rig.Postgres.Next(), b = rig.Client();
+        Prepare(a, server, "one", "select 1");
+        byte[] copy = Wire.Join(Wire.Parse("copy t from stdin"), Wire.Bind(), Wire.Execute());
+        b.Send(Wire.Join(copy, Wire.Parse("select 1", "one"), Wire.Sync));
+        server.Expect(Wire.Join(copy, Wire.Sync));
+        server.Send(Wire.Join(Parsed, Bound, Wire.Frame('G', 0, 0, 0)));
+        server.ReceiveToEnd();
+        Assert.Contains("08007", RawPeer.Show(b.ReceiveToEnd()), StringComparison.Ordinal);
+    }
+
+    /// <summary>A server that says goodbye has run nothing; what is to run elsewhere was cancelled meanwhile, so it does not run at all.</summary>
+    [Fact]
+    public void WhatWasCancelledDoesNotGoToAnotherServer()
+    {
+        using var rig = new PoolerRig();
+        rig.Postgres.HoldsCancels = true;
+        RawPeer a = rig.Client(Startup, out byte[] key), server = rig.Postgres.Next();
+        Prepare(a, server, "one", "select 1");
+        a.Send(Run("one"));
+        server.Expect(Run("one"));
+        RawPeer cancel = rig.Connect(Wire.Cancel(key));
+        PoolerRig.WaitUntil(() => rig.Postgres.Cancels == 1, "the cancel");
+        server.Send(Goodbye);
+        a.Expect(CanceledAndReady);
+        rig.Postgres.ReleaseCancels();
+        Assert.Empty(cancel.ReceiveToEnd());
+        rig.WaitFor(static p => p.Slots.Count == 0, "the server is gone");
+
+        a.Send(Run("one"));
+        RawPeer second = rig.Postgres.Next();
+        second.Expect(Wire.Join(Wire.Parse("select 1", "one"), Run("one")));
+        second.Send(Wire.Join(Parsed, One));
+        a.Expect(One);
+        rig.WaitForIdleServer();
+    }
+
+    /// <summary>The next server is given the statement again; the records of both are right.</summary>
+    [Fact]
+    public void WhatGoesToAnotherServerTakesItsStatementAlong()
+    {
+        using var rig = new PoolerRig("max_prepared_statements = 1");
+        RawPeer a = rig.Client(), server = rig.Postgres.Next();
+        Prepare(a, server, "one", "select 1");
+        a.Send(Wire.Join(Wire.Parse("select 2", "two"), Wire.Sync));
+        server.Expect(Wire.Join(Wire.Close("one"), Wire.Parse("select 2", "two"), Wire.Sync));
+        server.Send(Wire.Join(Closed, Parsed, Wire.Ready('I')));
+        a.Expect(Wire.Join(Parsed, Wire.Ready('I')));
+        a.Send(Run("one"));
+        server.Expect(Wire.Join(Wire.Close("two"), Wire.Parse("select 1", "one"), Run("one")));
+        server.Send(Goodbye);
+        RawPeer second = rig.Postgres.Next();
+        second.Expect(Wire.Join(Wire.Parse("select 1", "one"), Run("one")));
+        second.Send(Wire.Join(Parsed, One));
+        a.Expect(One);
+        rig.WaitFor(static p => p.Slots.Count == 1 && p.IdleCount == 1, "one server");
+        Assert.Equal([(1, 0), (1, 1)], rig.Pools.Statements.List().Select(static s => (s.Clients, s.Servers)).Order());
+    }
+
+    /// <summary>Neither the end of the old statement nor the beginning of the new one was seen: the server is reset, nothing is counted.</summary>
+    [Fact]
+    public void AClientThatLeavesDuringAnEvictionLeavesNothing()
+    {
+        using var rig = new PoolerRig("max_prepared_statements = 1");
+        RawPeer a = rig.Client(), server = rig.Postgres.Next();
+        Prepare(a, server, "one", "select 1");
+        a.Send(Wire.Join(Wire.Parse("select 2", "two"), Run("two")));
+        server.Expect(Wire.Join(Wire.Close("one"), Wire.Parse("select 2", "two"), Run("two")));
+        server.Send(Closed);
+        rig.Turn();
+        a.Dispose();
+        PoolerRig.WaitUntil(() => rig.Postgres.Cancels == 1, "the cancel");
+        server.Send(CanceledAndReady);
+        server.Expect(Wire.Query("DISCARD ALL"));
+        server.Send(Wire.Join(Wire.Complete("DISCARD ALL"), Wire.Ready('I')));
+        rig.WaitForIdleServer();
+        Assert.All(rig.Pools.Statements.List(), static s => Assert.Equal((0, 0), (s.Clients, s.Servers)));
+        Assert.Equal(2, rig.Pools.Statements.Measure().Unused);
     }
 
     private static void Prepare(RawPeer client, RawPeer server, string name, string text)
