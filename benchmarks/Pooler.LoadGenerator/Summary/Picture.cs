@@ -20,7 +20,9 @@ internal static class Picture
         }
 
         string[] contenders = [.. rows.Select(row => row.Contender).Distinct()];
-        double top = Math.Max(1.2, rows.Max(row => Share(row, lines).Median) * 1.05);
+
+        // Bars end at twice PgBouncer's share: what costs more would make all others small.
+        double top = Math.Clamp(rows.Max(row => Share(row, lines).Median) * 1.05, 1.2, 2);
         var svg = new StringBuilder();
         int x = Left;
         foreach (IGrouping<string, SummaryRow> group in rows.GroupBy(row => row.Case))
