@@ -96,7 +96,7 @@ public sealed class PinTests(PostgresCluster postgres)
         }
 
         await RunAsync(client, "SET work_mem TO '3MB'", extended: false);
-        Assert.Equal(Setting, Assert.Single(await pooler.ConsoleAsync("SHOW PINS"))["reason"]);
+        await ReasonIsAsync(pooler, Setting);
         await RunAsync(client, "RESET work_mem", extended: false);
         await NobodyIsPinnedAsync(pooler, database);
         Assert.Equal("2MB", (await client.QueryAsync("SHOW work_mem")).Scalar);

@@ -579,6 +579,7 @@ internal sealed class ClientSession : ServerOwner
         else if (_replies.IsSettled && !_isReadyToForward && server.Status == 'I' && !_forwarder.IsInFrame && _pins.MustAsk(server))
         {
             SendOurs(server, _pins.Ask(server));
+            return Need.Wake; // What follows may be for another server.
         }
 
         _forwarder.RefusesPins = _settings.Pin == PinRule.Refuse && _settings.Mode != PoolMode.Session;
@@ -717,6 +718,7 @@ internal sealed class ClientSession : ServerOwner
         else if (_replies.Count == 0)
         {
             _cancellation?.RequestEnded(); // Nothing of the client's runs.
+            Wake();
         }
         else
         {
