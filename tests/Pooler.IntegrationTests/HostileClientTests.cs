@@ -174,6 +174,7 @@ public sealed class HostileClientTests(PostgresCluster postgres)
         await using PoolerProcess pooler = await PoolerProcess.StartAsync(postgres, database, poolSize: 1, adjust: ini =>
         {
             ini.Settings["auth_type"] = authType;
+            ini.Settings["startup_parameters"] = "refuse";
             ini.Databases[other] = $"host=127.0.0.1 port={postgres.Port}";
         });
         await using var witness = new Npgsql.NpgsqlConnection(pooler.NpgsqlString(other, PostgresCluster.ScramUser, PostgresCluster.ScramPassword));
