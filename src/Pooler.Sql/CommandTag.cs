@@ -26,6 +26,10 @@ public static class CommandTag
         };
     }
 
+    /// <summary>Whether the command may have ended state that an earlier one has left.</summary>
+    public static bool EndsState(ReadOnlySpan<byte> tag) =>
+        tag.StartsWith("UNLISTEN"u8) || tag.StartsWith("DISCARD"u8) || tag.StartsWith("CLOSE CURSOR"u8) || tag.StartsWith("DROP "u8) || tag.StartsWith("DEALLOCATE"u8);
+
     /// <summary>Whether the command has brought the session back to its login.</summary>
     public static bool DiscardsAll(ReadOnlySpan<byte> tag) => tag.SequenceEqual("DISCARD ALL"u8);
 

@@ -66,13 +66,14 @@ public static class StateScan
         7 => Is(word, "setseed"u8) || Is(word, "pg_temp"u8),
         9 => Is(word, "temporary"u8),
         10 => Is(word, "set_config"u8),
-        _ => HasAdvisoryLock(word) || (word.Length > 6 && Is(word[..6], "dblink"u8)),
+        _ => HasAdvisoryLock(word) || Contains(word, "advisory_unlock"u8) || (word.Length > 6 && Is(word[..6], "dblink"u8)),
     };
 
     /// <summary>pg_advisory_lock, pg_try_advisory_lock_shared …; the xact forms end with their transaction.</summary>
-    private static bool HasAdvisoryLock(ReadOnlySpan<byte> word)
+    internal static bool HasAdvisoryLock(ReadOnlySpan<byte> word) => Contains(word, "advisory_lock"u8);
+
+    private static bool Contains(ReadOnlySpan<byte> word, ReadOnlySpan<byte> name)
     {
-        ReadOnlySpan<byte> name = "advisory_lock"u8;
         for (int i = 0; i + name.Length <= word.Length; i++)
         {
             if (Is(word.Slice(i, name.Length), name))

@@ -268,7 +268,7 @@ public sealed class PreparedStatementTests(PostgresCluster postgres, ITestOutput
             Assert.Equal("1MB", (await first.ReadReplyAsync()).Scalar);
             Assert.NotEqual("1MB", (await second.QueryAsync("SELECT current_setting('work_mem')")).Scalar);
         }
-    });
+    }, static ini => ini.Settings["pin"] = "off");
 
     [Fact]
     public Task BeyondTheBudgetAClientKeepsItsServer() => WithServersAsync(2, async (pooler, database) =>

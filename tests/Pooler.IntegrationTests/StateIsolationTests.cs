@@ -323,6 +323,7 @@ public sealed class StateIsolationTests(PostgresCluster postgres)
         await using PoolerProcess pooler = await PoolerProcess.StartAsync(postgres, database, mode, poolSize: 1, ini =>
         {
             ini.Passwords[PostgresCluster.Superuser] = "";
+            ini.Settings["pin"] = "off"; // The others would wait for what PinTests looks at.
             adjust?.Invoke(ini);
         });
         await test(pooler, database);

@@ -13,6 +13,8 @@ internal sealed class Show : ConsoleCommand
         ["databases"] = new ShowDatabases(),
         ["lists"] = new ShowLists(),
         ["mem"] = new ShowMem(),
+        ["pins"] = new ShowPins(),
+        ["pins_totals"] = new ShowPinsTotals(),
         ["pools"] = new ShowPools(),
         ["prepared"] = new ShowPrepared(),
         ["servers"] = new ShowServers(),

@@ -19,6 +19,7 @@ internal sealed class PreparedStatement
         OwnName = Encoding.ASCII.GetBytes($"pooler_{id}");
         IsRepeatable = StatementHead.IsRepeatable(Text);
         MayLeaveState = StateScan.MayLeaveState(Text);
+        MayPin = MayLeaveState || PinScan.IsLikely(Text);
     }
 
     public StatementIdentity Identity { get; }
@@ -35,6 +36,9 @@ internal sealed class PreparedStatement
 
     /// <summary>Running it may leave session state behind that no command tag shows (architecture rule 10).</summary>
     public bool MayLeaveState { get; }
+
+    /// <summary>Running it may keep its client on the server.</summary>
+    public bool MayPin { get; }
 
     /// <summary>Names of clients that mean it. Changes, as <see cref="Servers"/>, under the catalogue's lock.</summary>
     public int Clients { get; internal set; }

@@ -74,7 +74,10 @@ internal sealed class ServerConnection
     public byte Status { get; set; }
 
     /// <summary>It may hold session state we do not carry: it is reset before the next client (architecture rule 10).</summary>
-    public bool IsDirty { get; set; }
+    public bool IsDirty { get; private set; }
+
+    /// <summary>Counts the signs of such state, of its end too.</summary>
+    public int Signs { get; private set; }
 
     public bool NeedsReset => IsDirty || Startup == null;
 
@@ -88,6 +91,20 @@ internal sealed class ServerConnection
     public ErrorFields? Failure { get; private set; }
 
     public void Start() => _ = RunAsync();
+
+    /// <summary>There is a sign of session state we do not carry.</summary>
+    public void MarkDirty()
+    {
+        IsDirty = true;
+        Signs++;
+    }
+
+    /// <summary>DISCARD ALL has run.</summary>
+    public void MarkClean()
+    {
+        IsDirty = false;
+        Startup = StartupParameters.Empty;
+    }
 
     /// <summary>Ends the connection; the first reason stays. The owner learns it from the reader loop.</summary>
     public void Close(string reason, string sqlState = "08006") => Close(new ErrorFields("FATAL", sqlState, reason, null, null));
@@ -127,7 +144,10 @@ internal sealed class ServerConnection
         {
             value = System.Text.Encoding.UTF8.GetString(text[..^1]);
             Parameters = Parameters.With(index, value, reported: true);
-            IsDirty |= value.Contains('\uFFFD'); // In no encoding that we read: nobody could set it again.
+            if (value.Contains('\uFFFD'))
+            {
+                MarkDirty(); // In no encoding that we read: nobody could set it again.
+            }
         }
 
         return index;

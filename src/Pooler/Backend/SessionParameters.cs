@@ -42,6 +42,9 @@ internal sealed class SessionParameters
     /// <summary>The values under which PostgreSQL reads the text of a statement: all but application_name.</summary>
     public string StatementSettings => field ??= string.Join('\n', _values.Where(static (_, i) => i != ApplicationNameIndex));
 
+    /// <summary>The names it has a value for.</summary>
+    public IEnumerable<string> NamesKnown => _values.Select(static (value, i) => (value, i)).Where(static v => v.value != null).Select(static v => Encoding.UTF8.GetString(_utf8Names[v.i]));
+
     public string ApplicationName => this[ApplicationNameIndex] ?? "";
 
     /// <summary>The index of a tracked name, in any case as PostgreSQL takes it; -1 when it is not tracked.</summary>

@@ -22,6 +22,10 @@ internal sealed class StartupParameters
     /// <summary>Names and values in one text: equal for equal parameters.</summary>
     public string Text => field ??= string.Join('\n', _values.Select(static v => $"{v.Name}={v.Value}"));
 
+    public IReadOnlyList<StartupParameter> All => _values;
+
+    public IEnumerable<string> Names => _values.Select(static v => v.Name);
+
     public string? this[string name] => Array.Find(_values, v => v.Name == name).Value;
 
     /// <summary>The last value of a name counts. Who the client is comes last: what only it may set is set before.</summary>

@@ -75,6 +75,8 @@ internal sealed record PoolSettings
 
     public required long MaxPreparedMemory { get; init; }
 
+    public required PinRule Pin { get; init; }
+
     public required string? ConnectQuery { get; init; }
 
     /// <summary>PgBouncer's word for "send an empty query" in server_check_query.</summary>

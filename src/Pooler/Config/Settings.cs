@@ -134,6 +134,8 @@ internal static class Settings
         "Number of this process among its peers, which its cancel keys carry; 0 = no peers. Cancels are not passed on to peers so far.", support: Later);
     public static readonly Setting<string> PidFile = Row("pidfile", Text, "", Global,
         "File the process id is written to.", AtRestart, Later);
+    public static readonly Setting<PinRule> Pin = Row("pin", PinWord, "auto", Global,
+        "Ours: session state that no other server has (LISTEN, temporary tables, SET …) in transaction and statement mode: auto = the client keeps its server while it lives; refuse = such statements are refused; off = it is lost with the server.");
     public static readonly Setting<long> PktBuf = Row("pkt_buf", Bytes, "4096", Global,
         "Buffer size; ours come from the block pool.", AtRestart, Later);
     public static readonly Setting<PoolMode> PoolMode = Row("pool_mode", PoolModeWord, "session", Global | Database | User,

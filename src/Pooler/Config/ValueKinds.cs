@@ -56,6 +56,8 @@ internal static class ValueKinds
     public static ValueKind<PoolMode> PoolModeWord { get; } = Choice(
         ("session", PoolMode.Session), ("transaction", PoolMode.Transaction), ("statement", PoolMode.Statement));
 
+    public static ValueKind<PinRule> PinWord { get; } = Choice(("auto", PinRule.Auto), ("refuse", PinRule.Refuse), ("off", PinRule.Off));
+
     public static ValueKind<StartupParameterRule> StartupParameterWord { get; } = Choice(
         ("follow", StartupParameterRule.Follow), ("refuse", StartupParameterRule.Refuse));
 

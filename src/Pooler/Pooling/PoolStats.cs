@@ -8,6 +8,9 @@ internal sealed class PoolStats
     /// <summary>CancelRequests of clients now: not sent yet, being seen through; and the requests to servers that these have led to.</summary>
     public int CancelsWaiting, CancelsActive, ServerCancels;
 
+    /// <summary>Clients that began to keep a server, and statements refused instead, by reason (pin).</summary>
+    public readonly long[] Pins = new long[6], PinRefusals = new long[6];
+
     public void AddTo(PoolStats sum)
     {
         sum.Assignments += Assignments;
@@ -23,5 +26,10 @@ internal sealed class PoolStats
         sum.Binds += Binds;
         sum.Logins += Logins;
         sum.MovedGrants += MovedGrants;
+        for (int i = 0; i < Pins.Length; i++)
+        {
+            sum.Pins[i] += Pins[i];
+            sum.PinRefusals[i] += PinRefusals[i];
+        }
     }
 }

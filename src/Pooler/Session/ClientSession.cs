@@ -3,6 +3,7 @@ using Pooler.Config;
 using Pooler.Net;
 using Pooler.Pooling;
 using Pooler.Protocol;
+using Pooler.Sql;
 
 namespace Pooler.Session;
 
@@ -33,6 +34,7 @@ internal sealed class ClientSession : ServerOwner
     private readonly RequestForwarder _forwarder;
     private readonly ReplyForwarder _replyForwarder;
     private readonly ClientStatements _statements;
+    private readonly SessionPins _pins;
     private readonly Action<ClientSession, SessionEnd> _ended;
 
     private PoolSettings _settings;
@@ -58,7 +60,8 @@ internal sealed class ClientSession : ServerOwner
         _clock.Use(settings);
         _followsPool = ReferenceEquals(settings, pool.Settings);
         _statements = new ClientStatements(this, _replies, pools.Statements);
-        _forwarder = new RequestForwarder(_statements, _replies, disablePqExec, maxPacketSize);
+        _pins = new SessionPins(this);
+        _forwarder = new RequestForwarder(_statements, _pins, _replies, disablePqExec, maxPacketSize);
         _reader = new RequestReader(_forwarder);
         _replyForwarder = new ReplyForwarder(this, _statements, _replies, _clock);
         ConnectedAt = _clock.IdleSince = _clock.TransactionStart = client.Owner.Now;
@@ -126,7 +129,13 @@ internal sealed class ClientSession : ServerOwner
     /// <summary>Names of prepared statements this client has.</summary>
     public int PreparedStatements => _statements.Count;
 
-    private bool IsPinned => _isPinned || _statements.IsRaw;
+    /// <summary>What keeps it on its server.</summary>
+    public SessionPins Pins => _pins;
+
+    /// <summary>The reasons for which it keeps its server beyond the transaction.</summary>
+    public PinReason PinReasons => _pins.Held | (_isPinned || _statements.IsRaw ? PinReason.PreparedStatement : PinReason.None);
+
+    private bool IsPinned => PinReasons != PinReason.None;
 
     internal PoolStats Stats => _pool.Stats[Thread.Index];
 
@@ -239,7 +248,8 @@ internal sealed class ClientSession : ServerOwner
         }
 
         bool isHalfWay = !everythingUsed || server.FrameRemaining > 0 || _forwarder.IsInFrame || server.Outbox.IsCongested;
-        if (MustRestore && server.Status != 'E')
+        bool mustAsk = server.Status == 'I' && _pins.MustAsk(server);
+        if ((MustRestore && server.Status != 'E') || mustAsk)
         {
             Wake();
         }
@@ -257,7 +267,7 @@ internal sealed class ClientSession : ServerOwner
 
     /// <summary>The server owes this client nothing and holds nothing of its: had it died a moment later, nobody would know.</summary>
     private bool CanSpare(ServerConnection server) => Phase == SessionPhase.Leased && _replies.IsSettled && server.Status == 'I'
-        && server.FrameRemaining == 0 && !_forwarder.IsInFrame && _settings.Mode != PoolMode.Session && !IsPinned;
+        && server.FrameRemaining == 0 && !_forwarder.IsInFrame && _settings.Mode != PoolMode.Session && !IsPinned && !_pins.MustAsk(server);
 
     private void ReleaseServer()
     {
@@ -482,6 +492,7 @@ internal sealed class ClientSession : ServerOwner
         server.Owner = this;
         server.Socket.DispatchFirst = false;
         Stats.Assignments++;
+        _pins.Begin(server);
         string? changes = Parameters.ChangesFrom(server.Parameters, server.LoginParameters, out bool allReported);
         if (!Unreported.Matches(server.Startup!))
         {
@@ -530,8 +541,13 @@ internal sealed class ClientSession : ServerOwner
     {
         MustRestore = false;
         server.Startup = null;
+        SendOurs(server, Startup.RestoreQuery(_pool.Key.User));
+    }
+
+    private void SendOurs(ServerConnection server, string query)
+    {
         _replies.Push(ReplyKind.Query, ReplyUse.Swallow);
-        new MessageWriter(server.Outbox).WriteQuery(Startup.RestoreQuery(_pool.Key.User));
+        new MessageWriter(server.Outbox).WriteQuery(query);
         server.Outbox.Flush();
     }
 
@@ -560,7 +576,13 @@ internal sealed class ClientSession : ServerOwner
         {
             Restore(server);
         }
+        else if (_replies.IsSettled && !_isReadyToForward && server.Status == 'I' && !_forwarder.IsInFrame && _pins.MustAsk(server))
+        {
+            SendOurs(server, _pins.Ask(server));
+            return Need.Wake; // What follows may be for another server.
+        }
 
+        _forwarder.RefusesPins = _settings.Pin == PinRule.Refuse && _settings.Mode != PoolMode.Session;
         ForwardResult result = _forwarder.Forward(_client.Input, server, isContended: _settings.Mode != PoolMode.Session && _pool.HasWaiters, mayRepeat: _isFirstRequest && !server.IsDirty);
         _isReadyToForward &= _forwarder.LastForwarded == 0;
         SendCancel();
@@ -582,7 +604,11 @@ internal sealed class ClientSession : ServerOwner
         }
 
         _isPinned |= _forwarder.NamedStatement && _settings.Mode != PoolMode.Session;
-        server.IsDirty |= _forwarder.NamedStatement;
+        if (_forwarder.NamedStatement)
+        {
+            server.MarkDirty();
+        }
+
         _clock.Arm(Thread);
         if (_replies.IsSettled && !_isReadyToForward && result == ForwardResult.Done)
         {
@@ -689,6 +715,11 @@ internal sealed class ClientSession : ServerOwner
             Enter(SessionPhase.Leased);
             Wake();
         }
+        else if (_replies.Count == 0)
+        {
+            _cancellation?.RequestEnded(); // Nothing of the client's runs.
+            Wake();
+        }
         else
         {
             SendCancel();
@@ -745,7 +776,11 @@ internal sealed class ClientSession : ServerOwner
 
         ServerSlot slot = _slot;
         _slot = null;
-        slot.Server.IsDirty |= _statements.End();
+        if (_statements.End())
+        {
+            slot.Server.MarkDirty();
+        }
+
         LeaseEnd.Abandon(slot, _replies, _settings, _forwarder.IsInFrame, finishFirst: _isTerminating);
     }
 }

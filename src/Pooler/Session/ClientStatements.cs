@@ -184,7 +184,8 @@ internal sealed class ClientStatements
     internal void KeepServer(ServerConnection server)
     {
         IsRaw = true;
-        server.Statements.HasForeignNames = server.IsDirty = true;
+        server.Statements.HasForeignNames = true;
+        server.MarkDirty();
     }
 
     /// <summary>Has the server close what goes by a name that is not this client's, so that it finds nothing there.</summary>
@@ -293,7 +294,15 @@ internal sealed class ClientStatements
         {
             statement.Uses++;
             _session.Stats.Binds++;
-            server.IsDirty |= statement.MayLeaveState;
+            if (statement.MayLeaveState)
+            {
+                server.MarkDirty();
+            }
+
+            if (statement.MayPin)
+            {
+                _session.Pins.Note(statement.Text, statement.MayLeaveState);
+            }
         }
 
         PushUse(isBind ? ReplyKind.Bind : ReplyKind.Describe, server, key, statement);
@@ -384,7 +393,7 @@ internal sealed class ClientStatements
 
         if (_catalogue.Name(Identity(), statement.Body, key.Length, _session.Settings.MaxPreparedMemory) is not { } anew)
         {
-            server.IsDirty = true; // No room for two readings: nobody else gets what this server has.
+            server.MarkDirty(); // No room for two readings: nobody else gets what this server has.
             return true;
         }
 

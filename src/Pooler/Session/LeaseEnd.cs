@@ -88,8 +88,7 @@ internal static class LeaseEnd
         // PostgreSQL have changed since its login.
         if (resets is [.., var last] && last.Equals(Housekeeping.DiscardAll, StringComparison.OrdinalIgnoreCase))
         {
-            slot.Server.IsDirty = false;
-            slot.Server.Startup = StartupParameters.Empty;
+            slot.Server.MarkClean();
         }
 
         slot.TakeBack();

@@ -210,7 +210,11 @@ internal sealed class ReplyForwarder(ClientSession session, ClientStatements sta
         {
             case BackendMessage.CommandComplete:
                 // Too long to be a tag of PostgreSQL's: assume the worst of it.
-                server.IsDirty |= body.IsEmpty || CommandTag.LeavesState(body[..^1]);
+                if (body.IsEmpty || CommandTag.LeavesState(body[..^1]) || (server.IsDirty && CommandTag.EndsState(body[..^1])))
+                {
+                    server.MarkDirty();
+                }
+
                 if (body.Length > 7 && body[0] is (byte)'D' or (byte)'P')
                 {
                     HandleStatementTag(server, body[..^1]);
@@ -229,6 +233,9 @@ internal sealed class ReplyForwarder(ClientSession session, ClientStatements sta
                 server.Close(ErrorFields.Parse(body));
                 session.End(SessionEnd.Quiet(server.Failure!.Message));
                 return true;
+            case BackendMessage.ErrorResponse when session.Settings.Pin == PinRule.Refuse && PinRefusal.TryExplain(body, out byte[]? refusal):
+                _instead = refusal;
+                return false;
             case BackendMessage.ErrorResponse when statements.IsOn:
                 return HandleStatementError(server, body);
             default:
@@ -276,7 +283,11 @@ internal sealed class ReplyForwarder(ClientSession session, ClientStatements sta
             server.Statements.DoubtLatest();
         }
 
-        server.IsDirty |= error == StatementError.Duplicate; // Ours, or a name that we did not know of.
+        if (error == StatementError.Duplicate)
+        {
+            server.MarkDirty(); // Ours, or a name that we did not know of.
+        }
+
         if (error is StatementError.None or StatementError.PlanInvalid || !StatementErrors.TryRename(body, statements, server, out byte[] renamed))
         {
             return true;
@@ -338,7 +349,7 @@ internal sealed class ReplyForwarder(ClientSession session, ClientStatements sta
         if (body.IsEmpty)
         {
             // Longer than a block: it passes, but nobody knows what it says.
-            server.IsDirty = true;
+            server.MarkDirty();
             return !isOurs;
         }
 
@@ -363,6 +374,12 @@ internal sealed class ReplyForwarder(ClientSession session, ClientStatements sta
     /// <summary>A reply to the SET statements of step 7.</summary>
     private void HandleSyncReply(ServerConnection server, byte type, ReadOnlySpan<byte> body)
     {
+        if (session.Pins.IsAsking)
+        {
+            HandlePins(server, type, body);
+            return;
+        }
+
         if (type == BackendMessage.CommandComplete && body.Length > 0 && CommandTag.DropsStatements(body[..^1]))
         {
             server.Statements.Clear();
@@ -396,6 +413,25 @@ internal sealed class ReplyForwarder(ClientSession session, ClientStatements sta
                 server.Startup = session.Unreported;
                 session.SettingsTaken();
             }
+        }
+    }
+
+    /// <summary>A reply to the question of what keeps the client on its server.</summary>
+    private void HandlePins(ServerConnection server, byte type, ReadOnlySpan<byte> body)
+    {
+        switch (type)
+        {
+            case BackendMessage.DataRow:
+                session.Pins.Read(body);
+                break;
+            case BackendMessage.ErrorResponse:
+                session.Pins.Refused();
+                break;
+            case BackendMessage.ReadyForQuery:
+                server.Status = body.Length == 1 ? body[0] : (byte)0;
+                session.Pins.Answered();
+                session.SettingsTaken();
+                break;
         }
     }
 

@@ -9,7 +9,7 @@ namespace Pooler.Session;
 /// The client's half of the data path: passes whole messages, and parts of long ones, to the leased server, and pushes what
 /// must come back before it does (architecture rule 2).
 /// </summary>
-internal sealed class RequestForwarder(ClientStatements statements, ReplyQueue replies, bool disablePqExec, long maxPacketSize)
+internal sealed class RequestForwarder(ClientStatements statements, SessionPins pins, ReplyQueue replies, bool disablePqExec, long maxPacketSize)
 {
     // What we send ahead of requests may be much longer than they are: at this much unsent the kernel takes its share first.
     private const int OutboxLimit = 4 * BlockPool.BlockSize;
@@ -71,6 +71,9 @@ internal sealed class RequestForwarder(ClientStatements statements, ReplyQueue r
 
     /// <summary>The last round created a named statement, which lives on this one server. Only without mapped names.</summary>
     public bool NamedStatement { get; private set; }
+
+    /// <summary>pin = refuse.</summary>
+    public bool RefusesPins { get; set; }
 
     /// <summary>Texts are searched for DEFAULT: the client has startup parameters, which that goes back to.</summary>
     public bool LooksForDefault { get; set; }
@@ -275,6 +278,12 @@ internal sealed class RequestForwarder(ClientStatements statements, ReplyQueue r
             return false;
         }
 
+        if (Refuses(ref run, frame, isWhole))
+        {
+            use = StatementUse.Sent;
+            return true;
+        }
+
         Judge(server, type, body, isWhole);
         if (!statements.IsOn)
         {
@@ -306,7 +315,7 @@ internal sealed class RequestForwarder(ClientStatements statements, ReplyQueue r
         switch (type)
         {
             case FrontendMessage.Query:
-                server.IsDirty |= !isWhole || StateScan.MayLeaveState(body);
+                NoteState(server, body, isWhole);
                 _isRepeatable &= isWhole && StatementHead.IsRepeatable(body);
                 break;
             case FrontendMessage.Parse when statements.IsOn && !body.IsEmpty && body[0] != 0:
@@ -314,13 +323,54 @@ internal sealed class RequestForwarder(ClientStatements statements, ReplyQueue r
             case FrontendMessage.Parse:
                 _hasParsed = true;
                 _isRepeatable &= isWhole && !body.IsEmpty && body[0] == 0 && StatementHead.IsRepeatable(body[1..]);
-                server.IsDirty |= !isWhole || StateScan.MayLeaveState(body);
+                NoteState(server, body[Math.Min(body.Length, body.IndexOf((byte)0) + 1)..], isWhole);
                 break;
             case FrontendMessage.FunctionCall:
                 _isRepeatable = false;
-                server.IsDirty = true; // Called by number: it may be set_config.
+                server.MarkDirty(); // Called by number: it may be set_config.
                 break;
         }
+    }
+
+    private void NoteState(ServerConnection server, ReadOnlySpan<byte> text, bool isWhole)
+    {
+        bool mayLeaveState = !isWhole || StateScan.MayLeaveState(text);
+        if (mayLeaveState)
+        {
+            server.MarkDirty();
+        }
+
+        if (mayLeaveState || PinScan.IsLikely(text))
+        {
+            pins.Note(text, mayLeaveState);
+        }
+    }
+
+    /// <summary>
+    /// pin = refuse: in the place of the statement goes a text that PostgreSQL refuses as it would the statement itself; the client
+    /// is given our error for it (<see cref="PinRefusal"/>).
+    /// </summary>
+    private bool Refuses(ref RequestRun run, ReadOnlySpan<byte> frame, bool isWhole)
+    {
+        bool isQuery = frame[0] == FrontendMessage.Query;
+        if (!RefusesPins || !isWhole || !(isQuery || frame[0] == FrontendMessage.Parse))
+        {
+            return false;
+        }
+
+        ReadOnlySpan<byte> text = frame[FrameHeader.Size..];
+        text = isQuery ? text : text[Math.Min(text.Length, text.IndexOf((byte)0) + 1)..];
+        if (PinRefusal.Of(text) is not { } standIn)
+        {
+            return false;
+        }
+
+        pins.CountRefusal(standIn);
+        PinRefusal.Write(run.Break(), isQuery, standIn);
+        run.Skip(frame.Length);
+        replies.Push(isQuery ? ReplyKind.Query : ReplyKind.Parse);
+        _isRepeatable = _isReplannable = false;
+        return true;
     }
 
     private void JudgePrepared(byte type, StatementUse use)

@@ -134,7 +134,8 @@ internal sealed class StatementSql(ClientStatements statements, ReplyQueue repli
                 replies.Push(ReplyKind.Close, use);
                 StatementMessages.WriteParse(outbox, name, statement.Body);
                 replies.Push(ReplyKind.Parse, use);
-                server.IsDirty = server.Statements.HasForeignNames = hasSent = true;
+                server.MarkDirty();
+                server.Statements.HasForeignNames = hasSent = true;
             }
         }
 

@@ -39,6 +39,7 @@ internal sealed class PoolerRig : IDisposable
             [pgbouncer]
             auth_type = any
             pool_mode = transaction
+            pin = off
             default_pool_size = 1
             {settings}
             """);
