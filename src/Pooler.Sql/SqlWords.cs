@@ -164,5 +164,6 @@ public ref struct SqlWords(ReadOnlySpan<byte> text)
         return at;
     }
 
-    private static bool IsWordByte(byte b) => b is (byte)'_' or (byte)'$' or >= 0x80 || char.IsAsciiLetterOrDigit((char)b);
+    /// <summary>Of names and key words; letters of other alphabets are all above ASCII.</summary>
+    internal static bool IsWordByte(byte b) => b is (byte)'_' or (byte)'$' or >= 0x80 || char.IsAsciiLetterOrDigit((char)b);
 }

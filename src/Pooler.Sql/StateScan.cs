@@ -24,7 +24,7 @@ public static class StateScan
             }
 
             at += next;
-            if ((at == 0 || !IsWordByte(text[at - 1])) && IsStateWord(Word(text[at..])))
+            if ((at == 0 || !SqlWords.IsWordByte(text[at - 1])) && IsStateWord(Word(text[at..])))
             {
                 return true;
             }
@@ -52,7 +52,7 @@ public static class StateScan
     private static ReadOnlySpan<byte> Word(ReadOnlySpan<byte> text)
     {
         int length = 0;
-        while (length < text.Length && IsWordByte(text[length]))
+        while (length < text.Length && SqlWords.IsWordByte(text[length]))
         {
             length++;
         }
@@ -86,7 +86,4 @@ public static class StateScan
     }
 
     private static bool Is(ReadOnlySpan<byte> word, ReadOnlySpan<byte> lower) => System.Text.Ascii.EqualsIgnoreCase(word, lower);
-
-    private static bool IsWordByte(byte b) =>
-        b is (>= (byte)'a' and <= (byte)'z') or (>= (byte)'A' and <= (byte)'Z') or (>= (byte)'0' and <= (byte)'9') or (byte)'_' or (byte)'$' or >= 0x80;
 }

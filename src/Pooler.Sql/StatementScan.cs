@@ -26,7 +26,7 @@ public static class StatementScan
 
             at += next;
             int length = WordLength(text[at..]);
-            if ((at == 0 || !IsWordByte(text[at - 1])) && IsCommand(text.Slice(at, length)))
+            if ((at == 0 || !SqlWords.IsWordByte(text[at - 1])) && IsCommand(text.Slice(at, length)))
             {
                 return true;
             }
@@ -113,14 +113,11 @@ public static class StatementScan
     private static int WordLength(ReadOnlySpan<byte> text)
     {
         int length = 0;
-        while (length < text.Length && IsWordByte(text[length]))
+        while (length < text.Length && SqlWords.IsWordByte(text[length]))
         {
             length++;
         }
 
         return Math.Max(length, Math.Min(text.Length, 1));
     }
-
-    private static bool IsWordByte(byte b) =>
-        b is (>= (byte)'a' and <= (byte)'z') or (>= (byte)'A' and <= (byte)'Z') or (>= (byte)'0' and <= (byte)'9') or (byte)'_' or (byte)'$' or >= 0x80;
 }

@@ -497,7 +497,7 @@ internal sealed class ClientSession : ServerOwner
         if (!Unreported.Matches(server.Startup!))
         {
             PushResets(server);
-            changes = changes + Unreported.SetsFrom(server.Startup!) ?? "";
+            changes += Unreported.SetsFrom(server.Startup!); // "" at least: its own ReadyForQuery is waited for.
             server.Startup = null;
             allReported = false;
         }

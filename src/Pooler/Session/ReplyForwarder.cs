@@ -9,8 +9,6 @@ namespace Pooler.Session;
 /// <summary>The server's half of the data path: what a leased server sends goes to its client, or is the answer to our own SET.</summary>
 internal sealed class ReplyForwarder(ClientSession session, ClientStatements statements, ReplyQueue replies, SessionClock clock)
 {
-    private const string MalformedReady = "protocol violation: malformed ReadyForQuery from server";
-
     private ErrorFields? _syncError;
 
     // What the client gets in the place of a frame that it must not see as it is.
@@ -152,12 +150,11 @@ internal sealed class ReplyForwarder(ClientSession session, ClientStatements sta
     /// <summary>A reply to what was put between a client's requests; its SET statements apart.</summary>
     private bool HandleOurs(ServerConnection server, ReplyKind kind, byte type, ReadOnlySpan<byte> body)
     {
-        if (kind == ReplyKind.Sync && type == BackendMessage.ReadyForQuery)
+        if (kind != ReplyKind.Sync || type != BackendMessage.ReadyForQuery || TakeStatus(server, body))
         {
-            server.Status = body.Length == 1 ? body[0] : (byte)0;
+            session.SendCancel(); // It may have waited for this.
         }
 
-        session.SendCancel(); // It may have waited for this.
         return false;
     }
 
@@ -310,19 +307,28 @@ internal sealed class ReplyForwarder(ClientSession session, ClientStatements sta
         return true;
     }
 
-    private static bool IsStatus(byte status) => status is (byte)'I' or (byte)'T' or (byte)'E';
+    /// <summary>What a ReadyForQuery says of the server, whoever it is for; false when it says nothing that exists.</summary>
+    private bool TakeStatus(ServerConnection server, ReadOnlySpan<byte> body)
+    {
+        if (body[0] is not ((byte)'I' or (byte)'T' or (byte)'E'))
+        {
+            // The client still waits for this message: its request has no known end.
+            EndOverViolation(server, "protocol violation: malformed ReadyForQuery from server", isAnswered: false);
+            return false;
+        }
+
+        server.Status = body[0];
+        return true;
+    }
 
     private bool HandleReady(ServerConnection server, ReadOnlySpan<byte> body)
     {
-        if (!IsStatus(body[0]))
+        if (!TakeStatus(server, body))
         {
-            // The client still waits for this message: its request has no known end.
-            EndOverViolation(server, MalformedReady, isAnswered: false);
             return false;
         }
 
         long now = session.Thread.Now;
-        server.Status = body[0];
         server.Statements.Round++;
         session.Stats.QueryTime += now - clock.QueryStart;
         session.Stats.Queries++;
@@ -390,13 +396,11 @@ internal sealed class ReplyForwarder(ClientSession session, ClientStatements sta
         }
         else if (type == BackendMessage.ReadyForQuery)
         {
-            if (!IsStatus(body[0]))
+            if (!TakeStatus(server, body))
             {
-                EndOverViolation(server, MalformedReady, isAnswered: false);
                 return;
             }
 
-            server.Status = body[0];
             bool isAlone = session.Phase == SessionPhase.Syncing;
             if (_syncError != null || (isAlone && server.Status != 'I'))
             {
@@ -427,8 +431,7 @@ internal sealed class ReplyForwarder(ClientSession session, ClientStatements sta
             case BackendMessage.ErrorResponse:
                 session.Pins.Refused();
                 break;
-            case BackendMessage.ReadyForQuery:
-                server.Status = body.Length == 1 ? body[0] : (byte)0;
+            case BackendMessage.ReadyForQuery when TakeStatus(server, body):
                 session.Pins.Answered();
                 session.SettingsTaken();
                 break;

@@ -84,8 +84,9 @@ internal sealed class SessionPins(ClientSession session)
     /// <summary>A DataRow of the answer: one column, digits.</summary>
     public void Read(ReadOnlySpan<byte> row)
     {
-        _hasAnswer = row.Length > 6 && byte.TryParse(row[6..], out byte answer);
-        _answer = _hasAnswer ? (PinReason)byte.Parse(row[6..]) : PinReason.None;
+        byte answer = 0;
+        _hasAnswer = row.Length > 6 && byte.TryParse(row[6..], out answer);
+        _answer = (PinReason)answer;
     }
 
     /// <summary>It would not answer: what it held before it may hold still.</summary>
