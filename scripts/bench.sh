@@ -9,9 +9,6 @@
 #   --engines LIST     "epoll io_uring": Pooler takes part once with each that this machine allows
 #   --protocols LIST   "simple extended prepared", of main, pgbench and synthetic
 #   --clients LIST     "1 16 64 200", of main
-#   --engines LIST     "epoll io_uring": Pooler takes part once with each that this machine allows
-#   --protocols LIST   "simple extended prepared", of main and pgbench
-#   --clients LIST     "1 16 64 200", of main
 # PGBOUNCER names the PgBouncer binary to compare with; POOLER_BINARY is measured instead of a freshly published Pooler.
 # Odyssey, PgCat, PgDog and Pgpool-II take part in main where they are on PATH.
 # Prints Markdown, medians and (min–max) of the rounds, and leaves it with the same as JSON, and a picture, under artifacts/bench.
@@ -35,7 +32,7 @@ while [ $# -gt 0 ]; do
         --clients) read -ra client_counts <<<"$2" ;;
       esac
       shift ;;
-    -h | --help) sed -n '2,16s/^# \{0,1\}//p' "$0"; exit 0 ;;
+    -h | --help) sed -n '2,15s/^# \{0,1\}//p' "$0"; exit 0 ;;
     -*) die "unknown option $1" ;;
     *)
       case " ${all_sections[*]} " in *" $1 "*) sections+=("$1") ;; *) die "unknown section $1: ${all_sections[*]}" ;; esac ;;
