@@ -26,13 +26,22 @@ trap 'rm -rf "$results"' EXIT
 
 passed=0 failed=0 skipped=0 ran=0
 
+# What failed, once more, so that the end of a long output tells.
+show_failures() {
+  if [ -s "$results/failures" ]; then
+    printf '%s\n' "== failed"
+    cat "$results/failures"
+  fi
+}
+
 finish() {
+  show_failures
   printf '%d passed, %d failed, %d skipped\n' "$passed" "$failed" "$skipped"
   [ "$failed" -eq 0 ] && [ "$ran" -gt 0 ]
   exit
 }
 broken() {
-  printf '%s\n' "FAILED: $*"
+  printf '%s\n' "FAILED: $*" | tee -a "$results/failures"
   failed=$((failed + 1))
 }
 
@@ -60,8 +69,10 @@ run_project() {
   if $quick; then arguments+=(-trait- Category=Long); fi
   for class in "$@"; do arguments+=(-class "$class"); done
   for filter in ${filters+"${filters[@]}"}; do arguments+=(-method "*$filter*"); done
-  "tests/$name/bin/Release/net10.0/$name" "${arguments[@]}" | grep --line-buffered -v " \[STARTING\]$"
+  "tests/$name/bin/Release/net10.0/$name" "${arguments[@]}" | grep --line-buffered -v " \[STARTING\]$" | tee "$results/output"
   status=${PIPESTATUS[0]}
+  # A test's own lines stand further in than its name.
+  awk '/^    [^ ]/ { failing = / \[FAIL\]$/ } failing' "$results/output" >>"$results/failures"
 
   counts=$(grep -o '<assembly [^>]*>' "$xml" 2>/dev/null | head -n 1)
   attribute() { sed -n "s/.* $1=\"\([0-9]*\)\".*/\1/p" <<<"$counts"; }

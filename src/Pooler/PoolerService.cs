@@ -43,7 +43,7 @@ internal sealed class PoolerService : IHostedService
         _clientOptions = PoolSource.SocketOptionsOf(config);
         _keys = new ClientKeys();
         var pools = new Pools(_threads, new PoolSource(live, _keys), new ServerJournal(live, log));
-        var sessions = new SessionTable(_threads);
+        var sessions = new SessionTable();
         var control = new ConfigControl(live, pools, environment, log, Apply);
         _console = new AdminConsole(_threads, live, pools, sessions, control, log, Version);
         _signals = new Signals(control, pools, log);

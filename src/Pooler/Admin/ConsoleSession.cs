@@ -162,7 +162,7 @@ internal sealed class ConsoleSession(AdminConsole console, Connection client, Cl
             }
             else
             {
-                await input.ReadAsync();
+                await input.WaitAsync();
             }
         }
     }

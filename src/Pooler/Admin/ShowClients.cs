@@ -14,7 +14,7 @@ internal sealed class ShowClients() : ShowCommand(SocketRow.Columns)
     {
         int port = console.Live.Current.Get(Settings.ListenPort);
         List<SocketRow> rows = await Survey.Run(
-            console.Threads, client, _ => (IReadOnlyList<ClientSession>)[.. console.Clients.OfCurrentThread], s => Copy(s, port));
+            console.Threads, client, _ => console.Clients.OfCurrentThread(), s => Copy(s, port));
         rows.AddRange(await Survey.Run(
             console.Threads, client, t => (IReadOnlyList<ConsoleSession>)[.. console.Sessions.Where(s => s.Client.Owner == t)], s => Copy(s, port)));
         return await SocketRow.ToTable(client, rows);

@@ -15,7 +15,7 @@ internal sealed class ShowPins() : ShowCommand(
     internal override async ValueTask<Table> ReadAsync(AdminConsole console, Connection client)
     {
         List<PinnedClient> pins = await Survey.Run(
-            console.Threads, client, _ => (IReadOnlyList<ClientSession>)[.. console.Clients.OfCurrentThread], Copy);
+            console.Threads, client, _ => console.Clients.OfCurrentThread(), Copy);
         var table = new Table(Columns);
         long clock = IoThread.Clock();
         foreach (PinnedClient pin in pins)

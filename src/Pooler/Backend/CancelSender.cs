@@ -101,7 +101,7 @@ internal sealed class CancelSender
         _socket.Outbox.Flush();
         while (!_socket.Input.IsEnded)
         {
-            await _socket.Input.ReadAsync();
+            await _socket.Input.WaitAsync();
             _socket.Input.Advance(_socket.Input.UnreadLength);
         }
     }

@@ -182,7 +182,7 @@ internal sealed class ServerConnection
             while (!_closing)
             {
                 ConnectionInput input = Socket.Input;
-                await input.ReadAsync();
+                await input.WaitAsync();
                 if (!HandOver(input))
                 {
                     break;

@@ -42,7 +42,7 @@ internal sealed class ServerLogin(ServerConnection server, int minor)
         SendStartup();
         while (true)
         {
-            await input.ReadAsync();
+            await input.WaitAsync();
             Step step = Step.GoOn;
             while (step == Step.GoOn && TryTakeFrame(input, out step))
             {

@@ -101,7 +101,7 @@ internal sealed class ClientLogin
                 break;
             }
 
-            await input.ReadAsync();
+            await input.WaitAsync();
         }
 
         return null;
@@ -214,7 +214,7 @@ internal sealed class ClientLogin
                 break;
             }
 
-            await input.ReadAsync();
+            await input.WaitAsync();
         }
 
         return null;

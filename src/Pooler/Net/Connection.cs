@@ -257,15 +257,19 @@ internal sealed class Connection : PollTarget
 
         if (Readable)
         {
-            Input.OnReadable();
+            Input.ResumeIfReady();
         }
     }
 
     internal override void Run()
     {
-        if (!IsClosed)
+        if (_closeWhenDrained && !IsClosed)
         {
-            OnEvents(Syscalls.EPOLLIN);
+            EndIfDrained();
+        }
+        else
+        {
+            Input.ResumeIfReady();
         }
     }
 

@@ -8,7 +8,7 @@ namespace Pooler.Net;
 /// The bytes a peer has sent, as a PipeReader over one block that is there only while bytes are. Its reader waits on a source of
 /// our own that completes on the I/O thread. <see cref="Wake"/> (the pipe's CancelPendingRead) brings the reader back without data.
 /// </summary>
-internal sealed class ConnectionInput(Connection connection) : PipeReader, IValueTaskSource<ReadResult>
+internal sealed class ConnectionInput(Connection connection) : PipeReader, IValueTaskSource<ReadResult>, IValueTaskSource
 {
     private enum Wait : byte
     {
@@ -26,7 +26,6 @@ internal sealed class ConnectionInput(Connection connection) : PipeReader, IValu
     private long _turn;
     private Action<object?>? _continuation;
     private object? _continuationState;
-    private WakeItem? _wakeItem;
 
     /// <summary>It takes a block only while max_lookahead_memory allows: clients, whose requests may have to wait.</summary>
     public bool IsBounded { get; set; }
@@ -43,7 +42,7 @@ internal sealed class ConnectionInput(Connection connection) : PipeReader, IValu
     public bool IsFull => UnreadLength == BlockPool.BlockSize;
 
     /// <summary>The reader is parked, nothing is unread, nothing is scheduled: the connection may change its thread.</summary>
-    public bool IsParkedEmpty => _wait == Wait.ForData && _block == null && !_wakeRequested && _wakeItem is not { IsQueued: true };
+    public bool IsParkedEmpty => _wait == Wait.ForData && _block == null && !_wakeRequested && !connection.IsQueued;
 
     /// <summary>Consumes bytes from the front of <see cref="Unread"/>; what is left counts as looked at.</summary>
     public void Advance(int consumed)
@@ -69,14 +68,33 @@ internal sealed class ConnectionInput(Connection connection) : PipeReader, IValu
     public override ValueTask<ReadResult> ReadAsync(CancellationToken cancellationToken = default)
     {
         connection.CheckThread();
-        return IsDataReady() ? new ValueTask<ReadResult>(Result()) : Park(Wait.ForData);
+        return IsDataReady() ? new ValueTask<ReadResult>(Result()) : new ValueTask<ReadResult>(this, Park(Wait.ForData));
+    }
+
+    /// <summary>As <see cref="ReadAsync"/>, for whoever looks at <see cref="Unread"/> itself; waits at less memory.</summary>
+    public ValueTask WaitAsync()
+    {
+        connection.CheckThread();
+        if (IsDataReady())
+        {
+            Took();
+            return ValueTask.CompletedTask;
+        }
+
+        return new ValueTask(this, Park(Wait.ForData));
     }
 
     /// <summary>Completes canceled by <see cref="Wake"/>, or once when the peer hangs up; receives nothing.</summary>
-    public ValueTask<ReadResult> ParkAsync()
+    public ValueTask ParkAsync()
     {
         connection.CheckThread();
-        return IsWakeReady() ? new ValueTask<ReadResult>(Result()) : Park(Wait.ForWake);
+        if (IsWakeReady())
+        {
+            Took();
+            return ValueTask.CompletedTask;
+        }
+
+        return new ValueTask(this, Park(Wait.ForWake));
     }
 
     /// <summary>Brings the reader back from its wait, now or at its next one. From the run list, never inside the caller's frame.</summary>
@@ -119,17 +137,19 @@ internal sealed class ConnectionInput(Connection connection) : PipeReader, IValu
 
     ReadResult IValueTaskSource<ReadResult>.GetResult(short token) => Result();
 
-    ValueTaskSourceStatus IValueTaskSource<ReadResult>.GetStatus(short token) =>
+    void IValueTaskSource.GetResult(short token) => Took();
+
+    /// <summary>Of a wait, for the compiler's awaiters.</summary>
+    public ValueTaskSourceStatus GetStatus(short token) =>
         token == _version && _wait != Wait.None ? ValueTaskSourceStatus.Pending : ValueTaskSourceStatus.Succeeded;
 
     // The flags ask for captured contexts; on an I/O thread there is only one place to go on, so they are ignored.
-    void IValueTaskSource<ReadResult>.OnCompleted(Action<object?> continuation, object? state, short token, ValueTaskSourceOnCompletedFlags flags)
+    /// <summary>Of a wait, for the compiler's awaiters.</summary>
+    public void OnCompleted(Action<object?> continuation, object? state, short token, ValueTaskSourceOnCompletedFlags flags)
     {
         _continuation = continuation;
         _continuationState = state;
     }
-
-    internal void OnReadable() => ResumeIfReady();
 
     /// <summary>The connection was closed or broke: the reader learns it from its run list.</summary>
     internal void End()
@@ -138,13 +158,14 @@ internal sealed class ConnectionInput(Connection connection) : PipeReader, IValu
         ScheduleResume();
     }
 
-    private ValueTask<ReadResult> Park(Wait wait)
+    private short Park(Wait wait)
     {
         _wait = wait;
-        return new ValueTask<ReadResult>(this, ++_version);
+        return ++_version;
     }
 
-    private void ResumeIfReady()
+    /// <summary>There may be something to read, or a reason to look.</summary>
+    internal void ResumeIfReady()
     {
         if (_wait == Wait.None || !(_wait == Wait.ForData ? IsDataReady() : IsWakeReady()))
         {
@@ -163,7 +184,7 @@ internal sealed class ConnectionInput(Connection connection) : PipeReader, IValu
     {
         if (_wait != Wait.None)
         {
-            connection.Owner.Schedule(_wakeItem ??= new WakeItem(this));
+            connection.Owner.Schedule(connection);
         }
     }
 
@@ -173,10 +194,17 @@ internal sealed class ConnectionInput(Connection connection) : PipeReader, IValu
 
     private ReadResult Result()
     {
+        bool woken = Took();
+        return new ReadResult(_block == null ? default : new ReadOnlySequence<byte>(_block, _start, _end - _start), woken, IsEnded);
+    }
+
+    /// <summary>The reader goes on; whether it was woken.</summary>
+    private bool Took()
+    {
         bool woken = _wakeRequested;
         _wakeRequested = false;
         _hangupSeen |= connection.HasHungUp;
-        return new ReadResult(_block == null ? default : new ReadOnlySequence<byte>(_block, _start, _end - _start), woken, IsEnded);
+        return woken;
     }
 
     /// <summary>Receives once. False when nothing came: no data, the block is full, or this turn's budget is used up.</summary>
@@ -197,13 +225,13 @@ internal sealed class ConnectionInput(Connection connection) : PipeReader, IValu
         if (_readsThisTurn >= (limit > 0 ? limit : 16))
         {
             // The rest waits behind the other connections (architecture rule 6).
-            connection.Owner.Schedule(_wakeItem ??= new WakeItem(this));
+            connection.Owner.Schedule(connection);
             return false;
         }
 
         if (IsBounded && _block is not { Length: BlockPool.BlockSize } && connection.Owner.Blocks.IsExhausted)
         {
-            connection.Owner.Blocks.RunWhenFree(_wakeItem ??= new WakeItem(this));
+            connection.Owner.Blocks.RunWhenFree(connection);
             return false;
         }
 
@@ -277,13 +305,5 @@ internal sealed class ConnectionInput(Connection connection) : PipeReader, IValu
         }
 
         _start = _end = _examined = 0;
-    }
-
-    private sealed class WakeItem(ConnectionInput input) : RunItem
-    {
-        internal override void Run()
-        {
-            input.ResumeIfReady();
-        }
     }
 }

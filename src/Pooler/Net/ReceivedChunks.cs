@@ -9,7 +9,6 @@ internal sealed class ReceivedChunks
     // The kernel may deliver this much before it is told to stop; then the receive is cancelled until it was taken.
     private const int Backlog = 4;
 
-    private IoRing? _ring;
     private Queue<Chunk>? _more;
     private Chunk _first;
     private int _count, _endResult;
@@ -21,11 +20,11 @@ internal sealed class ReceivedChunks
     public bool IsStreaming { get; set; }
 
     /// <summary>Polls of the stream that the kernel holds; above 1 while a cancelled one has not ended yet.</summary>
-    public int Polls { get; set; }
+    public byte Polls { get; set; }
 
-    public int FullInRow { get; set; }
+    public byte FullInRow { get; set; }
 
-    public int ShortInRow { get; set; }
+    public byte ShortInRow { get; set; }
 
     /// <summary>No more is received for now, so the end of the stream is watched for by itself.</summary>
     public bool IsHangUpWatched { get; set; }
@@ -40,14 +39,13 @@ internal sealed class ReceivedChunks
 
     public bool IsBacklogged => _count >= Backlog;
 
-    public void Reset(IoRing ring)
+    public void Reset()
     {
-        _ring = ring;
         IsEnded = IsHangUpWatched = IsStreaming = false;
         Polls = FullInRow = ShortInRow = 0;
     }
 
-    public void Add(int buffer, int length) => Append(new Chunk(_ring!.Buffers, IoRing.BufferStart(buffer), length, buffer));
+    public void Add(IoRing ring, int buffer, int length) => Append(new Chunk(ring.Buffers, IoRing.BufferStart(buffer), length, buffer));
 
     public void End(int result)
     {
@@ -56,7 +54,7 @@ internal sealed class ReceivedChunks
     }
 
     /// <summary>As recv: bytes taken, 0 at the end, or the negative errno.</summary>
-    public int Take(Span<byte> target)
+    public int Take(IoRing ring, Span<byte> target)
     {
         if (_count == 0)
         {
@@ -69,14 +67,14 @@ internal sealed class ReceivedChunks
         _first.Length -= length;
         if (_first.Length == 0)
         {
-            DropFirst();
+            DropFirst(ring);
         }
 
         return length;
     }
 
     /// <summary>Moves what is left in provided buffers to memory of our own.</summary>
-    public void Spill()
+    public void Spill(IoRing ring)
     {
         for (int i = 0, n = _count; i < n; i++)
         {
@@ -84,7 +82,7 @@ internal sealed class ReceivedChunks
             if (chunk.Buffer >= 0)
             {
                 byte[] copy = chunk.Data.AsSpan(chunk.Start, chunk.Length).ToArray();
-                _ring!.ReturnBuffer(chunk.Buffer);
+                ring.ReturnBuffer(chunk.Buffer);
                 chunk = new Chunk(copy, 0, chunk.Length, -1);
             }
 
@@ -99,11 +97,11 @@ internal sealed class ReceivedChunks
         }
     }
 
-    public void Clear()
+    public void Clear(IoRing ring)
     {
         while (_count > 0)
         {
-            DropFirst();
+            DropFirst(ring);
         }
     }
 
@@ -119,11 +117,11 @@ internal sealed class ReceivedChunks
         }
     }
 
-    private void DropFirst()
+    private void DropFirst(IoRing ring)
     {
         if (_first.Buffer >= 0)
         {
-            _ring!.ReturnBuffer(_first.Buffer);
+            ring.ReturnBuffer(_first.Buffer);
         }
 
         _count--;

@@ -14,7 +14,7 @@ internal sealed class RingReceives(IoRing ring, Engine engine)
 
     public void Begin(Connection connection)
     {
-        connection.Received.Reset(ring);
+        connection.Received.Reset();
         Arm(connection);
     }
 
@@ -22,7 +22,7 @@ internal sealed class RingReceives(IoRing ring, Engine engine)
     public void End(Connection connection)
     {
         ReceivedChunks received = connection.Received;
-        received.Clear();
+        received.Clear(ring);
         if (received.Polls > 0)
         {
             Cancel(RingTag.Op.Poll, connection);
@@ -46,7 +46,7 @@ internal sealed class RingReceives(IoRing ring, Engine engine)
             return TakeFromStream(connection, buffer);
         }
 
-        int result = received.Take(buffer);
+        int result = received.Take(ring, buffer);
         connection.Readable = !received.IsEmpty || received.IsEnded || received is { IsStreaming: true, IsArmed: false };
         if (received is { IsEmpty: true, IsArmed: false, IsEnded: false, IsStreaming: false })
         {
@@ -112,7 +112,7 @@ internal sealed class RingReceives(IoRing ring, Engine engine)
         received.IsArmed &= (flags & IoRing.CompletionHasMore) != 0;
         if (result > 0)
         {
-            received.Add(buffer, result);
+            received.Add(ring, buffer, result);
         }
         else if (!IsTransient(result))
         {
@@ -145,7 +145,11 @@ internal sealed class RingReceives(IoRing ring, Engine engine)
     public void CompletePoll(Connection connection, int result, uint flags)
     {
         ReceivedChunks received = connection.Received;
-        received.Polls -= (flags & IoRing.CompletionHasMore) == 0 ? 1 : 0;
+        if ((flags & IoRing.CompletionHasMore) == 0)
+        {
+            received.Polls--;
+        }
+
         if (result < 0 && !IsTransient(result))
         {
             connection.Break(-result); // Nothing would tell its reader of what comes.
@@ -185,8 +189,8 @@ internal sealed class RingReceives(IoRing ring, Engine engine)
     private void GoOn(Connection connection, bool isFull)
     {
         ReceivedChunks received = connection.Received;
-        received.Spill();
-        received.FullInRow = isFull ? received.FullInRow + 1 : 0;
+        received.Spill(ring);
+        received.FullInRow = (byte)(isFull ? Math.Min(received.FullInRow + 1, FullForStream) : 0);
         if (received is { FullInRow: >= FullForStream, IsStreaming: false, IsEnded: false })
         {
             received.IsStreaming = true;
@@ -228,7 +232,8 @@ internal sealed class RingReceives(IoRing ring, Engine engine)
 
         // The poll tells of what comes, once: a short read means drained, unless the end is still to be read.
         connection.Readable = result > 0 && (result == buffer.Length || connection.HasHungUp);
-        received.ShortInRow = result is > 0 and < IoRing.BufferSize && result < buffer.Length ? received.ShortInRow + 1 : 0;
+        bool isShort = result is > 0 and < IoRing.BufferSize && result < buffer.Length;
+        received.ShortInRow = (byte)(isShort ? Math.Min(received.ShortInRow + 1, ShortForMessages) : 0);
         if (received.ShortInRow >= ShortForMessages && !connection.Readable)
         {
             EndStream(connection);

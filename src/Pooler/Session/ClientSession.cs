@@ -30,13 +30,13 @@ internal sealed class ClientSession : ServerOwner
     private readonly SessionClock _clock;
     // The user's own settings are the pool's: they change with it.
     private readonly bool _followsPool;
-    private readonly RequestReader _reader;
     private readonly RequestForwarder _forwarder;
     private readonly ReplyForwarder _replyForwarder;
     private readonly ClientStatements _statements;
     private readonly SessionPins _pins;
     private readonly Action<ClientSession, SessionEnd> _ended;
 
+    private RequestReader _reader;
     private PoolSettings _settings;
     private LeaseRequest? _request;
     private Cancellation? _cancellation;
@@ -284,7 +284,6 @@ internal sealed class ClientSession : ServerOwner
 
     private async Task RunAsync()
     {
-        ConnectionInput input = _client.Input;
         try
         {
             while (_end == null)
@@ -295,16 +294,21 @@ internal sealed class ClientSession : ServerOwner
                     break;
                 }
 
+                // Nothing but the session lives across these waits: most of many clients stand here.
                 if (need == Need.Input)
                 {
-                    await input.ReadAsync();
+                    await _client.Input.WaitAsync();
                 }
                 else
                 {
-                    await input.ParkAsync();
+                    await _client.Input.ParkAsync();
+                    if (_client.HasHungUp && Phase == SessionPhase.Waiting)
+                    {
+                        Leave();
+                    }
                 }
 
-                if (input.IsEnded || (need == Need.Wake && _client.HasHungUp && Phase == SessionPhase.Waiting))
+                if (_client.Input.IsEnded)
                 {
                     Leave();
                 }

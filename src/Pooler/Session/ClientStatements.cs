@@ -24,7 +24,6 @@ internal sealed class ClientStatements
 
     // Some statement has several names: which of them a message used is noted, for the error it may bring.
     private bool _hasTwins, _mayBeRenamed;
-    private KeyValuePair<byte[], PreparedStatement>? _failed;
 
     public ClientStatements(ClientSession session, ReplyQueue replies, StatementCatalogue catalogue)
     {
@@ -50,7 +49,7 @@ internal sealed class ClientStatements
     /// under way; nothing when it is SQL's.
     /// </summary>
     public IEnumerable<KeyValuePair<byte[], PreparedStatement>> AllSpokenOf =>
-        !_mayBeRenamed ? [] : _failed is { } failed ? [failed] : All.Concat(Journal.EndingNames());
+        !_mayBeRenamed ? [] : _journal?.Failed is { } failed ? [failed] : All.Concat(Journal.EndingNames());
 
     /// <summary>The name that replies under way give a statement.</summary>
     public byte[] NameOn(ServerConnection server, PreparedStatement statement) =>
@@ -131,7 +130,7 @@ internal sealed class ClientStatements
     public void Failed(ReplyKind kind, bool isNoted, bool drops)
     {
         _mayBeRenamed = kind is ReplyKind.Parse or ReplyKind.Bind or ReplyKind.Describe; // The names in SQL are the client's own.
-        _failed = isNoted && Journal.Oldest is { Name: { } name, Statement: { } statement } ? KeyValuePair.Create(name, statement) : null;
+        _journal?.NoteFailure(isNoted);
         if (drops)
         {
             Undo();

@@ -3,8 +3,8 @@ using Pooler.Protocol;
 
 namespace Pooler.Session;
 
-/// <summary>Steps 3 and 4 of the walk: finds a whole request in the look-ahead, and answers what needs no server.</summary>
-internal sealed class RequestReader(RequestForwarder forwarder)
+/// <summary>Steps 3 and 4 of the walk: finds a whole request in the look-ahead, and answers what needs no server. Part of its session.</summary>
+internal struct RequestReader(RequestForwarder forwarder)
 {
     private int _scanned;
     private bool _skipsToSync;

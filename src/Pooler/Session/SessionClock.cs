@@ -9,7 +9,6 @@ namespace Pooler.Session;
 /// </summary>
 internal sealed class SessionClock(ClientSession session) : WheelTimer
 {
-    private PoolSettings? _settings;
     private bool _hasTimeouts;
 
     public long QueryStart, TransactionStart, IdleSince, WaitSince;
@@ -17,7 +16,6 @@ internal sealed class SessionClock(ClientSession session) : WheelTimer
 
     public void Use(PoolSettings settings)
     {
-        _settings = settings;
         _hasTimeouts = settings.QueryTimeout > TimeSpan.Zero || settings.TransactionTimeout > TimeSpan.Zero
             || settings.IdleTransactionTimeout > TimeSpan.Zero || settings.ClientIdleTimeout > TimeSpan.Zero
             || settings.ClientWriteTimeout > TimeSpan.Zero;
@@ -58,7 +56,7 @@ internal sealed class SessionClock(ClientSession session) : WheelTimer
     /// <summary>The nearest deadline, and how the session ends by it (null: it only gets a notice).</summary>
     private long NearestDeadline(out SessionEnd? end)
     {
-        PoolSettings s = _settings!;
+        PoolSettings s = session.Settings;
         long due = Never;
         SessionEnd? nearest = null;
         switch (session.Phase)

@@ -1,13 +1,14 @@
 using System.Collections.Concurrent;
-using Pooler.Net;
 
 namespace Pooler.Session;
 
-/// <summary>The clients of the process: how many there are, on each I/O thread which, and by which key each is cancelled.</summary>
-internal sealed class SessionTable(IoThread[] threads)
+/// <summary>
+/// The clients of the process: how many there are, and by which key each is cancelled. One table for all I/O threads, since a
+/// cancel comes on any of them.
+/// </summary>
+internal sealed class SessionTable
 {
-    private readonly HashSet<ClientSession>[] _sessions = [.. threads.Select(static _ => new HashSet<ClientSession>())];
-    private readonly ConcurrentDictionary<CancelKey, ClientSession> _byKey = new();
+    private readonly ConcurrentDictionary<CancelKey, ClientSession> _sessions = new();
     private int _clients, _logins;
 
     /// <summary>Connected clients, logging in or logged in; the console's own are not counted.</summary>
@@ -31,19 +32,14 @@ internal sealed class SessionTable(IoThread[] threads)
     /// <summary>On the session's own thread. It gets its cancel key.</summary>
     public void Add(ClientSession session)
     {
-        _sessions[session.Thread.Index].Add(session);
         do
         {
             session.CancelKey = Keys.New();
         }
-        while (!_byKey.TryAdd(session.CancelKey, session));
+        while (!_sessions.TryAdd(session.CancelKey, session));
     }
 
-    public void Remove(ClientSession session)
-    {
-        _sessions[session.Thread.Index].Remove(session);
-        _byKey.TryRemove(session.CancelKey, out _);
-    }
+    public void Remove(ClientSession session) => _sessions.TryRemove(session.CancelKey, out _);
 
     /// <summary>
     /// A CancelRequest came, on any thread: its session is told which of its requests was running then. False when the key is
@@ -52,7 +48,7 @@ internal sealed class SessionTable(IoThread[] threads)
     public bool Cancel(int processId, ReadOnlySpan<byte> secret, CancelRequest request)
     {
         if (!Keys.TryRead(processId, secret, out CancelKey key, out bool isLong)
-            || !_byKey.TryGetValue(key, out ClientSession? session)
+            || !_sessions.TryGetValue(key, out ClientSession? session)
             || session.HasLongKey != isLong)
         {
             return false;
@@ -64,5 +60,5 @@ internal sealed class SessionTable(IoThread[] threads)
     }
 
     /// <summary>The sessions of the current I/O thread.</summary>
-    public IReadOnlyCollection<ClientSession> OfCurrentThread => _sessions[IoThread.Current!.Index];
+    public IReadOnlyList<ClientSession> OfCurrentThread() => [.. _sessions.Select(static pair => pair.Value).Where(static s => s.Thread.IsCurrent)];
 }

@@ -12,6 +12,9 @@ internal sealed class StatementJournal(ClientStatements client)
     private readonly List<StatementChange> _changes = [];
     private int _done;
 
+    /// <summary>The name that the last message refused has used, if that is known.</summary>
+    public KeyValuePair<byte[], PreparedStatement>? Failed { get; private set; }
+
     /// <summary>Changes sent and not yet seen done.</summary>
     public int Count => _changes.Count - _done;
 
@@ -50,6 +53,10 @@ internal sealed class StatementJournal(ClientStatements client)
     /// <summary>The statement's name on the server, if its end there is under way.</summary>
     public byte[]? ClosingName(PreparedStatement statement) =>
         Open.FirstOrDefault(change => change.IsEnd && change.There?.Statement == statement).There?.Name;
+
+    /// <summary>The server has refused a message. <paramref name="isNoted"/>: the oldest change was to come of it.</summary>
+    public void NoteFailure(bool isNoted) =>
+        Failed = isNoted && Oldest is { Name: { } name, Statement: { } statement } ? KeyValuePair.Create(name, statement) : null;
 
     /// <summary>The oldest was done.</summary>
     public void Confirm()

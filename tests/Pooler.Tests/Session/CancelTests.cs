@@ -173,14 +173,14 @@ public sealed class CancelTests
         using var rig = new PoolerRig();
         RawPeer a = rig.Client(Startup, out _), server = rig.Postgres.Next();
         Run(a, server, "first");
-        int number = rig.On(() => rig.Sessions.OfCurrentThread.Single().RequestNumber);
+        int number = rig.On(() => rig.Sessions.OfCurrentThread().Single().RequestNumber);
         server.Send(Wire.Answer("first"));
         a.Expect(Wire.Answer("first"));
         Run(a, server, "second");
         RawPeer canceller = rig.Client();
         rig.On(() =>
         {
-            ClientSession session = rig.Sessions.OfCurrentThread.First(static s => s.AwaitsReplies);
+            ClientSession session = rig.Sessions.OfCurrentThread().First(static s => s.AwaitsReplies);
             session.Cancel(number, new CancelRequest(session.Client));
             return true;
         });

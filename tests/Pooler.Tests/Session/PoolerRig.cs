@@ -47,7 +47,7 @@ internal sealed class PoolerRig : IDisposable
         var live = new LiveConfig(config);
         var keys = new ClientKeys();
         Pools = new Pools(Threads, new PoolSource(live, keys), new ServerJournal(live, NullLogger.Instance));
-        Sessions = new SessionTable(Threads);
+        Sessions = new SessionTable();
         _context = new LoginContext(live, Pools, Sessions, new Credentials(live, keys), NullLogger.Instance, static (client, _) => client.CloseGracefully(), static (_, _) => false);
         _clientOptions = PoolSource.SocketOptionsOf(config);
         _listener = Listen();
