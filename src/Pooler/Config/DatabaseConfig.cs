@@ -1,3 +1,5 @@
+using System.Collections.Immutable;
+
 namespace Pooler.Config;
 
 /// <summary>One entry of [databases]. Null means: as the [pgbouncer] section has it.</summary>
@@ -9,11 +11,11 @@ internal sealed record DatabaseConfig
     /// <summary>The name on the server. Empty only in the fallback entry: there it is the name the client asked for.</summary>
     public required string DbName { get; init; }
 
-    /// <summary>A name, an address, a socket directory (/…, @… for abstract), or empty: the socket in unix_socket_dir.</summary>
-    public string Host { get; init; } = "";
+    /// <summary>Where its servers are, at least one.</summary>
+    public ImmutableArray<HostAddress> Hosts { get; init; } = [new("", Settings.Port.Default[0])];
 
-    /// <summary>TCP port, also in the name of the Unix socket.</summary>
-    public int Port { get; init; } = Settings.Port.Default;
+    /// <summary>Which of several hosts a new server goes to.</summary>
+    public LoadBalanceHosts? LoadBalanceHosts { get; init; }
 
     /// <summary>If set, all clients share one pool under this user.</summary>
     public string? ForcedUser { get; init; }
@@ -49,15 +51,12 @@ internal sealed record DatabaseConfig
 
     public string? ApplicationName { get; init; }
 
-    /// <summary>Whether servers are reached over a Unix socket.</summary>
-    public bool IsUnixSocket => Host.Length == 0 || Host[0] is '/' or '@';
-
     public static DatabaseConfig From(string name, SettingValues values) => new()
     {
         Name = name,
         DbName = values.FindText(Settings.DbName) ?? (name == PoolerConfig.AutoDatabaseName ? "" : name),
-        Host = values.FindText(Settings.Host) ?? "",
-        Port = values.Find(Settings.Port) ?? Settings.Port.Default,
+        Hosts = HostsOf(values.Find(Settings.Host) ?? [""], values.Find(Settings.Port) ?? Settings.Port.Default),
+        LoadBalanceHosts = values.Find(Settings.LoadBalanceHosts),
         ForcedUser = values.FindText(Settings.ForcedUser),
         Password = values.FindText(Settings.Password),
         ConnectQuery = values.FindText(Settings.ConnectQuery),
@@ -80,8 +79,12 @@ internal sealed record DatabaseConfig
     /// parse_database), except that losing a forced user counts too; there PgBouncer keeps the old user.
     /// </summary>
     public bool ReachesSameServer(DatabaseConfig other) =>
-        Host == other.Host && Port == other.Port && DbName == other.DbName
+        Hosts.SequenceEqual(other.Hosts) && LoadBalanceHosts == other.LoadBalanceHosts && DbName == other.DbName
         && ForcedUser == other.ForcedUser && ConnectQuery == other.ConnectQuery;
+
+    // As in libpq: one port for all hosts, or each its own; the numbers were compared when the entry was read.
+    private static ImmutableArray<HostAddress> HostsOf(ImmutableArray<string> names, ImmutableArray<int> ports) =>
+        [.. names.Select((name, i) => new HostAddress(name, ports[ports.Length == 1 ? 0 : i]))];
 
     /// <summary>The name alone: a record would print the password.</summary>
     public override string ToString() => Name;

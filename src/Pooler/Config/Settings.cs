@@ -246,10 +246,10 @@ internal static class Settings
     // Only for one database or one user.
     public static readonly Setting<string?> DbName = Row("dbname", OptionalText, null, Database,
         "Name of the database on the server; the name of the entry if left out.");
-    public static readonly Setting<string> Host = Row("host", HostName, "", Database,
-        "Where the server is; left out = the Unix socket in unix_socket_dir.");
-    public static readonly Setting<int> Port = Row("port", PortNumber, "5432", Database,
-        "Port of the server.");
+    public static readonly Setting<ImmutableArray<string>> Host = Row("host", HostList, "", Database,
+        "Where the servers are; left out = the Unix socket in unix_socket_dir. Of several hosts each new server goes to one (load_balance_hosts).");
+    public static readonly Setting<ImmutableArray<int>> Port = Row("port", PortList, "5432", Database,
+        "Port of the servers: one for all hosts, or one for each.");
     public static readonly Setting<string?> ForcedUser = Row("user", OptionalText, null, Database,
         "Forced user: every client shares one pool under this name.");
     public static readonly Setting<string?> Password = Row("password", OptionalText, null, Database,
@@ -259,7 +259,7 @@ internal static class Settings
     public static readonly Setting<string?> ConnectQuery = Row("connect_query", OptionalText, null, Database,
         "Sent to each new server; its errors are logged and ignored.");
     public static readonly Setting<LoadBalanceHosts> LoadBalanceHosts = Row("load_balance_hosts", LoadBalanceWord, "round-robin", Database,
-        "Which host of a list a new server connection goes to.", support: Later);
+        "Which host of a list a new server goes to: the next one each time, or the same one until it fails.");
     public static readonly Setting<string?> ClientEncoding = Row("client_encoding", OptionalText, null, Database,
         "Startup parameter client_encoding of the servers.");
     public static readonly Setting<string?> DateStyle = Row("datestyle", OptionalText, null, Database,

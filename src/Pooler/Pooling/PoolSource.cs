@@ -50,8 +50,9 @@ internal sealed class PoolSource(LiveConfig live, ClientKeys keys)
         Add("timezone", database.TimeZone);
         Add("application_name", database.ApplicationName);
         return new ServerTarget(
-            database.Host, database.Port, database.DbName, user, database.Password ?? config.Secrets.GetValueOrDefault(user))
+            database.Hosts, database.DbName, user, database.Password ?? config.Secrets.GetValueOrDefault(user))
         {
+            LoadBalanceHosts = database.LoadBalanceHosts ?? LoadBalanceHosts.RoundRobin,
             StartupValues = startup,
             // PgBouncer: under a forced user nobody's keys are used, as nobody logs in as that user here.
             ClientKeys = database.ForcedUser == null && database.Password == null ? keys : null,
