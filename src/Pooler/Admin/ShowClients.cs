@@ -37,7 +37,7 @@ internal sealed class ShowClients() : ShowCommand(SocketRow.Columns)
             WaitsSince = isWaiting || session.AwaitsReplies ? requested : 0,
             Link = session.Server?.Socket.Id ?? 0,
             ApplicationName = session.Parameters.ApplicationName,
-            PreparedStatements = session.PreparedStatements,
+            PreparedStatements = session.Exchange?.PreparedStatements ?? 0,
         };
     }
 

@@ -31,12 +31,12 @@ internal sealed class ShowPins() : ShowCommand(
 
     private static PinnedClient? Copy(ClientSession session)
     {
-        if (session.Server == null || session.PinReasons == PinReason.None || session.Phase == SessionPhase.Ended)
+        if (session.Server == null || session.Exchange is not { PinReasons: not PinReason.None } exchange || session.Phase == SessionPhase.Ended)
         {
             return null;
         }
 
         (string address, int port) = session.Client.Name(peer: true);
-        return new PinnedClient(session, address, port, session.Pins.Since, session.PinReasons, session.Pins.Statement);
+        return new PinnedClient(session, address, port, exchange.Pins.Since, exchange.PinReasons, exchange.Pins.Statement);
     }
 }

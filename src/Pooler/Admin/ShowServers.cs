@@ -34,7 +34,7 @@ internal sealed class ShowServers() : ShowCommand(SocketRow.Columns)
 
         // One that is on its way to another thread is not looked into: nothing of it is ours to touch.
         Connection? socket = server.Thread.IsCurrent ? server.Socket : null;
-        var session = server.Owner as ClientSession;
+        var session = (server.Owner as Exchange)?.Session;
         long requested = session is { RequestedAt: > 0 } ? session.RequestedAt : slot.IdleSince > 0 ? slot.IdleSince : server.StartedAt;
         return new SocketRow(
             "S",

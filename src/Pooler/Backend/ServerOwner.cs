@@ -2,7 +2,7 @@ using Pooler.Net;
 
 namespace Pooler.Backend;
 
-/// <summary>Who gets what a server sends: the session that holds it, the pool while it is idle, housekeeping in between.</summary>
+/// <summary>Who gets what a server sends: the exchange of the client that holds it, the pool while it is idle, housekeeping in between.</summary>
 internal abstract class ServerOwner
 {
     /// <summary>

@@ -95,6 +95,18 @@ internal sealed class Outbox(Connection connection) : IBufferWriter<byte>
     /// <summary>Wakes a reader as soon as nothing is pending any more (or the connection is gone).</summary>
     public void WakeWhenDrained(ConnectionInput input) => _wakeWhenDrained = input;
 
+    /// <summary>Whether it is congested; then the reader is woken as soon as it is not.</summary>
+    public bool HoldsUp(ConnectionInput input)
+    {
+        if (!IsCongested)
+        {
+            return false;
+        }
+
+        WakeWhenDrained(input);
+        return true;
+    }
+
     public void Advance(int count) => _end += count;
 
     public Span<byte> GetSpan(int sizeHint = 0)

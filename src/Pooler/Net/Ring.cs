@@ -22,6 +22,9 @@ internal unsafe class Ring : IoRing
     private const int SqeSize = 64, CqeSize = 16, BufferEntrySize = 16;
     private const int MSG_NOSIGNAL = 0x4000, MSG_WAITALL = 0x100;
 
+    // They are filled in turn, and each that was filled once stays in memory: a thread that is quiet has few, a busy one soon all.
+    private const int FirstBuffers = 32;
+
     // A kernel that takes nothing for so long will not take anything.
     private const long MostMillisecondsRefused = 10_000;
 
@@ -38,6 +41,7 @@ internal unsafe class Ring : IoRing
     private byte[] _buffers = [];
     private uint _localTail;
     private ushort _bufferTail;
+    private int _provided;
     private int _fault;
     private long _refusedSince;
 
@@ -93,11 +97,7 @@ internal unsafe class Ring : IoRing
         _localTail = *_sqTail;
         _buffers = GC.AllocateUninitializedArray<byte>(BufferCount * BufferSize, pinned: true);
         _bufferBase = (byte*)Unsafe.AsPointer(ref MemoryMarshal.GetArrayDataReference(_buffers));
-        for (int i = 0; i < BufferCount; i++)
-        {
-            Provide(i);
-        }
-
+        ProvideUpTo(FirstBuffers);
         return 0;
     }
 
@@ -220,6 +220,11 @@ internal unsafe class Ring : IoRing
         result = *(int*)(cqe + 8);
         flags = *(uint*)(cqe + 12);
         Volatile.Write(ref *_cqHead, head + 1);
+        if (_provided < BufferCount && (result == -Syscalls.ENOBUFS || BuffersOut >= _provided * 3 / 4))
+        {
+            ProvideUpTo(_provided * 2);
+        }
+
         return true;
     }
 
@@ -230,6 +235,14 @@ internal unsafe class Ring : IoRing
         *(uint*)(entry + 8) = BufferSize;
         *(ushort*)(entry + 12) = (ushort)number;
         Volatile.Write(ref *(ushort*)(_bufferRing + 14), ++_bufferTail);
+    }
+
+    private void ProvideUpTo(int count)
+    {
+        while (_provided < count)
+        {
+            Provide(_provided++);
+        }
     }
 
     private int Map()

@@ -6,7 +6,7 @@ namespace Pooler.Session;
 /// The CancelRequests for what one session has asked for at the moment. One CancelRequest is under way to its server at a time; those
 /// that come meanwhile lead to one more, if there is still something to cancel. All of it is over when the request is answered.
 /// </summary>
-internal sealed class Cancellation(ClientSession session)
+internal sealed class Cancellation(ClientSession session, Exchange exchange)
 {
     // More of them at once change nothing: a client that asks so often is not kept waiting.
     private const int MaxWaiting = 16;
@@ -47,7 +47,7 @@ internal sealed class Cancellation(ClientSession session)
         session.Stats.CancelsWaiting -= _sent;
         session.Stats.CancelsActive += _sent;
         session.Stats.ServerCancels++;
-        CancelSender.Send(server, timeout, () => session.Runs(number, server), Sent);
+        CancelSender.Send(server, timeout, () => exchange.Runs(number, server), Sent);
     }
 
     /// <summary>The request is answered: there is nothing left to cancel. What is under way is waited for.</summary>
@@ -66,7 +66,7 @@ internal sealed class Cancellation(ClientSession session)
         session.Stats.CancelsActive -= _sent;
         Finish(0, _sent);
         _sent = 0;
-        session.SendCancel(); // Perhaps for the next request, on another server: then nobody else tells the session.
+        exchange.SendCancel(); // Perhaps for the next request, on another server: then nobody else tells the session.
     }
 
     private void Finish(int first, int count)

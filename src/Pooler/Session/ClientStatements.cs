@@ -13,6 +13,7 @@ namespace Pooler.Session;
 internal sealed class ClientStatements
 {
     private readonly ClientSession _session;
+    private readonly SessionPins _pins;
     private readonly ReplyQueue _replies;
     private readonly StatementCatalogue _catalogue;
     // Made when they are first needed: most of many clients are idle, and most prepare nothing.
@@ -25,9 +26,10 @@ internal sealed class ClientStatements
     // Some statement has several names: which of them a message used is noted, for the error it may bring.
     private bool _hasTwins, _mayBeRenamed;
 
-    public ClientStatements(ClientSession session, ReplyQueue replies, StatementCatalogue catalogue)
+    public ClientStatements(ClientSession session, SessionPins pins, ReplyQueue replies, StatementCatalogue catalogue)
     {
         _session = session;
+        _pins = pins;
         _replies = replies;
         _catalogue = catalogue;
     }
@@ -300,7 +302,7 @@ internal sealed class ClientStatements
 
             if (statement.MayPin)
             {
-                _session.Pins.Note(statement.Text, statement.MayLeaveState);
+                _pins.Note(statement.Text, statement.MayLeaveState);
             }
         }
 

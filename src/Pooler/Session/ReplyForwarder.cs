@@ -7,7 +7,7 @@ using Pooler.Sql;
 namespace Pooler.Session;
 
 /// <summary>The server's half of the data path: what a leased server sends goes to its client, or is the answer to our own SET.</summary>
-internal sealed class ReplyForwarder(ClientSession session, ClientStatements statements, ReplyQueue replies, SessionClock clock)
+internal sealed class ReplyForwarder(ClientSession session, Exchange exchange, ClientStatements statements, ReplyQueue replies, SessionClock clock)
 {
     private ErrorFields? _syncError;
 
@@ -152,7 +152,7 @@ internal sealed class ReplyForwarder(ClientSession session, ClientStatements sta
     {
         if (kind != ReplyKind.Sync || type != BackendMessage.ReadyForQuery || TakeStatus(server, body))
         {
-            session.SendCancel(); // It may have waited for this.
+            exchange.SendCancel(); // It may have waited for this.
         }
 
         return false;
@@ -164,14 +164,14 @@ internal sealed class ReplyForwarder(ClientSession session, ClientStatements sta
     /// <summary>Takes one frame of the server; false when the client must not see it.</summary>
     private bool Handle(ServerConnection server, ReplyVerdict verdict, byte type, ReadOnlySpan<byte> body, bool isOurs)
     {
-        if (type == BackendMessage.ErrorResponse && IsGoodbye(body) && session.TryAnotherServer(server, ErrorFields.Parse(body)))
+        if (type == BackendMessage.ErrorResponse && IsGoodbye(body) && exchange.TryAnotherServer(server, ErrorFields.Parse(body)))
         {
             return false;
         }
 
         if (verdict != ReplyVerdict.Swallow && !(isOurs && verdict == ReplyVerdict.Asynchronous) && !IsReplanned(server, verdict, type, body))
         {
-            session.Replied();
+            exchange.Replied();
         }
         else if (verdict == ReplyVerdict.Forward)
         {
@@ -265,9 +265,9 @@ internal sealed class ReplyForwarder(ClientSession session, ClientStatements sta
             server.Startup = StartupParameters.Empty;
         }
 
-        if (CommandTag.Resets(tag) || (tag.SequenceEqual("SET"u8) && session.MaySetDefault))
+        if (CommandTag.Resets(tag) || (tag.SequenceEqual("SET"u8) && exchange.MaySetDefault))
         {
-            session.MustRestore = true;
+            exchange.MustRestore = true;
         }
     }
 
@@ -297,13 +297,13 @@ internal sealed class ReplyForwarder(ClientSession session, ClientStatements sta
     /// <summary>"cached plan must not change result type", before anything of the batch went to the client: it runs again, unseen.</summary>
     private bool IsReplanned(ServerConnection server, ReplyVerdict verdict, byte type, ReadOnlySpan<byte> body)
     {
-        if (type != BackendMessage.ErrorResponse || verdict != ReplyVerdict.Forward || StatementErrors.Read(body) != StatementError.PlanInvalid || !session.CanReplan)
+        if (type != BackendMessage.ErrorResponse || verdict != ReplyVerdict.Forward || StatementErrors.Read(body) != StatementError.PlanInvalid || !exchange.CanReplan)
         {
             return false;
         }
 
         server.Statements.DoubtLatest();
-        session.Replan();
+        exchange.Replan();
         return true;
     }
 
@@ -332,7 +332,7 @@ internal sealed class ReplyForwarder(ClientSession session, ClientStatements sta
         server.Statements.Round++;
         session.Stats.QueryTime += now - clock.QueryStart;
         session.Stats.Queries++;
-        session.RequestEnded();
+        exchange.RequestEnded();
         clock.IdleSince = now;
         clock.QueryStart = now;
         if (body[0] == 'I')
@@ -362,7 +362,7 @@ internal sealed class ReplyForwarder(ClientSession session, ClientStatements sta
         int index = server.Record(body, out string value);
         if (server.Failure != null)
         {
-            session.EndOverServer(server);
+            exchange.EndOverServer(server);
             return false;
         }
 
@@ -380,7 +380,7 @@ internal sealed class ReplyForwarder(ClientSession session, ClientStatements sta
     /// <summary>A reply to the SET statements of step 7.</summary>
     private void HandleSyncReply(ServerConnection server, byte type, ReadOnlySpan<byte> body)
     {
-        if (session.Pins.IsAsking)
+        if (exchange.Pins.IsAsking)
         {
             HandlePins(server, type, body);
             return;
@@ -415,7 +415,7 @@ internal sealed class ReplyForwarder(ClientSession session, ClientStatements sta
                 // What was accepted without a report is what the server had all along, in its own spelling.
                 session.Parameters = server.Parameters;
                 server.Startup = session.Unreported;
-                session.SettingsTaken();
+                exchange.SettingsTaken();
             }
         }
     }
@@ -426,14 +426,14 @@ internal sealed class ReplyForwarder(ClientSession session, ClientStatements sta
         switch (type)
         {
             case BackendMessage.DataRow:
-                session.Pins.Read(body);
+                exchange.Pins.Read(body);
                 break;
             case BackendMessage.ErrorResponse:
-                session.Pins.Refused();
+                exchange.Pins.Refused();
                 break;
             case BackendMessage.ReadyForQuery when TakeStatus(server, body):
-                session.Pins.Answered();
-                session.SettingsTaken();
+                exchange.Pins.Answered();
+                exchange.SettingsTaken();
                 break;
         }
     }
@@ -445,7 +445,7 @@ internal sealed class ReplyForwarder(ClientSession session, ClientStatements sta
         if (session.Phase == SessionPhase.Syncing && replies.Count > 0)
         {
             // The RESETs, which are of another client's doing.
-            if (!session.TryAnotherServer(server, error))
+            if (!exchange.TryAnotherServer(server, error))
             {
                 session.End(new SessionEnd(error.Message, error with { Severity = "FATAL" }));
                 server.Close(error);
@@ -483,6 +483,6 @@ internal sealed class ReplyForwarder(ClientSession session, ClientStatements sta
     private void EndOverViolation(ServerConnection server, string problem, bool isAnswered = true)
     {
         server.Close(problem, "08P01");
-        session.End(SessionEnd.OverServer(server, session.AwaitsReplies || !isAnswered));
+        session.End(SessionEnd.OverServer(server, exchange.AwaitsReplies || !isAnswered));
     }
 }

@@ -22,9 +22,6 @@ internal sealed class RequestForwarder(ClientStatements statements, SessionPins 
     /// <summary>A message was passed on in part: the server waits for the rest.</summary>
     public bool IsInFrame => _frameRemaining > 0 && !_isSwallowing;
 
-    /// <summary>The rest of a message that goes nowhere is still to come.</summary>
-    public bool IsDiscarding => _frameRemaining > 0 && _isSwallowing;
-
     /// <summary>Stopped before a request that is there; the replies outstanding come first.</summary>
     public bool IsHeld { get; private set; }
 
@@ -86,20 +83,12 @@ internal sealed class RequestForwarder(ClientStatements statements, SessionPins 
 
     public string? Problem { get; private set; }
 
-    /// <summary>Drops a message that goes nowhere, or as much of it as is there.</summary>
-    public void Discard(ConnectionInput input, long length)
+    /// <summary>The lease is over: of a message that goes nowhere so much is still to come, which is the reader's to drop.</summary>
+    public long TakeLeftOut()
     {
-        int taken = (int)Math.Min(length, input.UnreadLength);
-        _frameRemaining = length - taken;
-        _isSwallowing = true;
-        input.Advance(taken);
-    }
-
-    /// <summary>Goes on dropping; true when the message is through.</summary>
-    public bool DiscardRest(ConnectionInput input)
-    {
-        Discard(input, _frameRemaining);
-        return _frameRemaining == 0;
+        long length = _frameRemaining;
+        _frameRemaining = 0;
+        return length;
     }
 
     /// <summary>

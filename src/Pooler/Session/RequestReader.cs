@@ -4,20 +4,24 @@ using Pooler.Protocol;
 namespace Pooler.Session;
 
 /// <summary>Steps 3 and 4 of the walk: finds a whole request in the look-ahead, and answers what needs no server. Part of its session.</summary>
-internal struct RequestReader(RequestForwarder forwarder)
+internal struct RequestReader
 {
+    private long _leftOut;
     private int _scanned;
     private bool _skipsToSync;
 
     /// <summary>The front of the input is a new one: what was sent to a server has gone from it.</summary>
     public void Restart() => _scanned = 0;
 
+    /// <summary>So many bytes are still to come of a message that goes nowhere.</summary>
+    public void LeaveOut(long length) => _leftOut = length;
+
     /// <summary><paramref name="end"/>: how the session ends, with <see cref="RequestRead.End"/>.</summary>
     public RequestRead Read(Connection client, out SessionEnd? end)
     {
         end = null;
         ConnectionInput input = client.Input;
-        if (forwarder.IsDiscarding && !forwarder.DiscardRest(input))
+        if (_leftOut > 0 && !Drop(input, _leftOut))
         {
             return RequestRead.More;
         }
@@ -39,7 +43,7 @@ internal struct RequestReader(RequestForwarder forwarder)
                 return RequestRead.Answered;
             case RequestScan.Stray:
                 // Architecture rule 11: a COPY frame outside COPY is swallowed and never leases a server.
-                forwarder.Discard(input, front);
+                Drop(input, front);
                 _scanned = 0;
                 return RequestRead.Answered;
             case RequestScan.Terminate:
@@ -67,7 +71,7 @@ internal struct RequestReader(RequestForwarder forwarder)
         _skipsToSync = input.Unread[0] is not (FrontendMessage.Query or FrontendMessage.FunctionCall);
         if (!_skipsToSync)
         {
-            forwarder.Discard(input, FrameHeader.FrameLength(input.Unread));
+            Drop(input, FrameHeader.FrameLength(input.Unread));
             writer.WriteReadyForQuery((byte)'I');
         }
 
@@ -89,8 +93,7 @@ internal struct RequestReader(RequestForwarder forwarder)
                 return RequestRead.End;
             }
 
-            forwarder.Discard(input, length);
-            if (forwarder.IsDiscarding)
+            if (!Drop(input, length))
             {
                 return RequestRead.More;
             }
@@ -106,5 +109,13 @@ internal struct RequestReader(RequestForwarder forwarder)
 
         input.Advance(0);
         return RequestRead.More;
+    }
+    /// <summary>Drops a message that goes nowhere, or as much of it as is there; true when it is through.</summary>
+    private bool Drop(ConnectionInput input, long length)
+    {
+        int taken = (int)Math.Min(length, input.UnreadLength);
+        _leftOut = length - taken;
+        input.Advance(taken);
+        return _leftOut == 0;
     }
 }

@@ -111,6 +111,40 @@ public sealed class RingTests
         Syscalls.Close(fd);
     }
 
+    /// <summary>A buffer that was filled once stays in memory: whoever receives one thing after the other fills few.</summary>
+    [Fact]
+    public void AQuietRingFillsFewBuffers()
+    {
+        using OnRing on = Open(new RefusingRing());
+        using var peers = new DatagramPair();
+        on.Ring.Receive(peers.Fd, 1);
+        HashSet<int> filled = [];
+        for (int i = 0; i < 2 * IoRing.BufferCount; i++)
+        {
+            peers.Send();
+            int buffer = on.TakeBuffers(peers.Fd, 1).Single();
+            filled.Add(buffer);
+            on.Ring.ReturnBuffer(buffer);
+        }
+
+        Assert.InRange(filled.Count, 1, IoRing.BufferCount / 8);
+    }
+
+    /// <summary>Those kept aside come when they are needed, also when all that were provided are filled at once.</summary>
+    [Fact]
+    public void ABusyRingGetsAllItsBuffers()
+    {
+        using OnRing on = Open(new RefusingRing());
+        using var peers = new DatagramPair();
+        for (int i = 0; i < IoRing.BufferCount; i++)
+        {
+            peers.Send();
+        }
+
+        on.Ring.Receive(peers.Fd, 1);
+        Assert.Equal(IoRing.BufferCount, on.TakeBuffers(peers.Fd, IoRing.BufferCount).Distinct().Count());
+    }
+
     private static OnRing Open(RefusingRing ring)
     {
         int error = ring.Open(Entries);
@@ -121,6 +155,32 @@ public sealed class RingTests
     private sealed class OnRing(RefusingRing ring) : IDisposable
     {
         public RefusingRing Ring => ring;
+
+        /// <summary>Buffers filled by a receive with the tag 1, which is armed again whenever it ends.</summary>
+        public List<int> TakeBuffers(int fd, int count)
+        {
+            List<int> buffers = [];
+            for (long start = Environment.TickCount64; buffers.Count < count && Environment.TickCount64 - start < RawPeer.Patience.TotalMilliseconds;)
+            {
+                ring.Enter(1);
+                while (ring.TryTake(out _, out int result, out uint flags))
+                {
+                    Assert.True(result is > 0 or -Syscalls.ENOBUFS, $"received {result}");
+                    if ((flags & IoRing.CompletionHasBuffer) != 0)
+                    {
+                        buffers.Add((int)(flags >> 16));
+                    }
+
+                    if ((flags & IoRing.CompletionHasMore) == 0)
+                    {
+                        ring.Receive(fd, 1);
+                    }
+                }
+            }
+
+            Assert.Equal(count, buffers.Count);
+            return buffers;
+        }
 
         public List<ulong> Take(int count)
         {
@@ -138,5 +198,27 @@ public sealed class RingTests
         }
 
         public void Dispose() => ring.Close();
+    }
+    /// <summary>Each datagram takes a buffer of its own.</summary>
+    private sealed class DatagramPair : IDisposable
+    {
+        private readonly Socket _sender = new(AddressFamily.InterNetwork, SocketType.Dgram, ProtocolType.Udp), _receiver = new(AddressFamily.InterNetwork, SocketType.Dgram, ProtocolType.Udp);
+
+        public DatagramPair()
+        {
+            _receiver.ReceiveBufferSize = 1 << 20;
+            _receiver.Bind(new System.Net.IPEndPoint(System.Net.IPAddress.Loopback, 0));
+            _sender.Connect(_receiver.LocalEndPoint!);
+        }
+
+        public int Fd => (int)_receiver.Handle;
+
+        public void Send() => Assert.Equal(1, _sender.Send("x"u8));
+
+        public void Dispose()
+        {
+            _sender.Dispose();
+            _receiver.Dispose();
+        }
     }
 }

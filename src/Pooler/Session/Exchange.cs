@@ -1,0 +1,467 @@
+using Pooler.Backend;
+using Pooler.Config;
+using Pooler.Net;
+using Pooler.Pooling;
+using Pooler.Protocol;
+using Pooler.Sql;
+
+namespace Pooler.Session;
+
+/// <summary>
+/// What one client has with servers: the lease of the moment, requests and replies under way, prepared names, pins, cancels; made
+/// with its first request. The client's loop passes requests on; the server's loop calls <see cref="Receive"/>, which passes
+/// replies back.
+/// </summary>
+internal sealed class Exchange : ServerOwner
+{
+    private readonly ClientSession _session;
+    private readonly Connection _client;
+    private readonly SessionClock _clock;
+    private readonly ReplyQueue _replies = new();
+    private readonly RequestForwarder _forwarder;
+    private readonly ReplyForwarder _replyForwarder;
+    private readonly ClientStatements _statements;
+    private readonly SessionPins _pins;
+
+    private Cancellation? _cancellation;
+    private ServerSlot? _slot;
+    private int _generation;
+    private bool _isPinned, _isTerminating, _hasRetried, _isReadyToForward, _isFirstRequest;
+
+    public Exchange(ClientSession session, StatementCatalogue catalogue, SessionClock clock, bool disablePqExec, long maxPacketSize)
+    {
+        _session = session;
+        _client = session.Client;
+        _clock = clock;
+        _pins = new SessionPins(session);
+        _statements = new ClientStatements(session, _pins, _replies, catalogue);
+        _forwarder = new RequestForwarder(_statements, _pins, _replies, disablePqExec, maxPacketSize) { LooksForDefault = session.Startup.Count > 0 };
+        _replyForwarder = new ReplyForwarder(session, this, _statements, _replies, clock);
+    }
+
+    public ClientSession Session => _session;
+
+    /// <summary>The server held at the moment.</summary>
+    public ServerConnection? Server => _slot?.Server;
+
+    /// <summary>It has reset settings: before anything else of it runs they go back to its startup packet.</summary>
+    public bool MustRestore { get; set; }
+
+    /// <summary>A text with DEFAULT in it went by: a SET may be a RESET.</summary>
+    public bool MaySetDefault => _forwarder.SaysDefault;
+
+    public bool AwaitsReplies => _replies.Count > 0;
+
+    public bool IsInTransaction => _slot != null && _slot.Server.Status != 'I';
+
+    /// <summary>There is a request that its client has no full answer to.</summary>
+    public bool IsUnderWay => _session.Phase is SessionPhase.Waiting or SessionPhase.Syncing || (_session.Phase == SessionPhase.Leased && (_replies.Count > 0 || _isReadyToForward));
+
+    /// <summary>The client has cancelled the request of the moment.</summary>
+    public bool IsCanceled => _cancellation is { IsAsked: true };
+
+    internal override Outbox? BlockedBy => _client.Outbox.IsCongested ? _client.Outbox : null;
+
+    /// <summary>Names of prepared statements this client has.</summary>
+    public int PreparedStatements => _statements.Count;
+
+    /// <summary>What keeps it on its server.</summary>
+    public SessionPins Pins => _pins;
+
+    /// <summary>The reasons for which it keeps its server beyond the transaction.</summary>
+    public PinReason PinReasons => _pins.Held | (_isPinned || _statements.IsRaw ? PinReason.PreparedStatement : PinReason.None);
+
+    private bool IsPinned => PinReasons != PinReason.None;
+
+    private IoThread Thread => _client.Owner;
+
+    /// <summary>The server is to stop what the client has asked for, or never to see it.</summary>
+    public void Cancel(CancelRequest request)
+    {
+        _cancellation ??= new Cancellation(_session, this);
+        _cancellation.Ask(request);
+        SendCancel();
+        if (_session.Phase != SessionPhase.Leased || _isReadyToForward)
+        {
+            _session.Wake(); // No server has seen it: the client's loop answers.
+        }
+    }
+
+    /// <summary>Whether the server still runs the request of this number for us.</summary>
+    public bool Runs(int number, ServerConnection server) => number == _session.RequestNumber && _slot?.Server == server && _replies.Count > 0;
+
+    /// <summary>Step 7: the server is ours; bring it to this client's settings.</summary>
+    public void Hold(ServerSlot slot)
+    {
+        ServerConnection server = slot.Server;
+        _slot = slot;
+        _generation = slot.Generation;
+        _isReadyToForward = _isFirstRequest = true;
+        _statements.Begin();
+        server.Owner = this;
+        server.Socket.DispatchFirst = false;
+        _session.Stats.Assignments++;
+        _pins.Begin(server);
+        if (LeaseBegin.Write(server, _session, _replies, _statements.IsOn))
+        {
+            server.Outbox.Flush();
+            _session.Enter(SessionPhase.Syncing);
+        }
+        else
+        {
+            _session.Enter(SessionPhase.Leased);
+        }
+    }
+
+    /// <summary>The client's bytes follow, until the server's or our own bounds say stop.</summary>
+    public SessionNeed Forward()
+    {
+        ServerConnection server = _slot!.Server;
+        if (_generation != _slot.Generation)
+        {
+            throw new InvalidOperationException("The lease has ended without its session.");
+        }
+
+        bool wasIdle = _replies.Count == 0;
+        if (!MayForward(server, wasIdle))
+        {
+            return SessionNeed.Wake;
+        }
+
+        ForwardResult result = PassOn(server);
+        if (wasIdle && _replies.Count > 0)
+        {
+            _clock.QueryStart = Thread.Now;
+            _clock.TransactionStart = IsInTransaction ? _clock.TransactionStart : _clock.QueryStart;
+        }
+
+        _clock.Arm(Thread);
+        if (_replies.IsSettled && !_isReadyToForward && result == ForwardResult.Done)
+        {
+            // The rest of a message whose request has failed before: the server was waiting for this only.
+            AfterReplies(server, everythingUsed: server.Socket.Input.UnreadLength == 0);
+            if (_slot == null)
+            {
+                return SessionNeed.Input;
+            }
+        }
+
+        return NeedAfter(result, server);
+    }
+
+    /// <summary>The client has cancelled what its server has not seen: it goes to others. False when it was not so.</summary>
+    public bool ReleaseIfCanceled()
+    {
+        if (!IsCanceled || !_isReadyToForward || !_replies.IsSettled || IsPinned)
+        {
+            return false;
+        }
+
+        _isReadyToForward = false;
+        ReleaseServer();
+        return true;
+    }
+
+    /// <summary>The client is gone: its server and its names are left in order.</summary>
+    public void End()
+    {
+        ServerSlot? slot = _slot;
+        _slot = null;
+        if (_statements.End())
+        {
+            slot?.Server.MarkDirty();
+        }
+
+        if (slot != null)
+        {
+            LeaseEnd.Abandon(slot, _replies, _session.Settings, _forwarder.IsInFrame, finishFirst: _isTerminating);
+        }
+
+        _cancellation?.RequestEnded();
+    }
+
+    internal override int Receive(ServerConnection server, ReadOnlySpan<byte> data)
+    {
+        int used = _replyForwarder.Forward(server, data);
+        if (_client.Outbox.Pending > 0)
+        {
+            _clock.Arm(Thread); // client_write_timeout has begun.
+        }
+
+        if (server.Failure == null)
+        {
+            AfterReplies(server, everythingUsed: used == data.Length);
+        }
+
+        return used;
+    }
+
+    internal override void Closed(ServerConnection server)
+    {
+        if (_slot?.Server == server)
+        {
+            ServerSlot slot = _slot;
+            bool isMissed = !CanSpare(server);
+            _statements.Undo();
+            _slot = null;
+            slot.Pools.Remove(slot, server.Failure);
+            if (isMissed)
+            {
+                EndOverServer(server);
+            }
+            else
+            {
+                _session.EnterIdle(_forwarder.TakeLeftOut());
+                _session.Wake();
+            }
+        }
+    }
+
+    internal override void CancelEnded(ServerConnection server)
+    {
+        if (_replies.Count == 0)
+        {
+            _cancellation?.RequestEnded();
+        }
+
+        SendCancel();
+        _session.Wake(); // What was held back may follow.
+    }
+
+    /// <summary>
+    /// A cancel goes to the server once what must not be hit is through: our own SET, and what makes way for the names of an
+    /// EXECUTE. A Parse of ours may be hit: its error is the client's answer.
+    /// </summary>
+    internal void SendCancel()
+    {
+        if (IsCanceled && _session.Phase == SessionPhase.Leased && _replies.Count > 0 && _replies.HeadUse != ReplyUse.Swallow)
+        {
+            _cancellation!.Send(_slot!.Server, _session.Settings.CancelWaitTimeout);
+        }
+    }
+
+    /// <summary>The client has its ReadyForQuery, and nothing of that request is left to cancel.</summary>
+    internal void RequestEnded()
+    {
+        _session.CountAnswered();
+        _cancellation?.RequestEnded();
+    }
+
+    /// <summary>
+    /// Architecture rule 12: a server that says goodbye (57P01) before any reply, while the whole request is still held and
+    /// repeating it can do nothing twice, leads to one try on another server.
+    /// </summary>
+    internal bool TryAnotherServer(ServerConnection server, ErrorFields goodbye)
+    {
+        bool nothingRan = _session.Phase == SessionPhase.Syncing || _forwarder.MayRunElsewhere;
+        if (!nothingRan || _hasRetried)
+        {
+            return false;
+        }
+
+        _hasRetried = true;
+        _isReadyToForward = false;
+        ServerSlot slot = _slot!;
+        _slot = null;
+        server.Owner = slot;
+        _statements.Undo();
+        server.Close(goodbye);
+        _replies.Clear();
+        _forwarder.TakeBack();
+        _session.EnterIdle(leftOut: 0);
+        _session.Wake();
+        return true;
+    }
+
+    /// <summary>
+    /// The batch that is kept has failed over an invalid plan, outside a transaction and before anything of it went to the
+    /// client: nothing has run, and it can be run again. Not if it was cancelled: the cancel may have spent itself on the first run.
+    /// </summary>
+    internal bool CanReplan => _session.Phase == SessionPhase.Leased && _forwarder.MayReplan && !_hasRetried && !IsCanceled && _replies is { Count: 1, Head: ReplyKind.Sync, BatchOpen: false };
+
+    /// <summary>Once more, unseen: the statement is prepared anew ahead of it.</summary>
+    internal void Replan()
+    {
+        _hasRetried = true;
+        _isReadyToForward = true;
+        _replies.Clear();
+        _replies.Push(ReplyKind.Sync, ReplyUse.Swallow); // It goes its way and ends the failed batch.
+        _forwarder.TakeBack();
+        _session.Wake();
+    }
+
+    /// <summary>The leased server has said something: it is alive and the request is its own.</summary>
+    internal void Replied()
+    {
+        if (_forwarder.Retained > 0)
+        {
+            if (_client.Input.IsFull)
+            {
+                _session.Wake(); // What was kept left no room to read on.
+            }
+
+            _forwarder.Forget(_client.Input);
+        }
+
+        _isFirstRequest &= _isReadyToForward;
+        _hasRetried = false;
+    }
+
+    /// <summary>The server has taken the client's settings: its request may follow.</summary>
+    internal void SettingsTaken()
+    {
+        if (_session.Phase == SessionPhase.Syncing)
+        {
+            _session.Enter(SessionPhase.Leased);
+            _session.Wake();
+        }
+        else if (_replies.Count == 0)
+        {
+            _cancellation?.RequestEnded(); // Nothing of the client's runs.
+            _session.Wake();
+        }
+        else
+        {
+            SendCancel();
+        }
+    }
+
+    /// <summary>The server died under this client.</summary>
+    internal void EndOverServer(ServerConnection server) => _session.End(SessionEnd.OverServer(server, AwaitsReplies));
+
+    /// <summary>Step 9: when everything is answered, the mode decides whether the lease ends.</summary>
+    private void AfterReplies(ServerConnection server, bool everythingUsed)
+    {
+        if (_session.IsEnding || _session.Phase != SessionPhase.Leased || !_replies.IsSettled || _isReadyToForward)
+        {
+            if (_isReadyToForward || (_forwarder.IsHeld && _forwarder.MayGoOn))
+            {
+                _session.Wake();
+            }
+
+            return;
+        }
+
+        bool isHalfWay = !everythingUsed || server.FrameRemaining > 0 || _forwarder.IsInFrame || server.Outbox.IsCongested;
+        bool mustAsk = server.Status == 'I' && _pins.MustAsk(server);
+        if ((MustRestore && server.Status != 'E') || mustAsk)
+        {
+            _session.Wake();
+        }
+        else if (server.Status == 'I' && !isHalfWay && _session.Mode != PoolMode.Session && !IsPinned)
+        {
+            ReleaseServer();
+        }
+        else if (_forwarder.IsHeld)
+        {
+            _session.Wake();
+        }
+
+        _clock.Arm(Thread);
+    }
+
+    /// <summary>The server owes this client nothing and holds nothing of its: had it died a moment later, nobody would know.</summary>
+    private bool CanSpare(ServerConnection server) => _session.Phase == SessionPhase.Leased && _replies.IsSettled && server.Status == 'I'
+        && server.FrameRemaining == 0 && !_forwarder.IsInFrame && _session.Mode != PoolMode.Session && !IsPinned && !_pins.MustAsk(server);
+
+    private void ReleaseServer()
+    {
+        ServerSlot slot = _slot!;
+        _slot = null;
+        _session.EnterIdle(_forwarder.TakeLeftOut());
+        if (_client.Input.UnreadLength > 0)
+        {
+            _session.Wake();
+        }
+
+        LeaseEnd.GiveBack(slot, _session.Settings);
+    }
+
+    /// <summary>Whether the server can be given more now; what is ours to send ahead goes first.</summary>
+    private bool MayForward(ServerConnection server, bool wasIdle)
+    {
+        if (server.Outbox.HoldsUp(_client.Input))
+        {
+            return false;
+        }
+
+        if (wasIdle && server.CancelsInFlight > 0)
+        {
+            return false; // A cancel of what was answered is still under way: it must not hit what follows.
+        }
+
+        if (!_replies.IsSettled || _forwarder.IsInFrame)
+        {
+            return true;
+        }
+
+        if (MustRestore && server.Status != 'E')
+        {
+            MustRestore = false;
+            LeaseBegin.Restore(server, _session, _replies);
+        }
+        else if (!_isReadyToForward && server.Status == 'I' && _pins.MustAsk(server))
+        {
+            LeaseBegin.Send(server, _replies, _pins.Ask(server));
+            return false; // What follows may be for another server.
+        }
+
+        return true;
+    }
+
+    private ForwardResult PassOn(ServerConnection server)
+    {
+        PoolSettings settings = _session.Settings;
+        bool isShared = settings.Mode != PoolMode.Session;
+        _forwarder.RefusesPins = settings.Pin == PinRule.Refuse && isShared;
+        ForwardResult result = _forwarder.Forward(_client.Input, server, isContended: isShared && _slot!.Pool.HasWaiters, mayRepeat: _isFirstRequest && !server.IsDirty);
+        _isReadyToForward &= _forwarder.LastForwarded == 0;
+        SendCancel();
+        _session.Stats.Received += _forwarder.LastForwarded;
+        if (_replies.IsAnswerDue && server.FrameRemaining == 0)
+        {
+            _replyForwarder.WriteAnswers();
+            _client.Outbox.Flush();
+            if (_forwarder.IsHeld && _forwarder.MayGoOn)
+            {
+                _session.Wake(); // It waited for this only: no server will call.
+            }
+        }
+
+        if (_forwarder.NamedStatement)
+        {
+            _isPinned |= isShared;
+            server.MarkDirty();
+        }
+
+        return result;
+    }
+
+    private SessionNeed NeedAfter(ForwardResult result, ServerConnection server)
+    {
+        switch (result)
+        {
+            case ForwardResult.Terminate:
+                _isTerminating = true;
+                _session.End(SessionEnd.Quiet("client close request"));
+                return SessionNeed.Wake;
+            case ForwardResult.Violation:
+                _session.End(SessionEnd.Fatal(_forwarder.Problem!));
+                return SessionNeed.Wake;
+            case ForwardResult.Held:
+                return SessionNeed.Wake;
+        }
+
+        if (server.Outbox.HoldsUp(_client.Input))
+        {
+            return SessionNeed.Wake;
+        }
+
+        if (_forwarder.HasMore)
+        {
+            _session.Wake();
+        }
+
+        return SessionNeed.Input;
+    }
+}
