@@ -26,6 +26,18 @@ internal sealed record DatabaseConfig
     /// <summary>Sent to each new server.</summary>
     public string? ConnectQuery { get; init; }
 
+    public RoutingRule? Routing { get; init; }
+
+    public string? MonitorUser { get; init; }
+
+    public TimeSpan? HealthCheckInterval { get; init; }
+
+    public TimeSpan? HealthCheckTimeout { get; init; }
+
+    public long? MaxReplicaLag { get; init; }
+
+    public TimeSpan? MaxReplicaLagTime { get; init; }
+
     public PoolMode? PoolMode { get; init; }
 
     public int? PoolSize { get; init; }
@@ -60,6 +72,12 @@ internal sealed record DatabaseConfig
         ForcedUser = values.FindText(Settings.ForcedUser),
         Password = values.FindText(Settings.Password),
         ConnectQuery = values.FindText(Settings.ConnectQuery),
+        Routing = values.Find(Settings.Routing),
+        MonitorUser = values.FindText(Settings.MonitorUser),
+        HealthCheckInterval = values.Find(Settings.HealthCheckInterval),
+        HealthCheckTimeout = values.Find(Settings.HealthCheckTimeout),
+        MaxReplicaLag = values.Find(Settings.MaxReplicaLag),
+        MaxReplicaLagTime = values.Find(Settings.MaxReplicaLagTime),
         PoolMode = values.Find(Settings.PoolMode),
         PoolSize = values.Find(Settings.PoolSize),
         MinPoolSize = values.Find(Settings.MinPoolSize),
@@ -76,10 +94,11 @@ internal sealed record DatabaseConfig
 
     /// <summary>
     /// False if servers of the other entry must be replaced at a RELOAD. The fields are those PgBouncer compares (src/loader.c,
-    /// parse_database), except that losing a forced user counts too; there PgBouncer keeps the old user.
+    /// parse_database), except that losing a forced user counts too; there PgBouncer keeps the old user. <paramref name="host"/>: the
+    /// one host they are on, of a pool by host.
     /// </summary>
-    public bool ReachesSameServer(DatabaseConfig other) =>
-        Hosts.SequenceEqual(other.Hosts) && LoadBalanceHosts == other.LoadBalanceHosts && DbName == other.DbName
+    public bool ReachesSameServer(DatabaseConfig other, HostAddress? host) =>
+        (host is { } own ? other.Hosts.Contains(own) : Hosts.SequenceEqual(other.Hosts) && LoadBalanceHosts == other.LoadBalanceHosts) && DbName == other.DbName
         && ForcedUser == other.ForcedUser && ConnectQuery == other.ConnectQuery;
 
     // As in libpq: one port for all hosts, or each its own; the numbers were compared when the entry was read.

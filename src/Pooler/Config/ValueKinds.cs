@@ -80,6 +80,10 @@ internal static class ValueKinds
 
     public static ValueKind<IoEngine> IoEngineWord { get; } = Choice(("auto", IoEngine.Auto), ("epoll", IoEngine.Epoll), ("io_uring", IoEngine.Uring));
 
+    public static ValueKind<RoutingRule> RoutingWord { get; } = Choice(
+        ("off", RoutingRule.Off), ("primary", RoutingRule.Primary), ("read_write_split", RoutingRule.ReadWriteSplit),
+        ("prefer_replica", RoutingRule.PreferReplica), ("replica", RoutingRule.Replica));
+
     public static ValueKind<LoadBalanceHosts> LoadBalanceWord { get; } = Choice(
         ("round-robin", LoadBalanceHosts.RoundRobin), ("disable", LoadBalanceHosts.Disable));
 

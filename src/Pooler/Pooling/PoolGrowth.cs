@@ -13,7 +13,7 @@ internal sealed class PoolGrowth(Pools pools, IoThread[] threads)
     private static bool MayGrow(ServerPool pool, long now)
     {
         PoolSettings settings = pool.Settings;
-        if (pool.IsPaused || (pool.LoginFailure != null && now < pool.RetryAt))
+        if (pool.IsPaused || pool.ByHost != null || (pool.LoginFailure != null && now < pool.RetryAt))
         {
             return false;
         }
@@ -62,7 +62,7 @@ internal sealed class PoolGrowth(Pools pools, IoThread[] threads)
     {
         // PgBouncer keeps the minimum only for pools with a forced user or a client.
         int minimum = pool.Settings.PoolSize > 0 ? Math.Min(pool.Settings.MinPoolSize, pool.Settings.PoolSize) : pool.Settings.MinPoolSize;
-        bool isWanted = pool.Clients > 0 || pool.DatabaseConfig.ForcedUser != null;
+        bool isWanted = pool.Front.Clients > 0 || pool.DatabaseConfig.ForcedUser != null;
         for (int n = pool.Slots.Count; isWanted && n < minimum && MayGrow(pool, now) && HasPlace(pool); n++)
         {
             Open(pool, threads[n % threads.Length], ref todo);

@@ -186,7 +186,7 @@ public sealed class PoolerConfigTests : IDisposable
     public void ReloadKnowsWhichServersToReplace(string before, string after, bool same)
     {
         DatabaseConfig old = Load("[databases]\na = " + before).Databases["a"];
-        Assert.Equal(same, old.ReachesSameServer(Load("[databases]\na = " + after).Databases["a"]));
+        Assert.Equal(same, old.ReachesSameServer(Load("[databases]\na = " + after).Databases["a"], host: null));
     }
 
     [Fact]
