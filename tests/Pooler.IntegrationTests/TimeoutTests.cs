@@ -172,6 +172,11 @@ public sealed class TimeoutTests(PostgresCluster postgres)
             await idle.AssertFatalAsync("client_idle_timeout");
         }
 
+        using (PgWire silent = await pooler.LoginAsync(database))
+        {
+            await silent.AssertFatalAsync("client_idle_timeout");
+        }
+
         using PgWire next = await pooler.LoginAsync(database);
         Assert.Equal("1", (await next.QueryAsync("SELECT 1")).Scalar);
     });

@@ -220,9 +220,9 @@ internal unsafe class Ring : IoRing
         result = *(int*)(cqe + 8);
         flags = *(uint*)(cqe + 12);
         Volatile.Write(ref *_cqHead, head + 1);
-        if (_provided < BufferCount && (result == -Syscalls.ENOBUFS || BuffersOut >= _provided * 3 / 4))
+        if ((flags & CompletionHasBuffer) != 0 && BuffersOut + 1 == _provided && _provided < BufferCount)
         {
-            ProvideUpTo(_provided * 2);
+            ProvideUpTo(_provided * 2); // All are filled: for want of one the next receive would end.
         }
 
         return true;

@@ -18,7 +18,6 @@ internal sealed class ClientSession
     private readonly Connection _client;
     private readonly ServerPool _pool;
     private readonly Pools _pools;
-    private readonly SessionClock _clock;
     // The user's own settings are the pool's: they change with it.
     private readonly bool _followsPool, _disablePqExec;
     private readonly long _maxPacketSize;
@@ -26,6 +25,8 @@ internal sealed class ClientSession
 
     private RequestReader _reader;
     private PoolSettings _settings;
+    // Made when they are first needed: most of many clients are idle.
+    private SessionClock? _clock;
     private Exchange? _exchange;
     private LeaseRequest? _request;
     private int _requestNumber;
@@ -43,10 +44,8 @@ internal sealed class ClientSession
         _maxPacketSize = maxPacketSize;
         Parameters = parameters;
         _ended = ended;
-        _clock = new SessionClock(this);
-        _clock.Use(settings);
         _followsPool = ReferenceEquals(settings, pool.Settings);
-        ConnectedAt = _clock.IdleSince = _clock.TransactionStart = client.Owner.Now;
+        ConnectedAt = client.Owner.Now;
     }
 
     public ClientIdentity Identity { get; }
@@ -95,7 +94,8 @@ internal sealed class ClientSession
     /// <summary>Since when the client takes nothing although we have something for it (µs); 0 when it does.</summary>
     public long WriteStalledSince => Server != null && _client.Outbox.Pending > 0 ? _client.LastProgress : 0;
 
-    public long RequestedAt => _clock.QueryStart;
+    /// <summary>Of its last request, thread clock; 0 when there was none.</summary>
+    public long RequestedAt => _clock?.QueryStart ?? 0;
 
     public bool IsEnding => _end != null;
 
@@ -103,9 +103,19 @@ internal sealed class ClientSession
 
     public PoolSettings Settings => _settings;
 
+    private SessionClock Clock => _clock ??= new SessionClock(this);
+
     internal PoolStats Stats => _pool.Stats[Thread.Index];
 
-    public void Start() => _ = RunAsync();
+    public void Start()
+    {
+        if (_settings.ClientIdleTimeout > TimeSpan.Zero)
+        {
+            Clock.Arm(Thread); // Of a client that never asks for anything too.
+        }
+
+        _ = RunAsync();
+    }
 
     /// <summary>Asks the session to end; its own loop does it. The first reason stays.</summary>
     public void End(SessionEnd end)
@@ -143,7 +153,7 @@ internal sealed class ClientSession
     internal void Enter(SessionPhase phase)
     {
         Phase = phase;
-        _clock.Arm(Thread);
+        Clock.Arm(Thread);
     }
 
     /// <summary>The lease is over and its server gone. <paramref name="leftOut"/>: bytes still to come of a message that goes nowhere.</summary>
@@ -235,7 +245,7 @@ internal sealed class ClientSession
                 Begin();
                 break;
             case RequestRead.Answered:
-                _clock.IdleSince = Thread.Now;
+                _clock?.IdleSince = Thread.Now;
                 break;
             default:
                 _end = end;
@@ -247,7 +257,8 @@ internal sealed class ClientSession
 
     private void Begin()
     {
-        _exchange ??= new Exchange(this, _pools.Statements, _clock, _disablePqExec, _maxPacketSize);
+        SessionClock clock = Clock;
+        _exchange ??= new Exchange(this, _pools.Statements, clock, _disablePqExec, _maxPacketSize);
         if (_exchange.IsCanceled)
         {
             AnswerCanceled(); // It was on its way to a server that is gone.
@@ -257,10 +268,10 @@ internal sealed class ClientSession
         if (_followsPool && !ReferenceEquals(_settings, _pool.Settings))
         {
             _settings = _pool.Settings; // RELOAD or SET: in force from this request on.
-            _clock.Use(_settings);
+            clock.Use(_settings);
         }
 
-        _clock.QueryStart = _clock.TransactionStart = _clock.WaitSince = Thread.Now;
+        clock.QueryStart = clock.TransactionStart = clock.WaitSince = Thread.Now;
         Lease(atHead: false);
     }
 
@@ -280,7 +291,7 @@ internal sealed class ClientSession
         }
         else if (Phase != SessionPhase.Waiting)
         {
-            _clock.Notified = false;
+            Clock.Notified = false;
             Enter(SessionPhase.Waiting);
         }
     }
@@ -311,7 +322,7 @@ internal sealed class ClientSession
             case WaiterState.Granted:
                 ServerSlot slot = request.Slot!;
                 request.State = WaiterState.Idle;
-                Stats.WaitTime += Thread.Now - _clock.WaitSince;
+                Stats.WaitTime += Thread.Now - Clock.WaitSince;
                 if (slot.Server.IsClosed || slot.Server.Failure != null)
                 {
                     Lease(atHead: true); // It died on the way: back to the head of the queue.
@@ -359,7 +370,7 @@ internal sealed class ClientSession
     private void AnswerCanceled()
     {
         _reader.Refuse(_client, "57014", "canceling statement due to user request");
-        _clock.IdleSince = Thread.Now;
+        Clock.IdleSince = Thread.Now;
         Enter(SessionPhase.Idle);
         _exchange!.RequestEnded();
     }
@@ -367,7 +378,11 @@ internal sealed class ClientSession
     /// <summary>The session's last act: the queue, the server and the client are left in order.</summary>
     private void Finish(SessionEnd end)
     {
-        Thread.Wheel.Clear(_clock);
+        if (_clock != null)
+        {
+            Thread.Wheel.Clear(_clock);
+        }
+
         if (Phase == SessionPhase.Waiting)
         {
             _request!.Withdraw(_pools);

@@ -9,17 +9,12 @@ namespace Pooler.Session;
 /// </summary>
 internal sealed class SessionClock(ClientSession session) : WheelTimer
 {
-    private bool _hasTimeouts;
+    private bool _hasTimeouts = HasTimeouts(session.Settings);
 
-    public long QueryStart, TransactionStart, IdleSince, WaitSince;
+    public long QueryStart, TransactionStart, IdleSince = session.Thread.Now, WaitSince;
     public bool Notified;
 
-    public void Use(PoolSettings settings)
-    {
-        _hasTimeouts = settings.QueryTimeout > TimeSpan.Zero || settings.TransactionTimeout > TimeSpan.Zero
-            || settings.IdleTransactionTimeout > TimeSpan.Zero || settings.ClientIdleTimeout > TimeSpan.Zero
-            || settings.ClientWriteTimeout > TimeSpan.Zero;
-    }
+    public void Use(PoolSettings settings) => _hasTimeouts = HasTimeouts(settings);
 
     /// <summary>To be called whenever the session's phase, or what it waits for in it, has changed.</summary>
     public void Arm(IoThread thread)
@@ -52,6 +47,11 @@ internal sealed class SessionClock(ClientSession session) : WheelTimer
             thread.Wheel.Set(this, NearestDeadline(out _));
         }
     }
+
+    private static bool HasTimeouts(PoolSettings settings) =>
+        settings.QueryTimeout > TimeSpan.Zero || settings.TransactionTimeout > TimeSpan.Zero
+        || settings.IdleTransactionTimeout > TimeSpan.Zero || settings.ClientIdleTimeout > TimeSpan.Zero
+        || settings.ClientWriteTimeout > TimeSpan.Zero;
 
     /// <summary>The nearest deadline, and how the session ends by it (null: it only gets a notice).</summary>
     private long NearestDeadline(out SessionEnd? end)

@@ -416,6 +416,20 @@ public sealed class LeaseTests
         Assert.Equal(1, rig.Postgres.Logins);
     }
 
+    /// <summary>Most of many clients are idle: what costs memory is made with the first request that needs a server.</summary>
+    [Fact]
+    public void AClientThatHasAskedNothingHasNoExchange()
+    {
+        using var rig = new PoolerRig();
+        RawPeer a = rig.Client(), server = rig.Postgres.Next();
+        a.Send(Wire.Join(Wire.Sync, Wire.CopyDone));
+        a.Expect(Wire.Ready('I'));
+        rig.Turn();
+        Assert.Null(rig.On(() => rig.Sessions.OfCurrentThread().Single().Exchange));
+        Exchange(a, server, "a", Wire.Answer("a"));
+        Assert.NotNull(rig.On(() => rig.Sessions.OfCurrentThread().Single().Exchange));
+    }
+
     internal static void Exchange(RawPeer client, RawPeer server, string query, byte[] answer)
     {
         client.Send(Wire.Query(query));
