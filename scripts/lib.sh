@@ -34,7 +34,7 @@ find_postgres() {
   [ -n "$dir" ] && [ -x "$dir/postgres" ] && [ -x "$dir/pgbench" ] && printf '%s\n' "$dir"
 }
 
-# need [postgresql] [aot] [pgbouncer]: installs what is missing, and asks nothing of apt when nothing is.
+# need [postgresql] [aot] [pgbouncer] [node]: installs what is missing, and asks nothing of apt when nothing is.
 need() {
   local what packages=()
   for what in "$@"; do
@@ -45,6 +45,7 @@ need() {
         [ -e /usr/include/zlib.h ] || packages+=(zlib1g-dev)
         ;;
       pgbouncer) command -v pgbouncer >/dev/null || [ -x /usr/sbin/pgbouncer ] || packages+=(pgbouncer) ;;
+      node) command -v node >/dev/null && command -v npm >/dev/null || packages+=(nodejs npm) ;;
       *) die "need: unknown: $what" ;;
     esac
   done

@@ -21,6 +21,8 @@ done
 
 need postgresql aot
 cd "$root" || exit 1
+# The tests of a version that cannot be fetched are skipped, and say so.
+(need node) && scripts/postgres.sh 15 16 17 18 || say "not every version of PostgreSQL is there"
 results=$(mktemp -d)
 trap 'rm -rf "$results"' EXIT
 
