@@ -34,7 +34,7 @@ find_postgres() {
   [ -n "$dir" ] && [ -x "$dir/postgres" ] && [ -x "$dir/pgbench" ] && printf '%s\n' "$dir"
 }
 
-# need [postgresql] [aot] [pgbouncer] [node]: installs what is missing, and asks nothing of apt when nothing is.
+# need [postgresql] [aot] [pgbouncer] [node] [python]: installs what is missing, and asks nothing of apt when nothing is.
 need() {
   local what packages=()
   for what in "$@"; do
@@ -46,6 +46,10 @@ need() {
         ;;
       pgbouncer) command -v pgbouncer >/dev/null || [ -x /usr/sbin/pgbouncer ] || packages+=(pgbouncer) ;;
       node) command -v node >/dev/null && command -v npm >/dev/null || packages+=(nodejs npm) ;;
+      python)
+        /usr/bin/python3 -c 'import psycopg' 2>/dev/null || packages+=(python3-psycopg)
+        /usr/bin/python3 -c 'import asyncpg' 2>/dev/null || packages+=(python3-asyncpg)
+        ;;
       *) die "need: unknown: $what" ;;
     esac
   done

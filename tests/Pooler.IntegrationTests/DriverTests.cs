@@ -10,11 +10,16 @@ public sealed class DriverTests(PostgresCluster postgres)
 
     private const string AdminPassword = "admin secret";
 
+    // Debian's own, for which its packages are; no .pyc is left in the tree.
+    private static readonly string[] Python = ["/usr/bin/python3", "-B"];
+
     /// <summary>The programs and how they are started; scripts/test.sh installs what they need.</summary>
     public static readonly TheoryData<string, string[]> Programs = new()
     {
         { "node/pg.js", ["node"] },
         { "node/postgres.js", ["node"] },
+        { "python/psycopg_driver.py", Python },
+        { "python/asyncpg_driver.py", Python },
     };
 
     [Theory, MemberData(nameof(Programs))]
