@@ -28,7 +28,7 @@ install_node_drivers() {
 need postgresql aot
 cd "$root" || exit 1
 # Without a driver its test fails; without a version of PostgreSQL its tests are skipped, and say so.
-(need node python) && install_node_drivers || say "not every driver is there"
+(need node python libpq java) && install_node_drivers || say "not every driver is there"
 scripts/postgres.sh 15 16 17 18 || say "not every version of PostgreSQL is there"
 results=$(mktemp -d)
 trap 'rm -rf "$results"' EXIT

@@ -20,10 +20,25 @@ public sealed class DriverTests(PostgresCluster postgres)
         { "node/postgres.js", ["node"] },
         { "python/psycopg_driver.py", Python },
         { "python/asyncpg_driver.py", Python },
+        { "java/Jdbc.java", ["java", "-cp", "/usr/share/java/postgresql.jar"] },
     };
 
     [Theory, MemberData(nameof(Programs))]
-    public async Task DoAsTheyDoDirectly(string program, string[] launcher)
+    public Task DoAsTheyDoDirectly(string program, string[] launcher) => RunAsync([.. launcher, Repository.PathOf("tests", "Drivers", program)]);
+
+    [Fact]
+    public async Task ThePipelineModeOfLibpq()
+    {
+        DirectoryInfo folder = Directory.CreateTempSubdirectory("pooler-");
+        string program = Path.Combine(folder.FullName, "libpq_pipeline");
+        CommandLine.Result compiled = await CommandLine.RunAsync("clang", ["-std=c11", "-D_DEFAULT_SOURCE", "-Wall", "-Wextra", "-Werror", "-I/usr/include/postgresql",
+            Repository.PathOf("tests", "Drivers", "c", "libpq_pipeline.c"), "-o", program, "-lpq"]);
+        Assert.True(compiled.ExitCode == 0, $"{compiled}");
+        await RunAsync([program]);
+        folder.Delete(recursive: true);
+    }
+
+    private async Task RunAsync(string[] command)
     {
         string database = await postgres.CreateDatabaseAsync();
         await using PoolerProcess pooler = await PoolerProcess.StartAsync(postgres, database, poolSize: Servers, adjust: static ini =>
@@ -33,8 +48,8 @@ public sealed class DriverTests(PostgresCluster postgres)
             ini.Settings["ignore_startup_parameters"] = "";
         });
 
-        CommandLine.Result result = await CommandLine.RunAsync(launcher[0], [.. launcher[1..], Repository.PathOf("tests", "Drivers", program),
-            $"{pooler.Port}", $"{postgres.Port}", database, PostgresCluster.ScramUser, PostgresCluster.ScramPassword]);
+        CommandLine.Result result = await CommandLine.RunAsync(command[0],
+            [.. command[1..], $"{pooler.Port}", $"{postgres.Port}", database, PostgresCluster.ScramUser, PostgresCluster.ScramPassword]);
 
         string[] lines = result.Output.Split('\n');
         string seen = $"{result}\n{pooler.Log}";
