@@ -416,15 +416,7 @@ internal sealed class ClientStatements
         if (_identity == null || !ReferenceEquals(_identityOf, _session.Parameters))
         {
             _identityOf = _session.Parameters;
-            StartupParameters startup = _session.Unreported;
-            int path = SessionParameters.IndexOf("search_path"u8);
-            var identity = new StatementIdentity(
-                _session.Pool.Key.Database,
-                _session.Pool.Key.User,
-                startup["role"],
-                startup["session_authorization"],
-                (path < 0 ? null : _identityOf[path]) ?? startup["search_path"],
-                startup.Count == 0 ? _identityOf.StatementSettings : _identityOf.StatementSettings + "\n" + startup.Text);
+            var identity = StatementIdentity.Of(_session.Pool.Key.Database, _session.Pool.Key.User, _identityOf, _session.Unreported);
             _identity = identity.Equals(_identity) ? _identity : identity;
         }
 
