@@ -67,7 +67,7 @@ internal sealed class ClientStatements
     private StatementSql Sql => _sql ??= new StatementSql(this, _replies);
 
     /// <summary>The next request must wait for replies: they decide what the client's names mean.</summary>
-    public bool MustWait => _journal is { Count: > 0 } || _sql is { MustWait: true };
+    public bool MustWait => _journal is { Count: > 0 } || _sql is { IsBarred: true };
 
     /// <summary>Not even the rest of the batch may follow: SQL that is under way may drop all names.</summary>
     public bool IsBarred => _sql is { IsBarred: true };
