@@ -101,6 +101,7 @@ internal sealed class PoolerConfig
             RoundRobin = Get(Settings.ServerRoundRobin),
             MaxPreparedStatements = Get(Settings.MaxPreparedStatements),
             MaxPreparedMemory = Get(Settings.MaxPreparedMemory),
+            PreparedStatementWarmUp = Get(Settings.PreparedStatementWarmUp),
             Pin = Get(Settings.Pin),
             ConnectQuery = database.ConnectQuery,
         };

@@ -152,6 +152,8 @@ internal static class Settings
         "When a server goes back to its pool.");
     public static readonly Setting<TimeSpan> PoolIdleTimeout = Row("pool_idle_timeout", Seconds, "0", Global,
         "Forgets a pool without servers after that long; 0 = never.", support: Later);
+    public static readonly Setting<int> PreparedStatementWarmUp = Row("prepared_statement_warmup", Count, "0", Global,
+        "Ours: of the prepared statements in use, the most used so many are prepared on a new server before its first client; at most max_prepared_statements; 0 = none.");
     public static readonly Setting<TimeSpan> QueryTimeout = Row("query_timeout", Seconds, "0", Global | User,
         "Ends a query that runs longer, with its client and server; 0 = never.");
     public static readonly Setting<TimeSpan> QueryWaitNotify = Row("query_wait_notify", WholeSeconds, "5", Global,

@@ -36,7 +36,7 @@ internal sealed class PoolGrowth(Pools pools, IoThread[] threads)
         (pool.Settings.MaxDbConnections == 0 || pool.Database.Servers < pool.Settings.MaxDbConnections)
         && (pool.Settings.MaxUserConnections == 0 || pool.User.Servers < pool.Settings.MaxUserConnections);
 
-    /// <summary>Opens servers while more clients wait than logins are under way, on the threads of the waiters.</summary>
+    /// <summary>Opens servers while more clients wait than servers are being opened, on the threads of the waiters.</summary>
     public void EnsureServers(ServerPool pool, long now, ref PoolTodo todo)
     {
         int waiting = pool.Waiting;
@@ -45,7 +45,7 @@ internal sealed class PoolGrowth(Pools pools, IoThread[] threads)
             return;
         }
 
-        int toOpen = waiting - pool.Connecting;
+        int toOpen = waiting - pool.Opening;
         while (toOpen-- > 0 && MayGrow(pool, now))
         {
             if (!HasPlace(pool))
@@ -73,7 +73,7 @@ internal sealed class PoolGrowth(Pools pools, IoThread[] threads)
     {
         var slot = new ServerSlot(pools, pool, thread);
         pool.Slots.Add(slot);
-        pool.Connecting++;
+        pool.Opening++;
         pool.Database.Servers++;
         pool.User.Servers++;
         todo.Add(thread, slot.Server.Start);

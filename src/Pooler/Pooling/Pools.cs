@@ -207,6 +207,7 @@ internal sealed class Pools
                 return; // It died meanwhile: its reader loop removes it.
             }
 
+            EndOpening(slot);
             slot.Generation++;
             slot.IdleSince = thread.Now;
             close = slot.CloseNeeded || pool.IsPaused || PoolGrowth.IsTooOld(slot, thread.Now) || IsSurplus(pool);
@@ -345,10 +346,10 @@ internal sealed class Pools
                 pool.Idle[thread.Index].Remove(slot);
             }
 
+            EndOpening(slot);
             wasLogin = slot.State == SlotState.Login;
             if (wasLogin)
             {
-                pool.Connecting--;
                 failed = RecordLoginFailure(pool, failure, thread.Now);
             }
 
@@ -379,7 +380,6 @@ internal sealed class Pools
         lock (_lock)
         {
             ServerPool pool = slot.Pool;
-            pool.Connecting--;
             pool.LoginFailure = null;
             pool.Front.Welcome = new WelcomeSet(slot.Server.Welcome, slot.Server.LoginParameters);
             slot.State = SlotState.Housekeeping;
@@ -605,6 +605,12 @@ internal sealed class Pools
     {
         Message = $"server login has been failing, cached error: {pool.LoginFailure!.Message} (server_login_retry)",
     };
+
+    private static void EndOpening(ServerSlot slot)
+    {
+        slot.Pool.Opening -= slot.IsOpening ? 1 : 0;
+        slot.IsOpening = false;
+    }
 
     private static void Lend(ServerSlot slot)
     {

@@ -55,7 +55,8 @@ internal sealed class ServerPool
     /// <summary>Clients logged in to this pool.</summary>
     public int Clients { get; set; }
 
-    public int Connecting { get; set; }
+    /// <summary>Servers on their way to their first client: they connect, log in or are made ready. Each of them is for one of the waiters.</summary>
+    public int Opening { get; set; }
 
     public bool IsPaused { get; set; }
 
