@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Compares Pooler with PgBouncer, with a bare relay on the same I/O thread, and with PostgreSQL asked directly:
 # scripts/bench.sh [--quick] [--compare BINARY] [--rounds N] [--seconds S] [--engines LIST] [--protocols LIST] [--clients LIST] [section…]
-#   section            main pgbench curve synthetic idle logins copy mixed workers2 memory allocation; without any: all of them
+#   section            main pgbench prepared curve synthetic idle logins copy mixed workers2 memory allocation; without any: all of them
 #   --quick            one round of one second, 1 and 16 clients: to see that all works, not to compare
 #   --compare BINARY   takes another Pooler along, as "old"
 #   --rounds N         rounds (5); the contenders take turns in each, in alternating order
@@ -16,7 +16,7 @@
 set -uo pipefail
 . "$(dirname "$0")/lib.sh"
 
-all_sections=(main pgbench curve synthetic idle logins copy mixed workers2 memory allocation)
+all_sections=(main pgbench prepared curve synthetic idle logins copy mixed workers2 memory allocation)
 quick=false rounds='' seconds='' old='' engines=(epoll io_uring) sections=() protocols=() client_counts=()
 while [ $# -gt 0 ]; do
   case $1 in
@@ -304,6 +304,14 @@ note() {
 console() { "$programs/psql" -X -A -q -h 127.0.0.1 -p "${port[$1]}" -U postgres -d pgbouncer -c "$2" 2>/dev/null; }
 
 run_main() { measure main "$1" "$2" "protocol=$protocol,clients=$clients" query --protocol "$protocol" --clients "$clients" --seconds "$seconds" --limit-seconds 20; }
+# Prepared statements and the extended protocol by turns: "pooler io_uring prepared" is the same process as "pooler io_uring".
+run_prepared() {
+  local process=${1% prepared} protocol=extended
+  [ "$1" = "$process" ] || protocol=prepared
+  port[$1]=${port[$process]} pid[$1]=${pid[$process]}
+  measure prepared "$1" "$2" "clients=$clients" query --protocol "$protocol" --clients "$clients" --seconds "$seconds" --limit-seconds 20
+  [ "$1" = "$process" ] || unset "port[$1]" "pid[$1]"
+}
 run_pgbench() {
   measure pgbench "$1" "$2" "protocol=$protocol,clients=16" pgbench --protocol "$protocol" --clients 16 --seconds "$seconds" \
     --program "$programs/pgbench" --file "$folder/select.sql"
@@ -366,10 +374,12 @@ for section in "${sections[@]}"; do
     workers2) started pgbouncer "${ours[@]}" "${ours[@]/%/ workers=2}" ;;
     allocation) started "${ours[@]}" ;;
     curve) started direct pgbouncer "${ours[@]}" ;;
+    prepared) started pgbouncer "${ours[@]}" ;;
     *) started direct pgbouncer relay "${ours[@]}" ;;
   esac
   case $section in
     main) for protocol in "${protocols[@]}"; do for clients in "${client_counts[@]}"; do in_turn run_main "${taking_part[@]}"; done; done ;;
+    prepared) for clients in 16 200; do in_turn run_prepared pgbouncer "${ours[@]}" "${ours[@]/%/ prepared}"; done ;;
     pgbench) for protocol in "${protocols[@]}"; do in_turn run_pgbench "${taking_part[@]}"; done ;;
     synthetic) for protocol in "${protocols[@]}"; do in_turn run_synthetic "${taking_part[@]}"; done ;;
     curve) for rate in "${rates[@]}"; do in_turn run_curve "${taking_part[@]}"; done ;;

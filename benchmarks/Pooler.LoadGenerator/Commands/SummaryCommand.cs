@@ -29,7 +29,7 @@ internal static class SummaryCommand
     {
         List<(SummaryColumn Ratio, string Base)> ratios =
         [
-            .. SummarySection.Bases.Where(name => lines.Any(line => SummaryRow.IsBase(name, line.Contender)))
+            .. SummarySection.Bases.Where(name => lines.Any(line => SummaryRow.HasBase(name, line.Contender)))
                 .SelectMany(name => section.Ratios.Select(ratio => (ratio, name))),
         ];
         var text = new StringBuilder($"\n### {section.Title}\n\n| case | contender |");

@@ -3,6 +3,10 @@ namespace Pooler.LoadGenerator.Summary;
 /// <summary>All rounds of one contender in one case.</summary>
 internal sealed record SummaryRow(string Case, string Contender, IReadOnlyList<ResultLine> Lines)
 {
+    public const string OwnExtended = "own extended";
+
+    private const string Prepared = " prepared";
+
     /// <summary>What went wrong in the first round that had trouble.</summary>
     public string Trouble => Lines.Select(line => line.Trouble).FirstOrDefault(trouble => trouble.Length > 0, "");
 
@@ -14,8 +18,19 @@ internal sealed record SummaryRow(string Case, string Contender, IReadOnlyList<R
     public Spread Spread(string field) =>
         Summary.Spread.Of(Lines.Where(line => line.Figures.ContainsKey(field)).Select(line => line.Figures[field]));
 
-    /// <summary>"old" stands for the other Pooler on each engine ("old epoll"); other bases are contenders themselves.</summary>
-    public static bool IsBase(string name, string contender) => name == "old" ? contender.StartsWith("old ", StringComparison.Ordinal) : contender == name;
+    /// <summary>
+    /// "old" stands for the other Pooler on each engine ("old epoll"), "own extended" for the same Pooler without " prepared"; other
+    /// bases are contenders themselves.
+    /// </summary>
+    public static bool IsBase(string name, string contender) => name switch
+    {
+        "old" => contender.StartsWith("old ", StringComparison.Ordinal),
+        OwnExtended => false,
+        _ => contender == name,
+    };
+
+    /// <summary>Whether anything can be divided by it.</summary>
+    public static bool HasBase(string name, string contender) => IsBase(name, contender) || (name == OwnExtended && contender.EndsWith(Prepared, StringComparison.Ordinal));
 
     /// <summary>Each round against the same round of another contender: what the machine did besides hits both.</summary>
     public Spread Ratio(string field, string name, IEnumerable<ResultLine> all) => Summary.Spread.Of(
@@ -25,5 +40,10 @@ internal sealed record SummaryRow(string Case, string Contender, IReadOnlyList<R
         where line.Figures.ContainsKey(field) && other.Figures.GetValueOrDefault(field) > 0
         select line.Figures[field] / other.Figures[field]);
 
-    private string BaseFor(string name) => name != "old" ? name : Contender.StartsWith("pooler ", StringComparison.Ordinal) ? "old" + Contender[6..] : "";
+    private string BaseFor(string name) => name switch
+    {
+        "old" => Contender.StartsWith("pooler ", StringComparison.Ordinal) ? "old" + Contender[6..] : "",
+        OwnExtended => Contender.EndsWith(Prepared, StringComparison.Ordinal) ? Contender[..^Prepared.Length] : "",
+        _ => name,
+    };
 }

@@ -12,6 +12,7 @@ internal sealed record SummarySection(string Name, string Title, IReadOnlyList<S
     [
         new("main", "select 1", [s_tps, s_p50, s_p99, s_cpu], [s_cpuRatio, s_tpsRatio]),
         new("pgbench", "select 1 from pgbench", [s_tps, new("mean_us", "mean µs"), s_cpu], [s_cpuRatio, s_tpsRatio]),
+        new("prepared", "Prepared statements beside the extended protocol without them", [s_tps, s_p50, s_p99, s_cpu], [s_cpuRatio, s_tpsRatio]),
         new("curve", "Latency under load: select 1 of 64 clients at a fixed rate", [s_tps, s_p50, s_p99, new("max_us", "max µs"), s_cpu], [new("p50_us", "p50", "F2"), new("p99_us", "p99", "F2")]),
         new("synthetic", "select 1 before a server that answers from memory", [s_tps, s_p50, s_p99, s_cpu, new("tx_per_busy_core", "tx/s per busy core")], [s_cpuRatio, s_tpsRatio]),
         new("idle", "Idle clients",
@@ -34,7 +35,7 @@ internal sealed record SummarySection(string Name, string Title, IReadOnlyList<S
     ];
 
     /// <summary>Contenders others are divided by, where they take part. "old" is the other Pooler on the same engine.</summary>
-    public static IReadOnlyList<string> Bases { get; } = ["pgbouncer", "relay", "old"];
+    public static IReadOnlyList<string> Bases { get; } = ["pgbouncer", "relay", "old", SummaryRow.OwnExtended];
 
     public static SummarySection Named(string name) =>
         s_all.FirstOrDefault(section => section.Name == name) ?? throw new LoadException($"unknown section {name} in the results");
