@@ -65,9 +65,12 @@ public sealed class WarmUpTests(PostgresCluster postgres)
     [InlineData("SET datestyle TO 'German'", "", null)]
     [InlineData("SET application_name TO 'mine'", " connect_query='SET lock_timeout TO ''7s'''", "day")]
     [InlineData("SET application_name TO 'mine'", " connect_query='SET datestyle TO ''German'''", null)]
-    public Task OnlyWhatIsReadTheSameIsPrepared(string setting, string connectQuery, string? names) => OnASecondServerAsync(async (_, _, first, second) =>
+    public Task OnlyWhatIsReadTheSameIsPrepared(string setting, string connectQuery, string? names) => OnASecondServerAsync(async (pooler, _, first, second) =>
     {
         Assert.Null((await first.QueryAsync(setting)).Error);
+
+        // A SET costs its server a reset; who asks meanwhile would get the second one now.
+        await Eventually.EqualsAsync("the server is free again", "idle", async () => Assert.Single(await pooler.ConsoleAsync("SHOW SERVERS"))["state"]);
         await PrepareAsync(first, "day", "SELECT extract(day FROM '01/02/2003'::date)", uses: 2);
         await first.QueryAsync("BEGIN");
         Assert.Equal(names, (await second.QueryAsync(Names)).Scalar);
