@@ -34,7 +34,7 @@ find_postgres() {
   [ -n "$dir" ] && [ -x "$dir/postgres" ] && [ -x "$dir/pgbench" ] && printf '%s\n' "$dir"
 }
 
-# need [postgresql] [aot] [pgbouncer]: installs what is missing, and asks nothing of apt when nothing is.
+# need [postgresql] [aot] [pgbouncer] [node] [python] [libpq] [java]: installs what is missing, and asks nothing of apt when nothing is.
 need() {
   local what packages=()
   for what in "$@"; do
@@ -45,6 +45,17 @@ need() {
         [ -e /usr/include/zlib.h ] || packages+=(zlib1g-dev)
         ;;
       pgbouncer) command -v pgbouncer >/dev/null || [ -x /usr/sbin/pgbouncer ] || packages+=(pgbouncer) ;;
+      node) command -v node >/dev/null && command -v npm >/dev/null || packages+=(nodejs npm) ;;
+      python)
+        /usr/bin/python3 -c 'import psycopg' 2>/dev/null || packages+=(python3-psycopg)
+        /usr/bin/python3 -c 'import asyncpg' 2>/dev/null || packages+=(python3-asyncpg)
+        ;;
+      libpq) [ -e /usr/include/postgresql/libpq-fe.h ] || packages+=(libpq-dev) ;;
+      java)
+        # A JDK, since a program is run from its source.
+        command -v javac >/dev/null || packages+=(default-jdk-headless)
+        [ -e /usr/share/java/postgresql.jar ] || packages+=(libpostgresql-jdbc-java)
+        ;;
       *) die "need: unknown: $what" ;;
     esac
   done

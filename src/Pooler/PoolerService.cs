@@ -5,6 +5,7 @@ using Microsoft.Extensions.Hosting;
 using Microsoft.Extensions.Logging;
 using Pooler.Admin;
 using Pooler.Backend;
+using Pooler.Cluster;
 using Pooler.Config;
 using Pooler.Frontend;
 using Pooler.Net;
@@ -21,6 +22,7 @@ internal sealed class PoolerService : IHostedService
     private readonly ILogger _log;
     private readonly StderrLoggerProvider? _output;
     private readonly IoThread[] _threads;
+    private readonly Clusters _clusters;
     private readonly AdminConsole _console;
     private readonly Signals _signals;
     private volatile SocketOptions _clientOptions;
@@ -42,10 +44,12 @@ internal sealed class PoolerService : IHostedService
         _threads = [.. Enumerable.Range(0, config.WorkerCount).Select(i => new IoThread(i, createEngine))];
         _clientOptions = PoolSource.SocketOptionsOf(config);
         _keys = new ClientKeys();
-        var pools = new Pools(_threads, new PoolSource(live, _keys), new ServerJournal(live, log));
+        Pools pools = null!;
+        _clusters = new Clusters(log, (cluster, before, after) => pools.HostsChanged(cluster, before, after));
+        pools = new Pools(_threads, new PoolSource(live, _keys, _clusters), new ServerJournal(live, log));
         var sessions = new SessionTable();
         var control = new ConfigControl(live, pools, environment, log, Apply);
-        _console = new AdminConsole(_threads, live, pools, sessions, control, log, Version);
+        _console = new AdminConsole(_threads, live, _clusters, pools, sessions, control, log, Version);
         _signals = new Signals(control, pools, log);
         _context = new LoginContext(live, pools, sessions, new Credentials(live, _keys), log, _console.Enter, _console.Cancel);
     }
@@ -82,17 +86,17 @@ internal sealed class PoolerService : IHostedService
         return Task.CompletedTask;
     }
 
-    public Task StopAsync(CancellationToken cancellationToken)
+    public async Task StopAsync(CancellationToken cancellationToken)
     {
         _log.Note("stopping");
         _signals.Unregister();
+        await _clusters.StopAsync();
         foreach (IoThread thread in _threads)
         {
             thread.Stop(TimeSpan.FromSeconds(2));
         }
 
         _socketFiles.ForEach(File.Delete);
-        return Task.CompletedTask;
     }
 
     /// <summary>What a RELOAD or SET changes outside the pools.</summary>
@@ -101,6 +105,7 @@ internal sealed class PoolerService : IHostedService
         _output?.Verbosity = config.Get(Settings.Verbose);
         _clientOptions = PoolSource.SocketOptionsOf(config);
         _keys.Keep(config.Secrets);
+        _clusters.Apply(config);
         _context.Sessions.Keys.Node = config.Get(Settings.PeerId);
         int reads = config.Get(Settings.SBufLoopCount);
         int blocks = (int)Math.Clamp(config.Get(Settings.MaxLookaheadMemory) / _threads.Length / BlockPool.BlockSize, 16, int.MaxValue);

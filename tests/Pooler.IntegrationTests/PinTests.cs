@@ -102,6 +102,20 @@ public sealed class PinTests(PostgresCluster postgres)
         Assert.Equal("2MB", (await client.QueryAsync("SHOW work_mem")).Scalar);
     });
 
+    /// <summary>pg_settings does not list it: it is there all the time, which is no sign that the client has set it.</summary>
+    [Fact]
+    public Task AStartupParameterOfNoLibraryIsLetGo() => WithServersAsync(1, "auto", async (pooler, database) =>
+    {
+        using PgWire client = await PgWire.ConnectAsync(pooler.EndPoint), other = await pooler.LoginAsync(database);
+        await client.LoginAsync(database, PostgresCluster.User, ("App.Tenant", "one"));
+        await RunAsync(client, "SET app.tenant TO 'two'", extended: false);
+        await ReasonIsAsync(pooler, Setting);
+        await RunAsync(client, "RESET App.tenant", extended: false);
+        await NobodyIsPinnedAsync(pooler, database);
+        Assert.Equal("", (await other.QueryAsync("SELECT coalesce(current_setting('app.tenant', true), '')")).Scalar);
+        Assert.Equal("one", (await client.QueryAsync("SHOW app.tenant")).Scalar);
+    });
+
     [Fact]
     public Task SeveralReasonsEndOneByOne() => WithServersAsync(1, "auto", async (pooler, database) =>
     {

@@ -4,7 +4,7 @@ using System.Security.Cryptography;
 namespace Pooler.IntegrationTests;
 
 /// <summary>Protocol 3.2 towards servers: asked for, negotiated, refused; cancel keys of every length.</summary>
-public sealed class ProtocolVersionTests
+public sealed class ProtocolVersionTests(PostgresVersions versions)
 {
     [Theory]
     [InlineData(4)]
@@ -106,16 +106,14 @@ public sealed class ProtocolVersionTests
         Assert.Equal(isSound ? 'Z' : 'E', reply.Messages[^1].Type);
     }
 
-    /// <summary>PostgreSQL 18 itself, which gives keys of 32 bytes, and its libpq. scripts/postgres18.sh fetches them.</summary>
+    /// <summary>PostgreSQL 18 itself, which gives keys of 32 bytes, and its libpq.</summary>
     [Fact]
     public async Task Postgres18AndItsLibpq()
     {
-        Assert.SkipWhen(PostgresCluster.Programs18 is null, "PostgreSQL 18 is not there: scripts/postgres18.sh fetches it");
-        await using var postgres = new PostgresCluster(PostgresCluster.Programs18!);
-        await postgres.InitializeAsync();
+        PostgresCluster postgres = await versions.GetAsync(18);
         string database = await postgres.CreateDatabaseAsync();
         await using PoolerProcess pooler = await PoolerProcess.StartAsync(postgres, database, poolSize: 1);
-        string libpq = Path.GetFullPath(Path.Combine(PostgresCluster.Programs18!, "..", "lib"));
+        string libpq = Path.GetFullPath(Path.Combine(PostgresVersions.ProgramsOf(18)!, "..", "lib"));
         foreach (string version in (string[])["3.0", "3.2", "latest"])
         {
             await using ChildProcess psql = ChildProcess.Start(pooler.Folder, "env", $"LD_LIBRARY_PATH={libpq}", Path.Combine(PostgresCluster.Programs, "psql"),

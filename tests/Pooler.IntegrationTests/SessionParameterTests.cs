@@ -1,7 +1,7 @@
 namespace Pooler.IntegrationTests;
 
 /// <summary>Settings stay with their client, whatever becomes of its transactions and whoever has its server in between.</summary>
-public sealed class SessionParameterTests(PostgresCluster postgres)
+public sealed class SessionParameterTests(PostgresCluster postgres, PostgresVersions versions)
 {
     /// <summary>A parameter, what two clients ask for, and what each must see.</summary>
     public static readonly TheoryData<string, string, string, string, string> Unreported = new()
@@ -195,9 +195,7 @@ public sealed class SessionParameterTests(PostgresCluster postgres)
     [Fact]
     public async Task AReportedSearchPathFollows()
     {
-        Assert.SkipWhen(PostgresCluster.Programs18 is null, "PostgreSQL 18 is not there: scripts/postgres18.sh fetches it");
-        await using var newer = new PostgresCluster(PostgresCluster.Programs18!);
-        await newer.InitializeAsync();
+        PostgresCluster newer = await versions.GetAsync(18);
         string database = await newer.CreateDatabaseAsync();
         await using PoolerProcess pooler = await PoolerProcess.StartAsync(newer, database, poolSize: 1, adjust: static ini => ini.Settings["ignore_startup_parameters"] = "");
         using PgWire one = await LoginAsync(pooler, database, ("search_path", "\"a b\", public")), plain = await pooler.LoginAsync(database);

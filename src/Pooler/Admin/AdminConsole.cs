@@ -1,5 +1,6 @@
 using System.Collections.Concurrent;
 using Microsoft.Extensions.Logging;
+using Pooler.Cluster;
 using Pooler.Config;
 using Pooler.Net;
 using Pooler.Pooling;
@@ -9,13 +10,15 @@ namespace Pooler.Admin;
 
 /// <summary>The database pgbouncer: what its commands need of the process, and who is logged in to it.</summary>
 internal sealed class AdminConsole(
-    IoThread[] threads, LiveConfig live, Pools pools, SessionTable clients, ConfigControl control, ILogger log, string version)
+    IoThread[] threads, LiveConfig live, Clusters clusters, Pools pools, SessionTable clients, ConfigControl control, ILogger log, string version)
 {
     private readonly ConcurrentDictionary<int, ConsoleSession> _sessions = new();
 
     public IoThread[] Threads => threads;
 
     public LiveConfig Live => live;
+
+    public Clusters Clusters => clusters;
 
     public Pools Pools => pools;
 

@@ -45,27 +45,29 @@ internal sealed record PoolFacts
     public static List<PoolFacts> ReadAll(Pools pools)
     {
         List<PoolFacts> facts = [];
-        pools.Read(all => facts.AddRange(all.Select(Copy)));
+        pools.Read(all => facts.AddRange(all.GroupBy(static p => p.Front, Copy)));
         facts.Sort(static (a, b) => string.CompareOrdinal(a.Database, b.Database) is not 0 and int order ? order : string.CompareOrdinal(a.User, b.User));
         return facts;
     }
 
-    private static PoolFacts Copy(ServerPool pool)
+    /// <summary>With routing a pool and those of its hosts are one row.</summary>
+    private static PoolFacts Copy(ServerPool front, IEnumerable<ServerPool> pools)
     {
+        ServerPool[] all = [.. pools];
         var facts = new PoolFacts
         {
-            Database = pool.Key.Database,
-            User = pool.Key.User,
-            Mode = pool.Settings.Mode,
-            Clients = pool.Clients,
-            Waiting = pool.Waiting,
-            WaitingLogins = pool.WaitingLogins,
-            CancelsActive = pool.Stats.Sum(static s => s.CancelsActive),
-            CancelsWaiting = pool.Stats.Sum(static s => s.CancelsWaiting),
-            ServerCancels = pool.Stats.Sum(static s => s.ServerCancels),
-            OldestWait = pool.OldestWaiter?.Since ?? 0,
+            Database = front.Key.Database,
+            User = front.Key.User,
+            Mode = front.Settings.Mode,
+            Clients = front.Clients,
+            Waiting = all.Sum(static p => p.Waiting),
+            WaitingLogins = all.Sum(static p => p.WaitingLogins),
+            CancelsActive = all.Sum(static p => p.Stats.Sum(static s => s.CancelsActive)),
+            CancelsWaiting = all.Sum(static p => p.Stats.Sum(static s => s.CancelsWaiting)),
+            ServerCancels = all.Sum(static p => p.Stats.Sum(static s => s.ServerCancels)),
+            OldestWait = all.Select(static p => p.OldestWaiter?.Since ?? 0).Where(static t => t > 0).DefaultIfEmpty().Min(),
         };
-        foreach (ServerSlot slot in pool.Slots)
+        foreach (ServerSlot slot in all.SelectMany(static p => p.Slots))
         {
             switch (slot.State)
             {

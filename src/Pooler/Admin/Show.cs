@@ -11,6 +11,7 @@ internal sealed class Show : ConsoleCommand
         ["clients"] = new ShowClients(),
         ["config"] = new ShowConfig(),
         ["databases"] = new ShowDatabases(),
+        ["hosts"] = new ShowHosts(),
         ["lists"] = new ShowLists(),
         ["mem"] = new ShowMem(),
         ["pins"] = new ShowPins(),

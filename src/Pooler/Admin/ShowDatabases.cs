@@ -30,8 +30,8 @@ internal sealed class ShowDatabases() : ShowCommand(
 
     private static void Add(Table table, PoolerConfig config, DatabaseConfig database, IEnumerable<PoolFacts> pools, bool isPaused) => table.Add(
         database.Name,
-        database.Host.Length > 0 ? database.Host : null,
-        $"{database.Port}",
+        string.Join(',', database.Hosts.Select(static h => h.Name)) is { Length: > 0 } hosts ? hosts : null,
+        $"{database.Hosts[0].Port}",
         database.DbName,
         database.ForcedUser,
         $"{database.PoolSize ?? config.Get(Settings.DefaultPoolSize)}",
@@ -39,7 +39,7 @@ internal sealed class ShowDatabases() : ShowCommand(
         $"{database.ReservePoolSize ?? config.Get(Settings.ReservePoolSize)}",
         WholeSeconds(database.ServerLifetime ?? config.Get(Settings.ServerLifetime)),
         database.PoolMode is { } mode ? Settings.PoolMode.Format(mode) : null,
-        null,
+        database.Hosts.Length > 1 ? Settings.LoadBalanceHosts.Format(database.LoadBalanceHosts ?? LoadBalanceHosts.RoundRobin) : null,
         $"{database.MaxDbConnections ?? config.Get(Settings.MaxDbConnections)}",
         $"{pools.Sum(static p => p.Servers)}",
         $"{database.MaxDbClientConnections ?? config.Get(Settings.MaxDbClientConnections)}",

@@ -41,7 +41,7 @@ internal sealed class ShowServers() : ShowCommand(SocketRow.Columns)
             server.Target.User,
             slot.Pool.Key.Database,
             Word(state),
-            server.Target.IsUnix ? ("unix", server.Target.Port) : socket?.Name(peer: true) is { Port: > 0 } peer ? peer : (server.Target.Host, server.Target.Port),
+            server.Host.IsUnixSocket ? ("unix", server.Host.Port) : socket?.Name(peer: true) is { Port: > 0 } peer ? peer : (server.Host.Name, server.Host.Port),
             socket?.Name(peer: false) ?? ("", 0),
             server.StartedAt,
             requested,

@@ -73,14 +73,13 @@ internal sealed class CancelSender
 
     private async ValueTask DeliverAsync()
     {
-        ServerTarget target = _server.Target;
         if (_server.CancelSecret.Length == 0)
         {
             return; // It gave no BackendKeyData: its queries cannot be cancelled.
         }
 
-        System.Net.SocketAddress address = target.LiteralAddress ?? await Offload.Run(_thread, ServerTarget.Resolve, target);
-        _socket = _isLate ? null : Connection.Connect(_thread, address, target.Options, out _);
+        // The address that it was connected to: its name may stand for another host by now.
+        _socket = _isLate ? null : Connection.Connect(_thread, _server.Address!, _server.Target.Options, out _);
         if (_socket == null)
         {
             return;

@@ -15,6 +15,7 @@ internal sealed class Housekeeping : ServerOwner
         Drain,
         Rollback,
         Queries,
+        WarmUp,
         Done,
     }
 
@@ -33,6 +34,7 @@ internal sealed class Housekeeping : ServerOwner
     private Step _step;
     private long _cancelAfter = 50_000;
     private bool _cancelsLater, _isPatient;
+    private StatementWarmUp? _warmUp;
 
     private Housekeeping(
         ServerConnection server,
@@ -93,6 +95,16 @@ internal sealed class Housekeeping : ServerOwner
         keeper.TakeOver();
         keeper.SetDeadline();
         keeper.Next();
+    }
+
+    /// <summary>Prepares statements on a server that nobody has had; what cannot be prepared is left out.</summary>
+    public static void WarmUp(
+        ServerConnection server, ReadOnlySpan<PreparedStatement> statements, TimeSpan timeout, ServerOwner pool, Action<ServerConnection> done)
+    {
+        var keeper = new Housekeeping(server, new ReplyQueue(), [], errorsAreFatal: false, pool, done, timeout) { _step = Step.WarmUp };
+        keeper.TakeOver();
+        keeper.SetDeadline();
+        keeper._warmUp = StatementWarmUp.Send(server, statements, keeper._replies);
     }
 
     internal override int Receive(ServerConnection server, ReadOnlySpan<byte> data)
@@ -280,6 +292,7 @@ internal sealed class Housekeeping : ServerOwner
                 _server.Outbox.Flush();
                 break;
             case BackendMessage.ErrorResponse when _step is not Step.Drain:
+                _warmUp?.Failed();
                 if (_step == Step.Rollback || _errorsAreFatal)
                 {
                     _server.Close(ErrorFields.Parse(body));
@@ -295,6 +308,7 @@ internal sealed class Housekeeping : ServerOwner
                 }
 
                 _server.Status = body[0];
+                _warmUp?.Ready();
                 if (_cancelsLater && _replies.Count > 0)
                 {
                     CancelWhenSafe();

@@ -32,6 +32,9 @@ internal sealed class PreparedStatement
     /// <summary>Its name on a server where the client's own is taken: pooler_ and a number.</summary>
     public byte[] OwnName { get; }
 
+    /// <summary>The name by which a client had it when a server was given it last: likely that of the next one too.</summary>
+    public byte[]? UsualName { get; set; }
+
     public bool IsRepeatable { get; }
 
     /// <summary>Running it may leave session state behind that no command tag shows (architecture rule 10).</summary>

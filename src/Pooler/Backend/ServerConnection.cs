@@ -1,3 +1,4 @@
+using Pooler.Config;
 using Pooler.Net;
 using Pooler.Protocol;
 
@@ -20,6 +21,7 @@ internal sealed class ServerConnection
         Statements = new ServerStatements(catalogue);
         _thread = thread;
         Target = target;
+        Host = target.NextHost();
         Owner = owner;
         _loggedIn = loggedIn;
         _connectTimer = new ConnectTimer(this);
@@ -27,6 +29,12 @@ internal sealed class ServerConnection
     }
 
     public ServerTarget Target { get; }
+
+    /// <summary>The host of the target it goes to.</summary>
+    public HostAddress Host { get; }
+
+    /// <summary>The address it was connected to: where its cancel requests go.</summary>
+    public System.Net.SocketAddress? Address { get; private set; }
 
     /// <summary>Who gets the next bytes. Whoever sets it has taken the server over.</summary>
     public ServerOwner Owner { get; set; }
@@ -204,6 +212,11 @@ internal sealed class ServerConnection
 
         Thread.Wheel.Clear(_connectTimer);
         IsClosed = true;
+        if (!IsLoggedIn)
+        {
+            Target.Failed(Host);
+        }
+
         _socket?.Close();
         _socket?.Input.Complete();
         Owner.Closed(this);
@@ -237,11 +250,11 @@ internal sealed class ServerConnection
         System.Net.SocketAddress address;
         try
         {
-            address = Target.LiteralAddress ?? await Offload.Run(_thread, ServerTarget.Resolve, Target);
+            address = Target.LiteralAddress(Host) ?? await Offload.Run(_thread, ServerTarget.Resolve, Host);
         }
         catch (IOException e)
         {
-            Close($"DNS lookup failed: {Target.Host}: {e.Message}", "08001");
+            Close($"DNS lookup failed: {Host.Name}: {e.Message}", "08001");
             return;
         }
 
@@ -250,6 +263,7 @@ internal sealed class ServerConnection
             return;
         }
 
+        Address = address;
         _socket = Connection.Connect(_thread, address, Target.Options, out int error);
         while (_socket is { IsConnecting: true, IsClosed: false } && error == 0)
         {
@@ -259,7 +273,7 @@ internal sealed class ServerConnection
 
         if (error != 0)
         {
-            Close($"server connect failed: {Target.Host}:{Target.Port}: {Syscalls.ErrorText(error)}", "08001");
+            Close($"server connect failed: {Host}: {Syscalls.ErrorText(error)}", "08001");
         }
     }
 

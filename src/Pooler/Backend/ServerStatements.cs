@@ -38,6 +38,7 @@ internal sealed class ServerStatements(StatementCatalogue catalogue)
     {
         bool isFree = !HasForeignNames && wanted.Length is > 0 and <= NameLimit && !wanted.AsSpan().StartsWith("pooler_"u8) && !_byName.ContainsKey(wanted);
         var added = new ServerStatement(statement, isFree ? wanted : statement.OwnName);
+        statement.UsualName = wanted;
         catalogue.Hold(statement);
         Restore(added);
         return added;

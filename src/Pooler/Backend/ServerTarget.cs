@@ -1,12 +1,15 @@
+using System.Collections.Immutable;
 using System.Net;
 using System.Net.Sockets;
+using Pooler.Config;
 
 namespace Pooler.Backend;
 
-/// <summary>Where a server of a pool is reached and as whom: immutable, from the configuration.</summary>
-internal sealed record ServerTarget(string Host, int Port, string Database, string User, string? Secret)
+/// <summary>Where the servers of a pool are reached and as whom: immutable, from the configuration.</summary>
+internal sealed record ServerTarget(ImmutableArray<HostAddress> Hosts, string Database, string User, string? Secret)
 {
     private volatile int _minor = Protocol.StartupPacket.NewestMinor;
+    private int _turn;
 
     /// <summary>Startup values the database entry asks for (client_encoding, datestyle …).</summary>
     public IReadOnlyList<KeyValuePair<string, string>> StartupValues { get; init; } = [];
@@ -31,28 +34,43 @@ internal sealed record ServerTarget(string Host, int Port, string Database, stri
     /// <summary>The directory for an empty host.</summary>
     public string UnixSocketDirectory { get; init; } = "/tmp";
 
-    public bool IsUnix => Host.Length == 0 || Host[0] is '/' or '@';
+    /// <summary>Which of several hosts the next server goes to.</summary>
+    public LoadBalanceHosts LoadBalanceHosts { get; init; }
 
-    /// <summary>The address when it needs no name service; null otherwise.</summary>
-    public SocketAddress? LiteralAddress
+    /// <summary>The host of a new server (PgBouncer: the next in turn, or the same until a connect to it fails).</summary>
+    public HostAddress NextHost()
     {
-        get
-        {
-            if (IsUnix)
-            {
-                string directory = Host.Length == 0 ? UnixSocketDirectory : Host;
-                string path = $"{directory}/.s.PGSQL.{Port}";
-                return new UnixDomainSocketEndPoint(path[0] == '@' ? "\0" + path[1..] : path).Serialize();
-            }
+        int turn = LoadBalanceHosts == LoadBalanceHosts.RoundRobin ? Interlocked.Increment(ref _turn) - 1 : Volatile.Read(ref _turn);
+        return Hosts[(int)((uint)turn % (uint)Hosts.Length)];
+    }
 
-            return IPAddress.TryParse(Host, out IPAddress? address) ? new IPEndPoint(address, Port).Serialize() : null;
+    /// <summary>A server of this host has failed to connect or to log in.</summary>
+    public void Failed(HostAddress host)
+    {
+        int turn = Volatile.Read(ref _turn);
+        if (LoadBalanceHosts == LoadBalanceHosts.Disable && Hosts[(int)((uint)turn % (uint)Hosts.Length)] == host)
+        {
+            Interlocked.CompareExchange(ref _turn, turn + 1, turn);
         }
     }
 
+    /// <summary>The address of a host when it needs no name service; null otherwise.</summary>
+    public SocketAddress? LiteralAddress(HostAddress host)
+    {
+        if (host.IsUnixSocket)
+        {
+            string directory = host.Name.Length == 0 ? UnixSocketDirectory : host.Name;
+            string path = $"{directory}/.s.PGSQL.{host.Port}";
+            return new UnixDomainSocketEndPoint(path[0] == '@' ? "\0" + path[1..] : path).Serialize();
+        }
+
+        return IPAddress.TryParse(host.Name, out IPAddress? address) ? new IPEndPoint(address, host.Port).Serialize() : null;
+    }
+
     /// <summary>Asks the name service; blocks, so it runs off the I/O threads.</summary>
-    public static SocketAddress Resolve(ServerTarget target)
+    public static SocketAddress Resolve(HostAddress host)
     {
         Net.IoThread.MustNotBeHere();
-        return new IPEndPoint(Dns.GetHostAddresses(target.Host)[0], target.Port).Serialize();
+        return new IPEndPoint(Dns.GetHostAddresses(host.Name)[0], host.Port).Serialize();
     }
 }

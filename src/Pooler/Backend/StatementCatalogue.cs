@@ -68,7 +68,7 @@ internal sealed class StatementCatalogue
         }
     }
 
-    /// <summary>A server is given it; the caller's client still has a name for it.</summary>
+    /// <summary>A server is given it; somebody else (a client's name) holds it too.</summary>
     public void Hold(PreparedStatement statement)
     {
         lock (_lock)
@@ -87,6 +87,25 @@ internal sealed class StatementCatalogue
         }
     }
 
+    /// <summary>
+    /// The most used of one identity, the first of them the most, each taken as by <see cref="Hold"/>; not on an I/O thread.
+    /// <paramref name="bytes"/> bounds them too.
+    /// </summary>
+    public PreparedStatement[] TakeHottest(StatementIdentity identity, int count, long bytes)
+    {
+        List<PreparedStatement> taken = [];
+        foreach (PreparedStatement statement in List().Where(p => p.Uses > 0 && p.Identity == identity).OrderByDescending(static p => p.Uses).Take(count))
+        {
+            bytes -= statement.Bytes;
+            if (bytes >= 0 && TryHold(statement))
+            {
+                taken.Add(statement);
+            }
+        }
+
+        return [.. taken];
+    }
+
     /// <summary>Statements known, those of them nobody uses, and the bytes of all with the names of clients.</summary>
     public (int Statements, int Unused, long Bytes) Measure()
     {
@@ -102,6 +121,21 @@ internal sealed class StatementCatalogue
         lock (_lock)
         {
             return [.. _statements];
+        }
+    }
+
+    private bool TryHold(PreparedStatement statement)
+    {
+        lock (_lock)
+        {
+            if (!_statements.Contains(statement))
+            {
+                return false; // Evicted since it was listed.
+            }
+
+            Use(statement);
+            statement.Servers++;
+            return true;
         }
     }
 

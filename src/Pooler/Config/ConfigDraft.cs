@@ -71,7 +71,16 @@ internal sealed class ConfigDraft(List<ConfigError> errors)
         else if (Encoding.UTF8.GetByteCount(entry.Key) > LongestDatabase)
             Error(entry, $"database name \"{entry.Key}\" is too long: at most {LongestDatabase} bytes");
         else if (ParsePairs(entry, SettingScope.Database) is { } own)
+            AddDatabase(entry, own);
+    }
+
+    private void AddDatabase(ConfigEntry entry, SettingValues own)
+    {
+        int hosts = own.Find(Settings.Host)?.Length ?? 1, ports = own.Find(Settings.Port)?.Length ?? 1;
+        if (ports == 1 || ports == hosts)
             databases[entry.Key] = DatabaseConfig.From(entry.Key, own);
+        else
+            Error(entry, $"{entry.Key}: port has {ports} items and host {hosts}: give one port for all hosts, or one for each");
     }
 
     private void ApplyUser(ConfigEntry entry)

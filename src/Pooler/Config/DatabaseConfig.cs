@@ -1,3 +1,5 @@
+using System.Collections.Immutable;
+
 namespace Pooler.Config;
 
 /// <summary>One entry of [databases]. Null means: as the [pgbouncer] section has it.</summary>
@@ -9,11 +11,11 @@ internal sealed record DatabaseConfig
     /// <summary>The name on the server. Empty only in the fallback entry: there it is the name the client asked for.</summary>
     public required string DbName { get; init; }
 
-    /// <summary>A name, an address, a socket directory (/…, @… for abstract), or empty: the socket in unix_socket_dir.</summary>
-    public string Host { get; init; } = "";
+    /// <summary>Where its servers are, at least one.</summary>
+    public ImmutableArray<HostAddress> Hosts { get; init; } = [new("", Settings.Port.Default[0])];
 
-    /// <summary>TCP port, also in the name of the Unix socket.</summary>
-    public int Port { get; init; } = Settings.Port.Default;
+    /// <summary>Which of several hosts a new server goes to.</summary>
+    public LoadBalanceHosts? LoadBalanceHosts { get; init; }
 
     /// <summary>If set, all clients share one pool under this user.</summary>
     public string? ForcedUser { get; init; }
@@ -23,6 +25,18 @@ internal sealed record DatabaseConfig
 
     /// <summary>Sent to each new server.</summary>
     public string? ConnectQuery { get; init; }
+
+    public RoutingRule? Routing { get; init; }
+
+    public string? MonitorUser { get; init; }
+
+    public TimeSpan? HealthCheckInterval { get; init; }
+
+    public TimeSpan? HealthCheckTimeout { get; init; }
+
+    public long? MaxReplicaLag { get; init; }
+
+    public TimeSpan? MaxReplicaLagTime { get; init; }
 
     public PoolMode? PoolMode { get; init; }
 
@@ -49,18 +63,21 @@ internal sealed record DatabaseConfig
 
     public string? ApplicationName { get; init; }
 
-    /// <summary>Whether servers are reached over a Unix socket.</summary>
-    public bool IsUnixSocket => Host.Length == 0 || Host[0] is '/' or '@';
-
     public static DatabaseConfig From(string name, SettingValues values) => new()
     {
         Name = name,
         DbName = values.FindText(Settings.DbName) ?? (name == PoolerConfig.AutoDatabaseName ? "" : name),
-        Host = values.FindText(Settings.Host) ?? "",
-        Port = values.Find(Settings.Port) ?? Settings.Port.Default,
+        Hosts = HostsOf(values.Find(Settings.Host) ?? [""], values.Find(Settings.Port) ?? Settings.Port.Default),
+        LoadBalanceHosts = values.Find(Settings.LoadBalanceHosts),
         ForcedUser = values.FindText(Settings.ForcedUser),
         Password = values.FindText(Settings.Password),
         ConnectQuery = values.FindText(Settings.ConnectQuery),
+        Routing = values.Find(Settings.Routing),
+        MonitorUser = values.FindText(Settings.MonitorUser),
+        HealthCheckInterval = values.Find(Settings.HealthCheckInterval),
+        HealthCheckTimeout = values.Find(Settings.HealthCheckTimeout),
+        MaxReplicaLag = values.Find(Settings.MaxReplicaLag),
+        MaxReplicaLagTime = values.Find(Settings.MaxReplicaLagTime),
         PoolMode = values.Find(Settings.PoolMode),
         PoolSize = values.Find(Settings.PoolSize),
         MinPoolSize = values.Find(Settings.MinPoolSize),
@@ -77,11 +94,16 @@ internal sealed record DatabaseConfig
 
     /// <summary>
     /// False if servers of the other entry must be replaced at a RELOAD. The fields are those PgBouncer compares (src/loader.c,
-    /// parse_database), except that losing a forced user counts too; there PgBouncer keeps the old user.
+    /// parse_database), except that losing a forced user counts too; there PgBouncer keeps the old user. <paramref name="host"/>: the
+    /// one host they are on, of a pool by host.
     /// </summary>
-    public bool ReachesSameServer(DatabaseConfig other) =>
-        Host == other.Host && Port == other.Port && DbName == other.DbName
+    public bool ReachesSameServer(DatabaseConfig other, HostAddress? host) =>
+        (host is { } own ? other.Hosts.Contains(own) : Hosts.SequenceEqual(other.Hosts) && LoadBalanceHosts == other.LoadBalanceHosts) && DbName == other.DbName
         && ForcedUser == other.ForcedUser && ConnectQuery == other.ConnectQuery;
+
+    // As in libpq: one port for all hosts, or each its own; the numbers were compared when the entry was read.
+    private static ImmutableArray<HostAddress> HostsOf(ImmutableArray<string> names, ImmutableArray<int> ports) =>
+        [.. names.Select((name, i) => new HostAddress(name, ports[ports.Length == 1 ? 0 : i]))];
 
     /// <summary>The name alone: a record would print the password.</summary>
     public override string ToString() => Name;

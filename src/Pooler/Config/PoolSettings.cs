@@ -75,6 +75,9 @@ internal sealed record PoolSettings
 
     public required long MaxPreparedMemory { get; init; }
 
+    /// <summary>Statements that a new server is given before its first client; zero: none.</summary>
+    public required int PreparedStatementWarmUp { get; init; }
+
     public required PinRule Pin { get; init; }
 
     public required string? ConnectQuery { get; init; }

@@ -101,8 +101,35 @@ internal sealed class PoolerConfig
             RoundRobin = Get(Settings.ServerRoundRobin),
             MaxPreparedStatements = Get(Settings.MaxPreparedStatements),
             MaxPreparedMemory = Get(Settings.MaxPreparedMemory),
+            PreparedStatementWarmUp = Get(Settings.PreparedStatementWarmUp),
             Pin = Get(Settings.Pin),
             ConnectQuery = database.ConnectQuery,
+        };
+    }
+
+    /// <summary>How the hosts of an entry are watched and used; null without routing.</summary>
+    public ClusterConfig? ClusterOf(DatabaseConfig database)
+    {
+        RoutingRule routing = database.Routing ?? Get(Settings.Routing);
+        if (routing == RoutingRule.Off)
+        {
+            return null;
+        }
+
+        string monitor = database.MonitorUser ?? Get(Settings.MonitorUser) ?? Get(Settings.AuthUser) ?? database.ForcedUser ?? "postgres";
+        return new ClusterConfig
+        {
+            Name = database.Name,
+            Hosts = database.Hosts,
+            UnixSocketDirectory = Get(Settings.UnixSocketDir) is { Length: > 0 } directory ? directory : "/tmp",
+            DbName = database.DbName,
+            Routing = routing,
+            MonitorUser = monitor,
+            MonitorPassword = (monitor == database.ForcedUser ? database.Password : null) ?? Secrets.GetValueOrDefault(monitor),
+            HealthCheckInterval = database.HealthCheckInterval ?? Get(Settings.HealthCheckInterval),
+            HealthCheckTimeout = database.HealthCheckTimeout ?? Get(Settings.HealthCheckTimeout),
+            MaxReplicaLag = database.MaxReplicaLag ?? Get(Settings.MaxReplicaLag),
+            MaxReplicaLagTime = database.MaxReplicaLagTime ?? Get(Settings.MaxReplicaLagTime),
         };
     }
 

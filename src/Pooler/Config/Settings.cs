@@ -82,6 +82,10 @@ internal static class Settings
         "How long a failed name lookup is kept.", support: Later);
     public static readonly Setting<TimeSpan> DnsZoneCheckPeriod = Row("dns_zone_check_period", Seconds, "0", Global,
         "How often the serial of a DNS zone is looked at; 0 = never.", support: Later);
+    public static readonly Setting<TimeSpan> HealthCheckInterval = Row("health_check_interval", Seconds, "2", Global | Database,
+        "Ours: pause between two probes of a host of an entry with routing.");
+    public static readonly Setting<TimeSpan> HealthCheckTimeout = Row("health_check_timeout", Seconds, "3", Global | Database,
+        "Ours: a host whose probe takes longer, connect included, is down.");
     public static readonly Setting<TimeSpan> IdleTransactionTimeout = Row("idle_transaction_timeout", Seconds, "0", Global | User,
         "Closes a client idle in a transaction that long; 0 = never.");
     public static readonly Setting<ImmutableArray<string>> IgnoreStartupParameters = Row("ignore_startup_parameters", NameList, "", Global,
@@ -124,12 +128,18 @@ internal static class Settings
         "Prepared statements kept per server in transaction and statement mode; 0 = not tracked: a client that names one keeps its server.");
     public static readonly Setting<long> MaxStatementSize = Row("max_statement_size", Bytes, "1048576", Global,
         "Ours: bytes of a statement whose text must be known whole.", support: Later);
+    public static readonly Setting<long> MaxReplicaLag = Row("max_replica_lag", Bytes, "0", Global | Database,
+        "Ours: a replica that lacks more bytes of the primary's WAL serves nobody; 0 = any lag will do.");
+    public static readonly Setting<TimeSpan> MaxReplicaLagTime = Row("max_replica_lag_time", Seconds, "10", Global | Database,
+        "Ours: a replica that lacks what the primary wrote longer ago serves nobody; 0 = any lag will do.");
     public static readonly Setting<int> MaxUserClientConnections = Row("max_user_client_connections", Count, "0", Global | User,
         "Most clients per user; 0 = no limit.", support: Later);
     public static readonly Setting<int> MaxUserConnections = Row("max_user_connections", Count, "0", Global | User,
         "Most servers per user, over all databases; 0 = no limit.");
     public static readonly Setting<int> MinPoolSize = Row("min_pool_size", Count, "0", Global | Database,
         "Servers kept open in a pool with a forced user or a client; at most the pool size.");
+    public static readonly Setting<string?> MonitorUser = Row("monitor_user", OptionalText, null, Global | Database,
+        "Ours: who probes the hosts of an entry with routing, with the password in auth_file; left out = auth_user, the forced user, or postgres.");
     public static readonly Setting<int> PeerId = Row("peer_id", PeerNumber, "0", Global,
         "Number of this process among its peers, which its cancel keys carry; 0 = no peers. Cancels are not passed on to peers so far.", support: Later);
     public static readonly Setting<string> PidFile = Row("pidfile", Text, "", Global,
@@ -142,6 +152,8 @@ internal static class Settings
         "When a server goes back to its pool.");
     public static readonly Setting<TimeSpan> PoolIdleTimeout = Row("pool_idle_timeout", Seconds, "0", Global,
         "Forgets a pool without servers after that long; 0 = never.", support: Later);
+    public static readonly Setting<int> PreparedStatementWarmUp = Row("prepared_statement_warmup", Count, "0", Global,
+        "Ours: of the prepared statements in use, the most used so many are prepared on a new server before its first client; at most max_prepared_statements; 0 = none.");
     public static readonly Setting<TimeSpan> QueryTimeout = Row("query_timeout", Seconds, "0", Global | User,
         "Ends a query that runs longer, with its client and server; 0 = never.");
     public static readonly Setting<TimeSpan> QueryWaitNotify = Row("query_wait_notify", WholeSeconds, "5", Global,
@@ -154,6 +166,9 @@ internal static class Settings
         "The wait that opens the reserve; 0 = no reserve.");
     public static readonly Setting<string> ResolvConf = Row("resolv_conf", Text, "", Global,
         "The resolver's configuration file.", AtRestart, Later);
+    public static readonly Setting<RoutingRule> Routing = Row("routing", RoutingWord, "off", Global | Database,
+        "Ours: off = plain pooling; primary = everything to the host that is primary; prefer_replica, replica = everything to replicas (docs/routing.md).",
+        notYet: [RoutingRule.ReadWriteSplit]);
     public static readonly Setting<int> SBufLoopCount = Row("sbuf_loopcnt", Count, "5", Global,
         "Reads of one connection before the others get their turn; 0 = no limit.");
     public static readonly Setting<int> ScramIterations = Row("scram_iterations", Count, "4096", Global,
@@ -246,10 +261,10 @@ internal static class Settings
     // Only for one database or one user.
     public static readonly Setting<string?> DbName = Row("dbname", OptionalText, null, Database,
         "Name of the database on the server; the name of the entry if left out.");
-    public static readonly Setting<string> Host = Row("host", HostName, "", Database,
-        "Where the server is; left out = the Unix socket in unix_socket_dir.");
-    public static readonly Setting<int> Port = Row("port", PortNumber, "5432", Database,
-        "Port of the server.");
+    public static readonly Setting<ImmutableArray<string>> Host = Row("host", HostList, "", Database,
+        "Where the servers are; left out = the Unix socket in unix_socket_dir. Of several hosts each new server goes to one (load_balance_hosts).");
+    public static readonly Setting<ImmutableArray<int>> Port = Row("port", PortList, "5432", Database,
+        "Port of the servers: one for all hosts, or one for each.");
     public static readonly Setting<string?> ForcedUser = Row("user", OptionalText, null, Database,
         "Forced user: every client shares one pool under this name.");
     public static readonly Setting<string?> Password = Row("password", OptionalText, null, Database,
@@ -259,7 +274,7 @@ internal static class Settings
     public static readonly Setting<string?> ConnectQuery = Row("connect_query", OptionalText, null, Database,
         "Sent to each new server; its errors are logged and ignored.");
     public static readonly Setting<LoadBalanceHosts> LoadBalanceHosts = Row("load_balance_hosts", LoadBalanceWord, "round-robin", Database,
-        "Which host of a list a new server connection goes to.", support: Later);
+        "Which host of a list a new server goes to: the next one each time, or the same one until it fails.");
     public static readonly Setting<string?> ClientEncoding = Row("client_encoding", OptionalText, null, Database,
         "Startup parameter client_encoding of the servers.");
     public static readonly Setting<string?> DateStyle = Row("datestyle", OptionalText, null, Database,

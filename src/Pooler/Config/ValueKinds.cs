@@ -48,10 +48,18 @@ internal static class ValueKinds
     public static ValueKind<ImmutableArray<string>> NameList { get; } = new("comma list", "names separated by commas",
         ParseNames, static value => string.Join(',', value));
 
-    /// <summary>PgBouncer takes a comma list here; half of it would silently never be used, so it is refused.</summary>
-    public static ValueKind<string> HostName { get; } = new("host name, address or socket directory",
-        "one host name, address, /directory or @abstract socket; host lists (a,b) are not supported yet",
-        static (string text, out string value) => KeepText(text, out value) && !text.Contains(','), static value => value);
+    /// <summary>As in libpq: an empty item is the Unix socket.</summary>
+    public static ValueKind<ImmutableArray<string>> HostList { get; } = new("comma list",
+        "host names, addresses, /directories or @abstract sockets, separated by commas",
+        static (string text, out ImmutableArray<string> value) =>
+        {
+            value = [.. text.Split(',', StringSplitOptions.TrimEntries)];
+            return true;
+        },
+        static value => string.Join(',', value));
+
+    public static ValueKind<ImmutableArray<int>> PortList { get; } = new("comma list",
+        "a port from 1 to 65535 for all hosts, or one for each, separated by commas", ParsePorts, static value => string.Join(',', value));
 
     public static ValueKind<PoolMode> PoolModeWord { get; } = Choice(
         ("session", PoolMode.Session), ("transaction", PoolMode.Transaction), ("statement", PoolMode.Statement));
@@ -71,6 +79,10 @@ internal static class ValueKinds
         ("verify-ca", SslMode.VerifyCa), ("verify-full", SslMode.VerifyFull));
 
     public static ValueKind<IoEngine> IoEngineWord { get; } = Choice(("auto", IoEngine.Auto), ("epoll", IoEngine.Epoll), ("io_uring", IoEngine.Uring));
+
+    public static ValueKind<RoutingRule> RoutingWord { get; } = Choice(
+        ("off", RoutingRule.Off), ("primary", RoutingRule.Primary), ("read_write_split", RoutingRule.ReadWriteSplit),
+        ("prefer_replica", RoutingRule.PreferReplica), ("replica", RoutingRule.Replica));
 
     public static ValueKind<LoadBalanceHosts> LoadBalanceWord { get; } = Choice(
         ("round-robin", LoadBalanceHosts.RoundRobin), ("disable", LoadBalanceHosts.Disable));
@@ -165,6 +177,20 @@ internal static class ValueKinds
     {
         value = text;
         return true;
+    }
+
+    private static bool ParsePorts(string text, out ImmutableArray<int> value)
+    {
+        var ports = ImmutableArray.CreateBuilder<int>();
+        bool right = true;
+        foreach (string item in text.Split(',', StringSplitOptions.TrimEntries))
+        {
+            right &= TryInt32(item, 1, 65535, out int port);
+            ports.Add(port);
+        }
+
+        value = ports.ToImmutable();
+        return right;
     }
 
     private static bool ParseNames(string text, out ImmutableArray<string> value)

@@ -1,10 +1,12 @@
 using System.Buffers.Binary;
 using System.Security.Cryptography;
 using Pooler.Backend;
+using Pooler.Cluster;
 using Pooler.Config;
 using Pooler.Net;
 using Pooler.Pooling;
 using Pooler.Protocol;
+using Pooler.Routing;
 using Pooler.Session;
 using Pooler.Telemetry;
 
@@ -371,10 +373,17 @@ internal sealed class ClientLogin
     private async ValueTask<WelcomeSet?> AwaitWelcomeAsync(ServerPool pool)
     {
         Client.Outbox.Flush();
-        _context.Pools.AcquireWelcome(pool, _welcome, Client.Owner);
-        while (_welcome.State == WaiterState.Waiting && !Client.Input.IsEnded && !Client.HasHungUp && _refusal == null)
+        AskForWelcome(pool);
+        while (_welcome.State is WaiterState.Waiting or WaiterState.Rerouted && !Client.Input.IsEnded && !Client.HasHungUp && _refusal == null)
         {
-            await Client.Input.ParkAsync();
+            if (_welcome.State == WaiterState.Rerouted)
+            {
+                AskForWelcome(pool);
+            }
+            else
+            {
+                await Client.Input.ParkAsync();
+            }
         }
 
         _context.Pools.Leave(_welcome);
@@ -385,6 +394,16 @@ internal sealed class ClientLogin
         }
 
         return _refusal == null && !Client.Input.IsEnded ? pool.Welcome : null;
+    }
+
+    private void AskForWelcome(ServerPool pool)
+    {
+        ClusterState? seen;
+        do
+        {
+            _context.Pools.AcquireWelcome(Router.Choose(pool, out seen), _welcome, Client.Owner);
+        }
+        while (Router.HasChanged(pool, seen) && _context.Pools.TakeBack(_welcome));
     }
 
     private Session.ClientSession? Refuse(string message, string sqlState)

@@ -13,7 +13,7 @@ internal sealed class PoolGrowth(Pools pools, IoThread[] threads)
     private static bool MayGrow(ServerPool pool, long now)
     {
         PoolSettings settings = pool.Settings;
-        if (pool.IsPaused || (pool.LoginFailure != null && now < pool.RetryAt))
+        if (pool.IsPaused || pool.ByHost != null || (pool.LoginFailure != null && now < pool.RetryAt))
         {
             return false;
         }
@@ -36,7 +36,7 @@ internal sealed class PoolGrowth(Pools pools, IoThread[] threads)
         (pool.Settings.MaxDbConnections == 0 || pool.Database.Servers < pool.Settings.MaxDbConnections)
         && (pool.Settings.MaxUserConnections == 0 || pool.User.Servers < pool.Settings.MaxUserConnections);
 
-    /// <summary>Opens servers while more clients wait than logins are under way, on the threads of the waiters.</summary>
+    /// <summary>Opens servers while more clients wait than servers are being opened, on the threads of the waiters.</summary>
     public void EnsureServers(ServerPool pool, long now, ref PoolTodo todo)
     {
         int waiting = pool.Waiting;
@@ -45,7 +45,7 @@ internal sealed class PoolGrowth(Pools pools, IoThread[] threads)
             return;
         }
 
-        int toOpen = waiting - pool.Connecting;
+        int toOpen = waiting - pool.Opening;
         while (toOpen-- > 0 && MayGrow(pool, now))
         {
             if (!HasPlace(pool))
@@ -62,7 +62,7 @@ internal sealed class PoolGrowth(Pools pools, IoThread[] threads)
     {
         // PgBouncer keeps the minimum only for pools with a forced user or a client.
         int minimum = pool.Settings.PoolSize > 0 ? Math.Min(pool.Settings.MinPoolSize, pool.Settings.PoolSize) : pool.Settings.MinPoolSize;
-        bool isWanted = pool.Clients > 0 || pool.DatabaseConfig.ForcedUser != null;
+        bool isWanted = pool.Front.Clients > 0 || pool.DatabaseConfig.ForcedUser != null;
         for (int n = pool.Slots.Count; isWanted && n < minimum && MayGrow(pool, now) && HasPlace(pool); n++)
         {
             Open(pool, threads[n % threads.Length], ref todo);
@@ -73,7 +73,7 @@ internal sealed class PoolGrowth(Pools pools, IoThread[] threads)
     {
         var slot = new ServerSlot(pools, pool, thread);
         pool.Slots.Add(slot);
-        pool.Connecting++;
+        pool.Opening++;
         pool.Database.Servers++;
         pool.User.Servers++;
         todo.Add(thread, slot.Server.Start);

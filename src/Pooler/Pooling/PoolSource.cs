@@ -1,11 +1,13 @@
+using System.Collections.Immutable;
 using Pooler.Backend;
+using Pooler.Cluster;
 using Pooler.Config;
 using Pooler.Net;
 
 namespace Pooler.Pooling;
 
 /// <summary>Turns the configuration in force into a pool's settings and the address of its servers.</summary>
-internal sealed class PoolSource(LiveConfig live, ClientKeys keys)
+internal sealed class PoolSource(LiveConfig live, ClientKeys keys, Clusters clusters)
 {
     /// <summary>PgBouncer: with a forced user the minimum is kept before the first client is there.</summary>
     public IEnumerable<DatabaseConfig> KeptWithoutClients => live.Current.Databases.Values.Where(
@@ -16,8 +18,11 @@ internal sealed class PoolSource(LiveConfig live, ClientKeys keys)
         PoolerConfig config = live.Current;
         pool.DatabaseConfig = database;
         pool.Settings = config.Resolve(database, pool.Key.User);
-        pool.Target = TargetOf(config, database, pool.Key.User, pool.Settings);
+        pool.Target = TargetOf(config, database, pool.Key.User, pool.Settings, pool.Key.Host is { } host ? [host] : database.Hosts);
     }
+
+    /// <summary>The cluster of an entry; null without routing.</summary>
+    public HostCluster? ClusterOf(string database) => clusters.Find(database);
 
     /// <summary>After a RELOAD. True when present servers are not what a new one would be and must be replaced.</summary>
     public bool Reconfigure(ServerPool pool)
@@ -29,7 +34,7 @@ internal sealed class PoolSource(LiveConfig live, ClientKeys keys)
             return true;
         }
 
-        bool isSame = pool.DatabaseConfig.ReachesSameServer(database);
+        bool isSame = pool.DatabaseConfig.ReachesSameServer(database, pool.Key.Host);
         Configure(pool, database);
         return !isSame;
     }
@@ -42,7 +47,7 @@ internal sealed class PoolSource(LiveConfig live, ClientKeys keys)
         config.Get(Settings.TcpUserTimeout),
         config.Get(Settings.TcpSocketBuffer));
 
-    private ServerTarget TargetOf(PoolerConfig config, DatabaseConfig database, string user, PoolSettings settings)
+    private ServerTarget TargetOf(PoolerConfig config, DatabaseConfig database, string user, PoolSettings settings, ImmutableArray<HostAddress> hosts)
     {
         var startup = new List<KeyValuePair<string, string>>();
         Add("client_encoding", database.ClientEncoding);
@@ -50,8 +55,9 @@ internal sealed class PoolSource(LiveConfig live, ClientKeys keys)
         Add("timezone", database.TimeZone);
         Add("application_name", database.ApplicationName);
         return new ServerTarget(
-            database.Host, database.Port, database.DbName, user, database.Password ?? config.Secrets.GetValueOrDefault(user))
+            hosts, database.DbName, user, database.Password ?? config.Secrets.GetValueOrDefault(user))
         {
+            LoadBalanceHosts = database.LoadBalanceHosts ?? LoadBalanceHosts.RoundRobin,
             StartupValues = startup,
             // PgBouncer: under a forced user nobody's keys are used, as nobody logs in as that user here.
             ClientKeys = database.ForcedUser == null && database.Password == null ? keys : null,

@@ -1,4 +1,5 @@
 using Pooler.Backend;
+using Pooler.Cluster;
 using Pooler.Config;
 using Pooler.Net;
 using Pooler.Protocol;
@@ -40,17 +41,34 @@ internal sealed class Pools
         {
             if (!_pools.TryGetValue(key, out ServerPool? pool))
             {
-                ServerCount perDatabase = CountOf(_databases, key.Database), perUser = CountOf(_users, key.User);
-                pool = new ServerPool(key, _threads.Length, perDatabase, perUser);
-                _source.Configure(pool, database);
-                pool.IsPaused = _pauses.Covers(key.Database);
-                perDatabase.Pools.Add(pool);
-                perUser.Pools.Add(pool);
-                _pools.Add(key, pool);
+                pool = Add(key, front: null, database);
+                pool.ByHost = HostsOf(pool);
             }
 
             return pool;
         }
+    }
+
+    private ServerPool Add(PoolKey key, ServerPool? front, DatabaseConfig database)
+    {
+        ServerCount perDatabase = CountOf(_databases, key.Database), perUser = CountOf(_users, key.User);
+        var pool = new ServerPool(key, front, _threads.Length, perDatabase, perUser);
+        _source.Configure(pool, database);
+        pool.IsPaused = _pauses.Covers(key.Database);
+        perDatabase.Pools.Add(pool);
+        perUser.Pools.Add(pool);
+        _pools.Add(key, pool);
+        return pool;
+    }
+
+    /// <summary>The pools of the hosts, if the entry has routing.</summary>
+    private HostPools? HostsOf(ServerPool front) => _source.ClusterOf(front.Key.Database) is not { } cluster ? null
+        : new HostPools(cluster, [.. cluster.Config.Hosts.Select(host => PoolOf(front, host))]);
+
+    private ServerPool PoolOf(ServerPool front, HostAddress host)
+    {
+        PoolKey key = front.Key with { Host = host };
+        return _pools.TryGetValue(key, out ServerPool? pool) ? pool : Add(key, front, front.DatabaseConfig);
     }
 
     /// <summary>Runs <paramref name="read"/> over all pools under the lock; it must only copy.</summary>
@@ -76,7 +94,7 @@ internal sealed class Pools
             waiter.Thread = thread;
             waiter.Slot = null;
             waiter.Error = null;
-            if (!atHead)
+            if (!atHead && waiter.State != WaiterState.Rerouted)
             {
                 waiter.Since = thread.Now;
             }
@@ -118,7 +136,7 @@ internal sealed class Pools
             waiter.Pool = pool;
             waiter.Thread = thread;
             waiter.Since = thread.Now;
-            if (pool.Welcome != null)
+            if (pool.Front.Welcome != null)
             {
                 waiter.State = WaiterState.Granted;
             }
@@ -158,6 +176,22 @@ internal sealed class Pools
         }
     }
 
+    /// <summary>Takes a waiter back that is still in a queue, to ask again elsewhere; it keeps its time of waiting.</summary>
+    public bool TakeBack(Waiter waiter)
+    {
+        lock (_lock)
+        {
+            if (waiter.State != WaiterState.Waiting)
+            {
+                return false;
+            }
+
+            waiter.Pool!.Dequeue(waiter);
+            waiter.State = WaiterState.Rerouted;
+            return true;
+        }
+    }
+
     /// <summary>A clean server comes back, on its own thread: to the oldest waiter, or to the idle ones.</summary>
     public void Release(ServerSlot slot)
     {
@@ -173,6 +207,7 @@ internal sealed class Pools
                 return; // It died meanwhile: its reader loop removes it.
             }
 
+            EndOpening(slot);
             slot.Generation++;
             slot.IdleSince = thread.Now;
             close = slot.CloseNeeded || pool.IsPaused || PoolGrowth.IsTooOld(slot, thread.Now) || IsSurplus(pool);
@@ -251,7 +286,7 @@ internal sealed class Pools
                 Lend(slot);
                 waiter.State = WaiterState.Granted;
                 waiter.Slot = slot;
-                slot.Pool.Stats[slot.Server.Thread.Index].MovedGrants++;
+                slot.Pool.Front.Stats[slot.Server.Thread.Index].MovedGrants++;
                 granted = true;
             }
         }
@@ -311,10 +346,10 @@ internal sealed class Pools
                 pool.Idle[thread.Index].Remove(slot);
             }
 
+            EndOpening(slot);
             wasLogin = slot.State == SlotState.Login;
             if (wasLogin)
             {
-                pool.Connecting--;
                 failed = RecordLoginFailure(pool, failure, thread.Now);
             }
 
@@ -345,9 +380,8 @@ internal sealed class Pools
         lock (_lock)
         {
             ServerPool pool = slot.Pool;
-            pool.Connecting--;
             pool.LoginFailure = null;
-            pool.Welcome = new WelcomeSet(slot.Server.Welcome, slot.Server.LoginParameters);
+            pool.Front.Welcome = new WelcomeSet(slot.Server.Welcome, slot.Server.LoginParameters);
             slot.State = SlotState.Housekeeping;
             welcomed = pool.DequeueLogins(WaiterState.Granted);
         }
@@ -456,18 +490,22 @@ internal sealed class Pools
     public void Reconfigure(long now)
     {
         List<ServerSlot> idle = [];
+        List<Waiter> rerouted = [];
         var todo = default(PoolTodo);
         lock (_lock)
         {
-            foreach (ServerPool pool in _pools.Values)
+            foreach (ServerPool pool in _pools.Values.ToArray())
             {
-                if (_source.Reconfigure(pool))
+                bool isRouted = pool.Key.Host != null || pool.ByHost != null;
+                if (_source.Reconfigure(pool) | Reroute(pool))
                 {
                     TakeAllIdle(pool, idle);
-                    foreach (ServerSlot slot in pool.Slots)
-                    {
-                        slot.CloseNeeded = true;
-                    }
+                    MarkAll(pool);
+                }
+
+                if (isRouted || pool.ByHost != null)
+                {
+                    pool.DequeueAll(rerouted);
                 }
 
                 _growth.EnsureServers(pool, now, ref todo);
@@ -476,6 +514,73 @@ internal sealed class Pools
 
         todo.Do();
         CloseAll(idle, "database configuration changed");
+        rerouted.ForEach(static w => w.Thread!.Post(new WakeItem(w)));
+    }
+
+    /// <summary>
+    /// A cluster's hosts have changed, on any thread. Who waits asks again; servers of a host that is another now (primary, replica)
+    /// go when they are given back, those of one that does not answer at once.
+    /// </summary>
+    public void HostsChanged(HostCluster cluster, ClusterState before, ClusterState after)
+    {
+        List<ServerSlot> idle = [], lost = [];
+        List<Waiter> rerouted = [];
+        lock (_lock)
+        {
+            foreach (ServerPool front in _pools.Values.Where(p => p.ByHost?.Cluster == cluster))
+            {
+                front.DequeueAll(rerouted);
+                for (int i = 0; i < after.Hosts.Length; i++)
+                {
+                    ServerPool pool = front.ByHost!.Pools[i];
+                    HostState was = before.Hosts[i], host = after.Hosts[i];
+                    pool.DequeueAll(rerouted);
+                    if (host.IsUp)
+                    {
+                        pool.LoginFailure = null; // It may be tried again.
+                    }
+                    else if (was.IsUp)
+                    {
+                        lost.AddRange(pool.Slots);
+                    }
+
+                    if (was.Role != host.Role && was.Role != HostRole.Unknown)
+                    {
+                        TakeAllIdle(pool, idle);
+                        MarkAll(pool);
+                    }
+                }
+            }
+        }
+
+        CloseAll(idle, "host has another role");
+        foreach (ServerSlot slot in lost)
+        {
+            slot.Server.Thread.Post(() => slot.Server.Close("host is down (health_check_timeout)"));
+        }
+
+        rerouted.ForEach(static w => w.Thread!.Post(new WakeItem(w)));
+    }
+
+    /// <summary>After a RELOAD. True when the pool had servers of its own and has them by host now, or the other way round.</summary>
+    private bool Reroute(ServerPool pool)
+    {
+        if (pool.Key.Host != null)
+        {
+            return _source.ClusterOf(pool.Key.Database) == null;
+        }
+
+        bool had = pool.ByHost != null;
+        pool.ByHost = HostsOf(pool);
+        return had != (pool.ByHost != null);
+    }
+
+    private static void MarkAll(ServerPool pool)
+    {
+        foreach (ServerSlot slot in pool.Slots)
+        {
+            slot.CloseNeeded = true;
+        }
     }
 
     private static void CloseAll(List<ServerSlot> slots, string reason)
@@ -500,6 +605,12 @@ internal sealed class Pools
     {
         Message = $"server login has been failing, cached error: {pool.LoginFailure!.Message} (server_login_retry)",
     };
+
+    private static void EndOpening(ServerSlot slot)
+    {
+        slot.Pool.Opening -= slot.IsOpening ? 1 : 0;
+        slot.IsOpening = false;
+    }
 
     private static void Lend(ServerSlot slot)
     {

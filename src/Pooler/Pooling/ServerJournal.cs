@@ -39,7 +39,6 @@ internal sealed class ServerJournal(LiveConfig live, ILogger log)
     private static string Describe(ServerSlot slot)
     {
         ServerConnection server = slot.Server;
-        string host = server.Target.IsUnix ? "unix" : server.Target.Host;
-        return $"S-{server.Socket?.Id ?? 0:x}: {slot.Pool.Key.Database}/{server.Target.User}@{host}:{server.Target.Port}";
+        return $"S-{server.Socket?.Id ?? 0:x}: {slot.Pool.Key.Database}/{server.Target.User}@{server.Host}";
     }
 }

@@ -10,9 +10,10 @@ namespace Pooler.Pooling;
 /// </summary>
 internal sealed class ServerPool
 {
-    public ServerPool(PoolKey key, int threads, ServerCount database, ServerCount user)
+    public ServerPool(PoolKey key, ServerPool? front, int threads, ServerCount database, ServerCount user)
     {
         Key = key;
+        Front = front ?? this;
         Database = database;
         User = user;
         Idle = [.. Enumerable.Range(0, threads).Select(_ => new SlotList())];
@@ -21,6 +22,12 @@ internal sealed class ServerPool
     }
 
     public PoolKey Key { get; }
+
+    /// <summary>The pool that the clients belong to; of a host's pool another, else itself.</summary>
+    public ServerPool Front { get; }
+
+    /// <summary>With routing: the pools of the hosts. Replaced as a whole; read without the lock.</summary>
+    public HostPools? ByHost { get; set; }
 
     /// <summary>Effective settings; a snapshot that RELOAD replaces.</summary>
     public PoolSettings Settings { get; set; } = null!;
@@ -48,7 +55,8 @@ internal sealed class ServerPool
     /// <summary>Clients logged in to this pool.</summary>
     public int Clients { get; set; }
 
-    public int Connecting { get; set; }
+    /// <summary>Servers on their way to their first client: they connect, log in or are made ready. Each of them is for one of the waiters.</summary>
+    public int Opening { get; set; }
 
     public bool IsPaused { get; set; }
 
@@ -68,6 +76,9 @@ internal sealed class ServerPool
 
     /// <summary>Read without the lock, as a hint for fairness.</summary>
     public bool HasWaiters => Waiting > 0;
+
+    /// <summary>Clients at work or waiting; read without the lock, as a hint for balance.</summary>
+    public int Load => Slots.Count - IdleCount + Waiting;
 
     public int IdleCount => Idle.Sum(static l => l.Count);
 
@@ -94,6 +105,20 @@ internal sealed class ServerPool
         Waiters[waiter.Thread!.Index].Remove(waiter);
         Waiting--;
         WaitingLogins -= waiter.WantsWelcome ? 1 : 0;
+    }
+
+    /// <summary>Takes everybody out of the queues, the oldest of each thread first: they are to ask again.</summary>
+    public void DequeueAll(List<Waiter> rerouted)
+    {
+        foreach (WaiterQueue queue in Waiters)
+        {
+            while (queue.Oldest is { } waiter)
+            {
+                Dequeue(waiter);
+                waiter.State = WaiterState.Rerouted;
+                rerouted.Add(waiter);
+            }
+        }
     }
 
     /// <summary>Takes those out of the queues that log in and wait for the pool's first server only.</summary>

@@ -10,6 +10,9 @@ namespace Pooler.Pooling;
 /// </summary>
 internal sealed class ServerSlot : ServerOwner
 {
+    // Sent ahead to a new server; what else is used it gets when it is used.
+    private const long MostWarmUpBytes = 256 * 1024;
+
     internal ServerSlot? Newer, Older;
 
     public ServerSlot(Pools pools, ServerPool pool, IoThread thread)
@@ -33,6 +36,9 @@ internal sealed class ServerSlot : ServerOwner
 
     /// <summary>A client has had it: with server_lifetime = 0 that was its one use.</summary>
     internal bool HasServed { get; set; }
+
+    /// <summary>It has not been free yet: it connects, logs in, or is made ready (connect_query, prepared_statement_warmup).</summary>
+    internal bool IsOpening { get; set; } = true;
 
     /// <summary>Close it at its next release: RELOAD, RECONNECT or PAUSE asked for it.</summary>
     internal bool CloseNeeded { get; set; }
@@ -150,12 +156,54 @@ internal sealed class ServerSlot : ServerOwner
         string? connectQuery = Pool.Settings.ConnectQuery;
         if (string.IsNullOrEmpty(connectQuery))
         {
-            TakeBack();
+            WarmUp();
         }
         else
         {
             // PgBouncer: errors of connect_query are logged and ignored.
-            Housekeeping.Run(Server, [connectQuery], errorsAreFatal: false, Pool.Settings.ServerConnectTimeout, this, _ => TakeBack());
+            Housekeeping.Run(Server, [connectQuery], errorsAreFatal: false, Pool.Settings.ServerConnectTimeout, this, _ => WarmUp());
+        }
+    }
+
+    /// <summary>prepared_statement_warmup: what clients use most is prepared before the first of them has this server.</summary>
+    private void WarmUp()
+    {
+        PoolSettings settings = Pool.Settings;
+        int count = settings.Mode == PoolMode.Session ? 0 : Math.Min(settings.PreparedStatementWarmUp, settings.MaxPreparedStatements);
+        if (count == 0)
+        {
+            TakeBack();
+            return;
+        }
+
+        Server.Owner = this;
+        _ = WarmUpAsync(count);
+    }
+
+    private async Task WarmUpAsync(int count)
+    {
+        try
+        {
+            // Only what is read under the settings that it has now.
+            var identity = StatementIdentity.Of(Pool.Key.Database, Pool.Key.User, Server.Parameters, StartupParameters.Empty);
+            PreparedStatement[] hottest = await Offload.Run(
+                Server.Socket, static s => s.Statements.TakeHottest(s.identity, s.count, MostWarmUpBytes), (Pools.Statements, identity, count));
+            if (hottest.Length > 0 && !Server.IsClosed && Server.Failure == null)
+            {
+                Pool.Stats[Server.Thread.Index].ServerParses += hottest.Length;
+                Housekeeping.WarmUp(Server, hottest, Pool.Settings.ServerConnectTimeout, this, _ => TakeBack());
+            }
+            else if (!Server.IsClosed)
+            {
+                TakeBack();
+            }
+
+            Array.ForEach(hottest, Pools.Statements.LetGo);
+        }
+        catch (Exception e)
+        {
+            IoThread.Defect($"Warm-up: {e}");
+            Server.Close("internal error", "XX000");
         }
     }
 }

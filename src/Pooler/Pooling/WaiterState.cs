@@ -15,6 +15,9 @@ internal enum WaiterState : byte
     /// <summary>A server is its own (or, for a login, the welcome is known).</summary>
     Granted,
 
+    /// <summary>The hosts have changed: it has to ask again, maybe elsewhere.</summary>
+    Rerouted,
+
     /// <summary>No server can be had, see <see cref="Waiter.Error"/>.</summary>
     Failed,
 }

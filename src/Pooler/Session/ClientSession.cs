@@ -1,8 +1,10 @@
 using Pooler.Backend;
+using Pooler.Cluster;
 using Pooler.Config;
 using Pooler.Net;
 using Pooler.Pooling;
 using Pooler.Protocol;
+using Pooler.Routing;
 
 namespace Pooler.Session;
 
@@ -276,7 +278,13 @@ internal sealed class ClientSession
     /// <summary>Step 6: a server at once, or a place in the queue.</summary>
     private void Lease(bool atHead)
     {
-        ServerSlot? slot = _pools.Acquire(_pool, _request ??= new LeaseRequest(this), Thread, atHead);
+        ServerSlot? slot = _pools.Acquire(Router.Choose(_pool, out ClusterState? seen), _request ??= new LeaseRequest(this), Thread, atHead);
+        while (slot == null && Router.HasChanged(_pool, seen) && _pools.TakeBack(_request))
+        {
+            // The hosts have changed meanwhile: it would wait where nobody comes.
+            slot = _pools.Acquire(Router.Choose(_pool, out seen), _request, Thread, atHead);
+        }
+
         if (slot != null)
         {
             Hold(slot);
@@ -323,6 +331,9 @@ internal sealed class ClientSession
 
                 Hold(slot);
                 return true;
+            case WaiterState.Rerouted:
+                Lease(atHead: false); // It keeps its time of waiting, if not its place.
+                return Phase != SessionPhase.Waiting;
             case WaiterState.Failed:
                 _end = new SessionEnd(request.Error!.Message, request.Error);
                 return true;

@@ -68,7 +68,7 @@ internal sealed class ClientStatements
     private StatementSql Sql => _sql ??= new StatementSql(this, _replies);
 
     /// <summary>The next request must wait for replies: they decide what the client's names mean.</summary>
-    public bool MustWait => _journal is { Count: > 0 } || _sql is { MustWait: true };
+    public bool MustWait => _journal is { Count: > 0 } || _sql is { IsBarred: true };
 
     /// <summary>Not even the rest of the batch may follow: SQL that is under way may drop all names.</summary>
     public bool IsBarred => _sql is { IsBarred: true };
@@ -417,15 +417,7 @@ internal sealed class ClientStatements
         if (_identity == null || !ReferenceEquals(_identityOf, _session.Parameters))
         {
             _identityOf = _session.Parameters;
-            StartupParameters startup = _session.Unreported;
-            int path = SessionParameters.IndexOf("search_path"u8);
-            var identity = new StatementIdentity(
-                _session.Pool.Key.Database,
-                _session.Pool.Key.User,
-                startup["role"],
-                startup["session_authorization"],
-                (path < 0 ? null : _identityOf[path]) ?? startup["search_path"],
-                startup.Count == 0 ? _identityOf.StatementSettings : _identityOf.StatementSettings + "\n" + startup.Text);
+            var identity = StatementIdentity.Of(_session.Pool.Key.Database, _session.Pool.Key.User, _identityOf, _session.Unreported);
             _identity = identity.Equals(_identity) ? _identity : identity;
         }
 

@@ -52,7 +52,7 @@ internal static class PinQuestion
             SettingText.AppendQuoted(text, session.Pool.Key.User);
         }
 
-        foreach (string name in customNames ?? [])
+        foreach (string name in (customNames ?? []).Where(name => startup[name.ToLowerInvariant()] == null))
         {
             text.Append(" OR coalesce(pg_catalog.current_setting(");
             SettingText.AppendQuoted(text, name);

@@ -21,8 +21,6 @@ internal sealed class StatementSql(ClientStatements statements, ReplyQueue repli
     /// <summary>Such a text is under way: until it is answered the names' meaning is open.</summary>
     public bool IsBarred { get; private set; }
 
-    public bool MustWait => IsBarred || _deallocating is { Count: > 0 };
-
     /// <summary>Everything sent has been answered, and no batch is open.</summary>
     public void Settled()
     {
@@ -47,6 +45,7 @@ internal sealed class StatementSql(ClientStatements statements, ReplyQueue repli
         bool isApart = isQuery && !replies.BatchOpen;
         if (isWhole && NameToDeallocate(text) is { } name)
         {
+            IsBarred = true;
             Deallocate(ref run, isQuery, isApart, frame.Length);
             (_deallocating ??= []).Enqueue(name);
             return StatementUse.Sent;

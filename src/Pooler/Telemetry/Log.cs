@@ -23,6 +23,15 @@ internal static partial class Log
     [LoggerMessage(Level = LogLevel.Warning, Message = "{Server} server login failed: {Severity} {SqlState} {Error}")]
     public static partial void ServerLoginFailed(this ILogger log, string server, string severity, string sqlState, string error);
 
+    [LoggerMessage(Level = LogLevel.Information, Message = "{Host} is {Role} (timeline {Timeline})")]
+    public static partial void HostIs(this ILogger log, string host, string role, int timeline);
+
+    [LoggerMessage(Level = LogLevel.Warning, Message = "{Host} is down: {Problem}")]
+    public static partial void HostIsDown(this ILogger log, string host, string problem);
+
+    [LoggerMessage(Level = LogLevel.Error, Message = "{Host} takes writes and is not the primary ({Primary} is): nothing is sent there")]
+    public static partial void TwoPrimaries(this ILogger log, string host, string primary);
+
     [LoggerMessage(Level = LogLevel.Information, Message = "listening on {Address}")]
     public static partial void Listening(this ILogger log, string address);
 

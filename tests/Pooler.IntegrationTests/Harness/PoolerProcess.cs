@@ -201,13 +201,7 @@ internal sealed class PoolerProcess : IAsyncDisposable
     {
         string? path = Environment.GetEnvironmentVariable("POOLER_BINARY");
         if (string.IsNullOrEmpty(path))
-        {
-            DirectoryInfo? folder = new(AppContext.BaseDirectory);
-            while (folder is not null && !File.Exists(Path.Combine(folder.FullName, "Pooler.sln")))
-                folder = folder.Parent;
-            path = Path.Combine(folder?.FullName ?? "", "artifacts", "pooler", "pooler");
-        }
-
+            path = Repository.PathOf("artifacts", "pooler", "pooler");
         path = Path.GetFullPath(path);
         if (!File.Exists(path))
             throw new FileNotFoundException($"no pooler to test: {path} (publish it, or set POOLER_BINARY)");

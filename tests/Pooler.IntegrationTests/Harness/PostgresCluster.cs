@@ -41,9 +41,6 @@ public sealed class PostgresCluster : IAsyncLifetime
     /// <summary>Where the newest installed PostgreSQL has its programs.</summary>
     internal static string Programs { get; } = FindPrograms();
 
-    /// <summary>Where scripts/postgres18.sh has put a PostgreSQL 18; null when it has not run.</summary>
-    internal static string? Programs18 { get; } = FindPrograms18();
-
     public int Port { get; private set; }
 
     public string Folder { get; private set; } = "";
@@ -192,15 +189,6 @@ public sealed class PostgresCluster : IAsyncLifetime
     /// <summary>How many connections the database has now, not counting this look.</summary>
     public Task<long> CountServersAsync(string database) =>
         ScalarAsync<long>(Superuser, $"SELECT count(*) FROM pg_stat_activity WHERE datname = '{database}' AND application_name <> '{OwnName}'");
-
-    private static string? FindPrograms18()
-    {
-        DirectoryInfo? folder = new(AppContext.BaseDirectory);
-        while (folder is not null && !File.Exists(Path.Combine(folder.FullName, "Pooler.sln")))
-            folder = folder.Parent;
-        string programs = Path.Combine(folder?.FullName ?? "", "artifacts", "postgres18", "bin");
-        return File.Exists(Path.Combine(programs, "postgres")) ? programs : null;
-    }
 
     private static string FindPrograms() =>
         Directory.Exists("/usr/lib/postgresql")

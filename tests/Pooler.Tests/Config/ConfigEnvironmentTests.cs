@@ -22,7 +22,7 @@ public sealed class ConfigEnvironmentTests : IDisposable
             "POOLER_LISTEN_PORT=2", "POOLER_DATABASES__app=host=b", "POOLER_USERS__bob=pool_mode=statement", "PATH=/bin");
         Assert.Equal(2, config.Get(Settings.ListenPort));
         Assert.Equal(7, config.Get(Settings.MaxClientConn));
-        Assert.Equal("b", config.Databases["app"].Host);
+        Assert.Equal("b", config.Databases["app"].Hosts[0].Name);
         Assert.Null(config.Databases["app"].PoolSize);
         Assert.Equal(PoolMode.Statement, config.Users["bob"].PoolMode);
         Assert.Empty(config.Warnings);
@@ -34,7 +34,7 @@ public sealed class ConfigEnvironmentTests : IDisposable
         ConfigResult result = ConfigLoader.Load(null,
             TempFolder.Variables("POOLER_AUTH_TYPE=any", "POOLER_DATABASES__*=host=a", "POOLER_ADMIN_USERS=root, admin"));
         Assert.True(result.IsValid);
-        Assert.Equal("a", result.Config.AutoDatabase!.Host);
+        Assert.Equal("a", result.Config.AutoDatabase!.Hosts[0].Name);
         Assert.True(result.Config.IsAdmin("admin"));
     }
 
@@ -44,7 +44,7 @@ public sealed class ConfigEnvironmentTests : IDisposable
         string entry = folder.Write("entry", "host=a\npassword='top secret'\n");
         string port = folder.Write("port", "77\r\n");
         PoolerConfig config = folder.LoadRight(Trust, "POOLER_DATABASES__app_FILE=" + entry, "POOLER_LISTEN_PORT_FILE=" + port);
-        Assert.Equal(("a", "top secret"), (config.Databases["app"].Host, config.Databases["app"].Password));
+        Assert.Equal(("a", "top secret"), (config.Databases["app"].Hosts[0].Name, config.Databases["app"].Password));
         Assert.Equal(77, config.Get(Settings.ListenPort));
     }
 

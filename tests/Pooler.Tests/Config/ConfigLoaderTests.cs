@@ -43,7 +43,7 @@ public sealed class ConfigLoaderTests : IDisposable
             auth_type = hba
             [databases]
             pgbouncer = host=a
-            app = host=a,b
+            app = host=a,b port=1,2,3
             shop = hots=a port=0
             broken = host
             [users]
@@ -57,10 +57,9 @@ public sealed class ConfigLoaderTests : IDisposable
             "pooler.ini:4: \"pool_size\" does not belong in [pgbouncer] but in [databases]",
             "pooler.ini:5: auth_type = \"hba\" is not supported yet: one of any, trust, plain, md5, scram-sha-256",
             "pooler.ini:7: database name \"pgbouncer\" is reserved for the console: choose another one",
-            "pooler.ini:8: app: host = \"a,b\" is not valid: one host name, address, /directory or @abstract socket; "
-                + "host lists (a,b) are not supported yet",
+            "pooler.ini:8: app: port has 3 items and host 2: give one port for all hosts, or one for each",
             "pooler.ini:9: shop: unknown setting \"hots\" in [databases]: did you mean host?",
-            "pooler.ini:9: shop: port = \"0\" is not valid: a whole number from 1 to 65535",
+            "pooler.ini:9: shop: port = \"0\" is not valid: a port from 1 to 65535 for all hosts, or one for each, separated by commas",
             "pooler.ini:10: broken: expected key=value pairs separated by blanks, values with blanks in single quotes",
             "pooler.ini:12: bob: pool_mode = \"never\" is not valid: one of session, transaction, statement",
             "pooler.ini:12: bob: \"min_pool_size\" does not belong in [users] but in [pgbouncer]",
@@ -106,7 +105,6 @@ public sealed class ConfigLoaderTests : IDisposable
         [
             "pooler.ini:3: pidfile is accepted but has no effect yet",
             "pooler.ini:4: dns_max_ttl is accepted but has no effect yet",
-            "pooler.ini:6: load_balance_hosts is accepted but has no effect yet",
             "pooler.ini:6: max_db_client_connections is accepted but has no effect yet",
             "pooler.ini:9: [peers] is accepted but has no effect yet",
         ], config.Warnings.Select(folder.Shorten));

@@ -95,8 +95,7 @@ public sealed class PoolerConfigTests : IDisposable
         {
             Name = "app",
             DbName = "real",
-            Host = "/run/pg",
-            Port = 5433,
+            Hosts = database.Hosts,
             ForcedUser = "boss",
             Password = "p w",
             ConnectQuery = "set x = '1'",
@@ -106,24 +105,36 @@ public sealed class PoolerConfigTests : IDisposable
             ApplicationName = "pool",
         };
         Assert.Equal(expected, database);
-        Assert.True(database.IsUnixSocket);
+        Assert.Equal([new HostAddress("/run/pg", 5433)], database.Hosts);
+        Assert.True(database.Hosts[0].IsUnixSocket);
     }
 
     [Fact]
     public void WithoutKeysADatabaseIsItsOwnNameOnTheDefaultSocket()
     {
         DatabaseConfig database = Load("[databases]\napp =").Databases["app"];
-        Assert.Equal(("app", "", 5432, true), (database.DbName, database.Host, database.Port, database.IsUnixSocket));
+        Assert.Equal("app", database.DbName);
+        Assert.Equal([new HostAddress("", 5432)], database.Hosts);
+        Assert.True(database.Hosts[0].IsUnixSocket);
     }
+
+    [Theory]
+    [InlineData("host=a,b,::1", "a:5432 b:5432 [::1]:5432")]
+    [InlineData("host=a,b port=1,2", "a:1 b:2")]
+    [InlineData("host='a, /run/pg' port=7", "a:7 unix:7")]
+    [InlineData("host=a, port=7", "a:7 unix:7")]
+    [InlineData("port=7", "unix:7")]
+    public void AHostListHasOnePortForAllOrOneForEach(string entry, string hosts) =>
+        Assert.Equal(hosts, string.Join(' ', Load($"[databases]\napp = {entry}").Databases["app"].Hosts));
 
     [Fact]
     public void TheFallbackTakesTheAskedName()
     {
         PoolerConfig config = Load("[databases]\napp = host=a\n* = host=b user=x");
         Assert.Equal(["app"], config.Databases.Keys);
-        Assert.Equal("a", config.FindDatabase("app")!.Host);
+        Assert.Equal("a", config.FindDatabase("app")!.Hosts[0].Name);
         DatabaseConfig other = config.FindDatabase("other")!;
-        Assert.Equal(("other", "other", "b", "x"), (other.Name, other.DbName, other.Host, other.ForcedUser));
+        Assert.Equal(("other", "other", "b", "x"), (other.Name, other.DbName, other.Hosts[0].Name, other.ForcedUser));
         Assert.Null(config.FindDatabase(PoolerConfig.ConsoleDatabase));
         Assert.Equal("fixed", Load("[databases]\n* = dbname=fixed").FindDatabase("other")!.DbName);
         Assert.Null(Load("[databases]\napp =").FindDatabase("other"));
@@ -175,7 +186,7 @@ public sealed class PoolerConfigTests : IDisposable
     public void ReloadKnowsWhichServersToReplace(string before, string after, bool same)
     {
         DatabaseConfig old = Load("[databases]\na = " + before).Databases["a"];
-        Assert.Equal(same, old.ReachesSameServer(Load("[databases]\na = " + after).Databases["a"]));
+        Assert.Equal(same, old.ReachesSameServer(Load("[databases]\na = " + after).Databases["a"], host: null));
     }
 
     [Fact]

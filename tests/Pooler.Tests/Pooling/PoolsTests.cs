@@ -114,7 +114,7 @@ public sealed class PoolsTests
         }
 
         PoolerRig.WaitUntil(() => Volatile.Read(ref open) == 0, "all are through");
-        rig.WaitFor(static p => p.Waiting == 0 && p.IdleCount == p.Slots.Count && p.Connecting == 0, "all servers idle");
+        rig.WaitFor(static p => p.Waiting == 0 && p.IdleCount == p.Slots.Count && p.Opening == 0, "all servers idle");
         Assert.InRange(grants, 1, 15 * 2_000);
         Assert.InRange(rig.Pool.Slots.Count, 1, 3);
         Assert.Equal(rig.Pool.Slots.Count, rig.Pool.Database.Servers);

@@ -17,7 +17,7 @@ public sealed partial class RoomTests
     private const string Telemetry = "Telemetry";
 
     /// <summary>Rooms that run on I/O threads, where nothing may block and no foreign task may be awaited.</summary>
-    private static readonly string[] IoRooms = ["Net", "Backend", "Cluster", "Pooling", "Routing", "Session", "Frontend", "Replication"];
+    private static readonly string[] IoRooms = ["Net", "Backend", "Pooling", "Routing", "Session", "Frontend", "Replication"];
 
     /// <summary>The abstract types by which a lower room calls an upper one.</summary>
     private static readonly string[] UpwardTypes =

@@ -29,7 +29,7 @@ public sealed class HalfWayTests
 
             a.Expect(Wire.Answer("a"));
             rig.Turn();
-            rig.WaitFor(static p => p.Waiting == 0 && p.Connecting == 0, "nobody waits");
+            rig.WaitFor(static p => p.Waiting == 0 && p.Opening == 0, "nobody waits");
             rig.WaitFor(static p => p.Idle.All(l => l.Newest == null || p.Slots.Contains(l.Newest)), "no server that is gone is idle");
         }
     }

@@ -71,7 +71,7 @@ public sealed class HostileEngineTests(ITestOutputHelper output)
 
         // Everything lent is back: sessions, servers, blocks, buffers, what the kernel was sending, and every connection but the idle servers'.
         PoolerRig.WaitUntil(() => rig.Sessions.Clients == 0 && rig.Sessions.Logins == 0, "all sessions end");
-        rig.WaitFor(static p => p.Waiting == 0 && p.Connecting == 0 && p.IdleCount == p.Slots.Count, "all servers idle");
+        rig.WaitFor(static p => p.Waiting == 0 && p.Opening == 0 && p.IdleCount == p.Slots.Count, "all servers idle");
         for (int i = 0; i < rig.Threads.Length; i++)
         {
             IoThread thread = rig.Threads[i];

@@ -3,6 +3,7 @@ using System.Net;
 using System.Net.Sockets;
 using Microsoft.Extensions.Logging.Abstractions;
 using Pooler.Backend;
+using Pooler.Cluster;
 using Pooler.Config;
 using Pooler.Frontend;
 using Pooler.Net;
@@ -46,7 +47,7 @@ internal sealed class PoolerRig : IDisposable
         Threads = [.. Enumerable.Range(0, threads).Select(i => new IoThread(i, engine ?? Net.EngineUnderTest.Create))];
         var live = new LiveConfig(config);
         var keys = new ClientKeys();
-        Pools = new Pools(Threads, new PoolSource(live, keys), new ServerJournal(live, NullLogger.Instance));
+        Pools = new Pools(Threads, new PoolSource(live, keys, new Clusters(NullLogger.Instance, static (_, _, _) => { })), new ServerJournal(live, NullLogger.Instance));
         Sessions = new SessionTable();
         _context = new LoginContext(live, Pools, Sessions, new Credentials(live, keys), NullLogger.Instance, static (client, _) => client.CloseGracefully(), static (_, _) => false);
         _clientOptions = PoolSource.SocketOptionsOf(config);

@@ -230,7 +230,7 @@ public sealed class ScheduleTests(ITestOutputHelper output)
                 }
 
                 bool isIdle = false;
-                rig.Pools.Read(_ => isIdle = rig.Pool.Waiting == 0 && rig.Pool.Connecting == 0 && rig.Pool.IdleCount == rig.Pool.Slots.Count);
+                rig.Pools.Read(_ => isIdle = rig.Pool.Waiting == 0 && rig.Pool.Opening == 0 && rig.Pool.IdleCount == rig.Pool.Slots.Count);
                 return isIdle && _clients.All(static c => c.HasLeft) && rig.Sessions.Clients == 0;
             }, $"everybody served (A {_clients[0].Outstanding}, B {_clients[1].Outstanding})");
         }

@@ -2,7 +2,7 @@ using System.Buffers.Binary;
 using Pooler.Net;
 using Pooler.Protocol;
 
-namespace Pooler.Session;
+namespace Pooler.Backend;
 
 /// <summary>Messages about prepared statements that we put between a client's own.</summary>
 internal static class StatementMessages
@@ -27,6 +27,10 @@ internal static class StatementMessages
         outbox.Append(name);
         outbox.Append([0]);
     }
+
+    /// <summary>The unnamed statement, without parameters, is bound and run.</summary>
+    public static void WriteRunUnnamed(Outbox outbox) => outbox.Append(
+        [FrontendMessage.Bind, 0, 0, 0, 12, 0, 0, 0, 0, 0, 0, 0, 0, FrontendMessage.Execute, 0, 0, 0, 9, 0, 0, 0, 0, 0]);
 
     /// <summary>A message with another name, up to and with the NUL behind it. Returns how much of the frame it stands for.</summary>
     public static int WriteRenamed(Outbox outbox, ReadOnlySpan<byte> frame, int start, int length, ReadOnlySpan<byte> name)

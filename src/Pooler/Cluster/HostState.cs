@@ -1,0 +1,35 @@
+using Pooler.Config;
+
+namespace Pooler.Cluster;
+
+/// <summary>One host as it was last seen; immutable.</summary>
+internal sealed record HostState(HostAddress Address)
+{
+    public HostRole Role { get; init; }
+
+    /// <summary>The last probe was answered.</summary>
+    public bool IsUp { get; init; }
+
+    /// <summary>What it answered last, also while it is down.</summary>
+    public HostFacts? Facts { get; init; }
+
+    /// <summary>Why the last probe failed.</summary>
+    public string? Problem { get; init; }
+
+    /// <summary>Microseconds of the process's clock when it was probed last; 0: never.</summary>
+    public long SeenAt { get; init; }
+
+    /// <summary>How long the last answer took, microseconds.</summary>
+    public long Latency { get; init; }
+
+    /// <summary>WAL that a replica lacks, in bytes, compared with the primary's last answer; null where nobody knows.</summary>
+    public long? Lag { get; init; }
+
+    /// <summary>It is a replica, answers, and lags no more than allowed; a lag nobody knows counts as too much.</summary>
+    public bool ServesReads(ClusterConfig config) => IsUp && Role == HostRole.Replica
+        && (config.MaxReplicaLag == 0 || Lag <= config.MaxReplicaLag)
+        && (config.MaxReplicaLagTime == TimeSpan.Zero || LagTime <= config.MaxReplicaLagTime.TotalMicroseconds);
+
+    /// <summary>How long ago the primary was where this replica is now, microseconds; 0 when it lacks nothing.</summary>
+    public long? LagTime { get; init; }
+}

@@ -1,0 +1,44 @@
+using System.Collections.Immutable;
+
+namespace Pooler.Config;
+
+/// <summary>How the hosts of a database entry with <c>routing</c> are watched, and whom they serve.</summary>
+internal sealed record ClusterConfig
+{
+    /// <summary>The entry's name.</summary>
+    public required string Name { get; init; }
+
+    public required ImmutableArray<HostAddress> Hosts { get; init; }
+
+    /// <summary>The directory of hosts without a name.</summary>
+    public required string UnixSocketDirectory { get; init; }
+
+    /// <summary>The database that probes connect to.</summary>
+    public required string DbName { get; init; }
+
+    public required RoutingRule Routing { get; init; }
+
+    /// <summary>Who probes, and with which password.</summary>
+    public required string MonitorUser { get; init; }
+
+    public string? MonitorPassword { get; init; }
+
+    /// <summary>Between two probes of a host.</summary>
+    public required TimeSpan HealthCheckInterval { get; init; }
+
+    /// <summary>Longest probe, connect included: a host that takes longer is down.</summary>
+    public required TimeSpan HealthCheckTimeout { get; init; }
+
+    /// <summary>A replica that lacks more of the primary's WAL serves nobody (bytes); 0: any lag will do.</summary>
+    public required long MaxReplicaLag { get; init; }
+
+    /// <summary>One that lacks what the primary had so long ago serves nobody; zero: any lag will do.</summary>
+    public required TimeSpan MaxReplicaLagTime { get; init; }
+
+    /// <summary>Whether probes of this and the other are the same: then its hosts need not be looked at anew.</summary>
+    public bool ProbesAs(ClusterConfig other) =>
+        Hosts.SequenceEqual(other.Hosts) && this with { Hosts = other.Hosts, Routing = other.Routing, MaxReplicaLag = other.MaxReplicaLag, MaxReplicaLagTime = other.MaxReplicaLagTime } == other;
+
+    /// <summary>The name alone: a record would print the password.</summary>
+    public override string ToString() => Name;
+}

@@ -1,0 +1,163 @@
+using Pooler.Cluster;
+using Pooler.Config;
+using Xunit;
+
+namespace Pooler.Tests.Cluster;
+
+/// <summary>Who is primary, who lags: pure functions of what the probes saw.</summary>
+public sealed class ClusterStateTests
+{
+    private long _now = 1_000_000;
+
+    [Fact]
+    public void NobodyIsPrimaryBeforeEveryHostWasAsked()
+    {
+        // The one that answers first may be one that was replaced.
+        ClusterState state = Of(2);
+        state = Writes(state, 0, timeline: 1);
+        Assert.Null(state.Primary);
+        state = Writes(state, 1, timeline: 2);
+        Assert.Equal((1, 2, 1), (state.Primary, state.Timeline, state.Epoch));
+        Assert.Equal([HostRole.Rival, HostRole.Primary], Roles(state));
+        Assert.Equal(0, state.Rival);
+    }
+
+    [Fact]
+    public void AHostThatIsDownAtTheStartHoldsNobodyUp()
+    {
+        ClusterState state = Down(Writes(Of(2), 0), 1);
+        Assert.Equal(0, state.Primary);
+        Assert.NotNull(state.WritablePrimary);
+    }
+
+    [Fact]
+    public void APromotedReplicaIsPrimaryWhenTheOldOneIsDown()
+    {
+        ClusterState state = Replica(Writes(Of(2), 0), 1);
+        state = Down(state, 0);
+        Assert.Null(state.WritablePrimary);
+        Assert.Equal(0, state.Primary);
+        state = Writes(state, 1, timeline: 2);
+        Assert.Equal((1, 2, 2), (state.Primary, state.Timeline, state.Epoch));
+    }
+
+    [Fact]
+    public void ASecondPrimaryIsNotFollowedWhileTheFirstAnswers()
+    {
+        ClusterState state = Replica(Writes(Of(2), 0), 1);
+        state = Writes(state, 1, timeline: 2);
+        Assert.Equal((0, 1), (state.Primary, state.Rival));
+        state = Writes(state, 0);
+        Assert.Equal([HostRole.Primary, HostRole.Rival], Roles(state));
+
+        // When the first falls silent, the second is the one.
+        Assert.Equal(1, Down(state, 0).Primary);
+    }
+
+    [Fact]
+    public void APrimaryThatWasReplacedGetsNothingWhenItComesBack()
+    {
+        ClusterState state = Writes(Down(Replica(Writes(Of(2), 0), 1), 0), 1, timeline: 2);
+        state = Writes(state, 0, timeline: 1);
+        Assert.Equal((1, HostRole.Rival), (state.Primary, state.Hosts[0].Role));
+        state = Down(state, 1);
+        state = Writes(state, 0, timeline: 1);
+        Assert.Null(state.WritablePrimary);
+    }
+
+    [Fact]
+    public void ADemotedPrimaryIsNoPrimaryUntilAnotherIsPromoted()
+    {
+        ClusterState state = Replica(Writes(Of(2), 0), 1);
+        state = Replica(state, 0);
+        Assert.Null(state.WritablePrimary);
+        state = Writes(state, 1, timeline: 2);
+        Assert.Equal(1, state.Primary);
+    }
+
+    [Fact]
+    public void APrimaryThatStartsAgainIsTheSame()
+    {
+        ClusterState state = Replica(Writes(Of(2), 0), 1);
+        state = Writes(Down(state, 0), 0);
+        Assert.Equal((0, 1), (state.Primary, state.Epoch));
+        Assert.NotNull(state.WritablePrimary);
+    }
+
+    [Fact]
+    public void AnotherDataSetIsForeign()
+    {
+        ClusterState state = Replica(Writes(Of(3), 0), 1);
+        state = state.Answered(2, Facts(recovery: false, timeline: 9) with { SystemIdentifier = "other" }, _now, 1);
+        Assert.Equal((0, HostRole.Foreign), (state.Primary, state.Hosts[2].Role));
+        Assert.Equal(0, Down(state, 0).Primary);
+    }
+
+    [Fact]
+    public void LagIsMeasuredInBytesAndTime()
+    {
+        ClusterState state = Replica(Writes(Of(2), 0, position: 1000), 1, position: 1000);
+        Assert.Equal((0, 0), (state.Hosts[1].Lag, state.Hosts[1].LagTime));
+
+        _now += 1_000_000;
+        state = Writes(state, 0, position: 1500);
+        _now += 3_000_000;
+        state = Replica(state, 1, position: 1200);
+        Assert.Equal((300, 3_000_000), (state.Hosts[1].Lag, state.Hosts[1].LagTime));
+
+        // On an idle primary the lag does not grow once the replica is there.
+        state = Replica(state, 1, position: 1500);
+        _now += 60_000_000;
+        state = Writes(state, 0, position: 1500);
+        Assert.Equal((0, 0), (state.Hosts[1].Lag, state.Hosts[1].LagTime));
+    }
+
+    [Fact]
+    public void AReplicaOnAnotherTimelineHasNoKnownLag()
+    {
+        ClusterState state = Replica(Writes(Of(2), 0, timeline: 3), 1, timeline: 2);
+        Assert.Null(state.Hosts[1].Lag);
+        Assert.Null(state.Hosts[1].LagTime);
+    }
+
+    /// <summary>Random answers in random order: there is never a step back to an older timeline, and never a primary nobody elected.</summary>
+    [Fact]
+    public void TheTimelineNeverGoesBack()
+    {
+        var random = new Random(20261123);
+        for (int round = 0; round < 500; round++)
+        {
+            ClusterState state = Of(3);
+            for (int step = 0; step < 60; step++)
+            {
+                int host = random.Next(3), timeline = random.Next(1, 5);
+                ClusterState next = random.Next(3) switch
+                {
+                    0 => Down(state, host),
+                    1 => Replica(state, host, timeline),
+                    _ => Writes(state, host, timeline),
+                };
+                Assert.True(next.Timeline >= state.Timeline && next.Epoch >= state.Epoch);
+                Assert.True(next.Primary == state.Primary || next.Timeline > state.Timeline || state.Primary == null);
+                Assert.True(next.Hosts.Count(static h => h.Role == HostRole.Primary) <= 1);
+                Assert.True(next.WritablePrimary is not { } primary || (primary.IsUp && !primary.Facts!.IsInRecovery && primary.Facts.Timeline == next.Timeline));
+                state = next;
+            }
+        }
+    }
+
+    private static ClusterState Of(int hosts) => ClusterState.Of([.. Enumerable.Range(0, hosts).Select(static i => new HostAddress($"db{i}", 5432))]);
+
+    private static HostRole[] Roles(ClusterState state) => [.. state.Hosts.Select(static h => h.Role)];
+
+    private static HostFacts Facts(bool recovery, int timeline = 1, long position = 0) =>
+        new(recovery, false, "7000", timeline, position, null, DateTime.UnixEpoch, 170000);
+
+    private ClusterState Writes(ClusterState state, int host, int timeline = 1, long position = 0) =>
+        state.Answered(host, Facts(recovery: false, timeline, position), _now, 1);
+
+    private ClusterState Replica(ClusterState state, int host, int timeline = 1, long position = 0) =>
+        state.Answered(host, Facts(recovery: true, timeline, position), _now, 1);
+
+    private ClusterState Down(ClusterState state, int host) => state.Failed(host, "gone", _now);
+}

@@ -1,0 +1,66 @@
+-- What the statements of corpus.txt speak of. Run by the superuser in an empty database.
+CREATE SCHEMA app;
+CREATE TABLE accounts (id int PRIMARY KEY, owner text, balance numeric, data jsonb, tags text[], created timestamptz DEFAULT now());
+INSERT INTO accounts VALUES (1, 'ann', 10, '{"a": 1}', '{x,y}'), (2, 'bob', 20.5, '{"b": [1, 2]}', NULL), (3, 'cy', 0, NULL, '{z}');
+CREATE TABLE orders (id bigint PRIMARY KEY, account_id int REFERENCES accounts, total numeric, placed date, note text);
+INSERT INTO orders SELECT i, i % 3 + 1, i * 2, DATE '2024-01-01' + i::int, 'note ' || i FROM generate_series(1, 20) AS i;
+CREATE TABLE tree (id int, parent int, label text);
+INSERT INTO tree VALUES (1, NULL, 'root'), (2, 1, 'left'), (3, 1, 'right'), (4, 2, 'leaf');
+CREATE TABLE "Mixed Case" ("Id" int, "Select" text, "a""b" int);
+CREATE TABLE app.places (name text, lat float8, lng float8, area box, during tsrange, ip inet, body xml, words tsvector);
+INSERT INTO app.places VALUES ('here', 1, 2, '(1,1),(0,0)', '[2024-01-01,2024-02-01)', '10.0.0.1', '<a>1</a>', to_tsvector('simple', 'one two'));
+CREATE TABLE events (at date, kind text) PARTITION BY RANGE (at);
+CREATE TABLE events_2024 PARTITION OF events FOR VALUES FROM ('2024-01-01') TO ('2025-01-01');
+CREATE TABLE spills (at date) PARTITION BY RANGE (at);
+CREATE UNLOGGED TABLE spills_2024 PARTITION OF spills FOR VALUES FROM ('2024-01-01') TO ('2025-01-01');
+CREATE UNLOGGED TABLE scratch (n int);
+CREATE TABLE "naïve" (n int);
+CREATE TABLE café (n int);
+CREATE TABLE data (update_count int, "update" int);
+CREATE SEQUENCE ticket_seq;
+
+CREATE FUNCTION safe_add(int, int) RETURNS int IMMUTABLE LANGUAGE sql AS 'SELECT $1 + $2';
+CREATE FUNCTION app.total(int) RETURNS numeric STABLE LANGUAGE sql AS 'SELECT sum(total) FROM public.orders WHERE account_id = $1';
+CREATE FUNCTION app."Loud"(text) RETURNS text IMMUTABLE LANGUAGE sql AS 'SELECT upper($1)';
+CREATE FUNCTION loud(text) RETURNS text VOLATILE LANGUAGE sql AS 'SELECT upper($1)';
+CREATE FUNCTION bump() RETURNS bigint VOLATILE LANGUAGE sql AS 'SELECT nextval(''ticket_seq'')';
+CREATE FUNCTION app.bump_twice() RETURNS bigint VOLATILE LANGUAGE sql AS 'SELECT public.bump() + public.bump()';
+CREATE FUNCTION mixed(int) RETURNS int IMMUTABLE LANGUAGE sql AS 'SELECT $1';
+CREATE FUNCTION mixed(text) RETURNS text VOLATILE LANGUAGE sql AS 'SELECT $1';
+CREATE FUNCTION numbered(text, bigint DEFAULT nextval('ticket_seq')) RETURNS text STABLE LANGUAGE sql AS 'SELECT $1 || $2';
+CREATE FUNCTION rows_of(int) RETURNS TABLE (n int, label text) STABLE LANGUAGE sql AS 'SELECT id, label FROM public.tree WHERE id <= $1';
+CREATE FUNCTION row_ticket(accounts) RETURNS bigint VOLATILE LANGUAGE sql AS 'SELECT nextval(''ticket_seq'')';
+CREATE FUNCTION row_name(accounts) RETURNS text STABLE LANGUAGE sql AS 'SELECT $1.owner';
+CREATE PROCEDURE settle() LANGUAGE sql AS 'UPDATE accounts SET balance = balance';
+
+CREATE FUNCTION noisy_add(int, int) RETURNS int VOLATILE LANGUAGE sql AS 'SELECT nextval(''ticket_seq'')::int';
+CREATE OPERATOR #+# (LEFTARG = int, RIGHTARG = int, FUNCTION = noisy_add);
+CREATE OPERATOR <+> (LEFTARG = int, RIGHTARG = int, FUNCTION = safe_add);
+CREATE AGGREGATE noisy_sum(int) (SFUNC = noisy_add, STYPE = int, INITCOND = '0');
+CREATE AGGREGATE quiet_sum(int) (SFUNC = safe_add, STYPE = int, INITCOND = '0');
+
+CREATE TYPE ticket AS (n bigint);
+CREATE FUNCTION to_ticket(int) RETURNS ticket VOLATILE LANGUAGE sql AS 'SELECT ROW(nextval(''ticket_seq''))::ticket';
+CREATE CAST (int AS ticket) WITH FUNCTION to_ticket(int);
+CREATE TYPE mood AS ENUM ('sad', 'ok', 'happy');
+CREATE DOMAIN positive AS int CHECK (VALUE > 0);
+CREATE FUNCTION counted(int) RETURNS boolean VOLATILE LANGUAGE sql AS 'SELECT nextval(''ticket_seq'') > 0';
+CREATE DOMAIN counted_int AS int CHECK (counted(VALUE));
+CREATE TABLE counts (n counted_int);
+
+CREATE VIEW rich AS SELECT * FROM accounts WHERE balance > 5;
+CREATE VIEW richer AS SELECT owner, safe_add(id, 1) AS next FROM rich;
+CREATE VIEW tickets AS SELECT bump() AS n;
+CREATE VIEW app.tickets_of AS SELECT t.n, a.owner FROM accounts a, public.tickets t;
+CREATE VIEW native_tickets AS SELECT nextval('ticket_seq') AS n;
+CREATE VIEW operated AS SELECT 1 #+# 2 AS n;
+CREATE VIEW locked AS SELECT * FROM accounts FOR UPDATE;
+CREATE VIEW scratched AS SELECT count(*) FROM scratch;
+CREATE VIEW clocks AS SELECT clock_timestamp() AS now, random() AS luck;
+CREATE VIEW "Quiet Tickets" AS SELECT nextval('ticket_seq') AS n;
+CREATE VIEW "quoted ""tickets""" AS SELECT * FROM "Quiet Tickets";
+CREATE MATERIALIZED VIEW totals AS SELECT account_id, sum(total) AS total FROM orders GROUP BY account_id;
+CREATE MATERIALIZED VIEW frozen AS SELECT nextval('ticket_seq') AS n;
+CREATE TABLE guarded (id int, owner text);
+ALTER TABLE guarded ENABLE ROW LEVEL SECURITY;
+CREATE POLICY counted ON guarded FOR SELECT USING (bump() > 0);
