@@ -190,7 +190,7 @@ internal sealed class ServerSlot : ServerOwner
                 Server.Socket, static s => s.Statements.TakeHottest(s.identity, s.count, MostWarmUpBytes), (Pools.Statements, identity, count));
             if (hottest.Length > 0 && !Server.IsClosed && Server.Failure == null)
             {
-                Pool.Stats[Server.Thread.Index].ServerParses += hottest.Length;
+                Pool.Front.Stats[Server.Thread.Index].ServerParses += hottest.Length;
                 Housekeeping.WarmUp(Server, hottest, Pool.Settings.ServerConnectTimeout, this, _ => TakeBack());
             }
             else if (!Server.IsClosed)
