@@ -33,7 +33,7 @@ internal sealed class Cancellation(ClientSession session, Exchange exchange)
     }
 
     /// <summary>Sends what is wanted to the server that runs the request.</summary>
-    public void Send(ServerConnection server, TimeSpan timeout)
+    public void Send(ServerConnection server)
     {
         if (!_isWanted || _isSending)
         {
@@ -47,7 +47,8 @@ internal sealed class Cancellation(ClientSession session, Exchange exchange)
         session.Stats.CancelsWaiting -= _sent;
         session.Stats.CancelsActive += _sent;
         session.Stats.ServerCancels++;
-        CancelSender.Send(server, timeout, () => exchange.Runs(number, server), Sent);
+        CancelSender.Send(
+            server, session.Settings.CancelWaitTimeout, () => number == session.RequestNumber && exchange.Server == server && exchange.AwaitsReplies, Sent);
     }
 
     /// <summary>The request is answered: there is nothing left to cancel. What is under way is waited for.</summary>

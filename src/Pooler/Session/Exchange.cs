@@ -87,9 +87,6 @@ internal sealed class Exchange : ServerOwner
         }
     }
 
-    /// <summary>Whether the server still runs the request of this number for us.</summary>
-    public bool Runs(int number, ServerConnection server) => number == _session.RequestNumber && _slot?.Server == server && _replies.Count > 0;
-
     /// <summary>Step 7: the server is ours; bring it to this client's settings.</summary>
     public void Hold(ServerSlot slot)
     {
@@ -236,7 +233,7 @@ internal sealed class Exchange : ServerOwner
     {
         if (IsCanceled && _session.Phase == SessionPhase.Leased && _replies.Count > 0 && _replies.HeadUse != ReplyUse.Swallow)
         {
-            _cancellation!.Send(_slot!.Server, _session.Settings.CancelWaitTimeout);
+            _cancellation!.Send(_slot!.Server);
         }
     }
 
@@ -342,13 +339,12 @@ internal sealed class Exchange : ServerOwner
             return;
         }
 
-        bool isHalfWay = !everythingUsed || server.FrameRemaining > 0 || _forwarder.IsInFrame || server.Outbox.IsCongested;
         bool mustAsk = server.Status == 'I' && _pins.MustAsk(server);
         if ((MustRestore && server.Status != 'E') || mustAsk)
         {
             _session.Wake();
         }
-        else if (server.Status == 'I' && !isHalfWay && _session.Mode != PoolMode.Session && !IsPinned)
+        else if (everythingUsed && !server.Outbox.IsCongested && MayGo(server))
         {
             ReleaseServer();
         }
@@ -361,8 +357,12 @@ internal sealed class Exchange : ServerOwner
     }
 
     /// <summary>The server owes this client nothing and holds nothing of its: had it died a moment later, nobody would know.</summary>
-    private bool CanSpare(ServerConnection server) => _session.Phase == SessionPhase.Leased && _replies.IsSettled && server.Status == 'I'
-        && server.FrameRemaining == 0 && !_forwarder.IsInFrame && _session.Mode != PoolMode.Session && !IsPinned && !_pins.MustAsk(server);
+    private bool CanSpare(ServerConnection server) =>
+        _session.Phase == SessionPhase.Leased && _replies.IsSettled && MayGo(server) && !_pins.MustAsk(server);
+
+    /// <summary>Nothing is half-way in either direction, and mode and pins let the client do with another server next time.</summary>
+    private bool MayGo(ServerConnection server) => server.Status == 'I' && server.FrameRemaining == 0 && !_forwarder.IsInFrame
+        && _session.Mode != PoolMode.Session && !IsPinned;
 
     private void ReleaseServer()
     {
