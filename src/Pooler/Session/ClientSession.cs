@@ -88,8 +88,8 @@ internal sealed class ClientSession : ServerOwner
     /// <summary>What its startup packet asked for: what a RESET goes back to.</summary>
     public StartupParameters Startup { get; init; } = StartupParameters.Empty;
 
-    /// <summary>Those of it that its servers do not report: they are set on each server it is lent.</summary>
-    public StartupParameters Unreported { get; init; } = StartupParameters.Empty;
+    /// <summary>Those of it that its servers do not report, as the client has changed them since: they are set on each server it is lent.</summary>
+    public StartupParameters Unreported { get; set; } = StartupParameters.Empty;
 
     /// <summary>It has reset settings: before anything else of it runs they go back to its startup packet.</summary>
     public bool MustRestore { get; set; }

@@ -21,6 +21,7 @@ internal sealed class ClientStatements
     private Dictionary<byte[], PreparedStatement>? _names;
     private StatementIdentity? _identity;
     private SessionParameters? _identityOf;
+    private StartupParameters? _startupOf;
 
     // Some statement has several names: which of them a message used is noted, for the error it may bring.
     private bool _hasTwins, _mayBeRenamed;
@@ -413,10 +414,11 @@ internal sealed class ClientStatements
 
     private StatementIdentity Identity()
     {
-        if (_identity == null || !ReferenceEquals(_identityOf, _session.Parameters))
+        StartupParameters startup = _session.Unreported;
+        if (_identity == null || !ReferenceEquals(_identityOf, _session.Parameters) || !ReferenceEquals(_startupOf, startup))
         {
             _identityOf = _session.Parameters;
-            StartupParameters startup = _session.Unreported;
+            _startupOf = startup;
             int path = SessionParameters.IndexOf("search_path"u8);
             var identity = new StatementIdentity(
                 _session.Pool.Key.Database,

@@ -263,6 +263,7 @@ internal sealed class ReplyForwarder(ClientSession session, ClientStatements sta
         if (CommandTag.DiscardsAll(tag))
         {
             server.Startup = StartupParameters.Empty;
+            session.Unreported = session.Unreported.BackTo(session.Startup);
         }
 
         if (CommandTag.Resets(tag) || (tag.SequenceEqual("SET"u8) && session.MaySetDefault))
@@ -432,7 +433,7 @@ internal sealed class ReplyForwarder(ClientSession session, ClientStatements sta
                 session.Pins.Refused();
                 break;
             case BackendMessage.ReadyForQuery when TakeStatus(server, body):
-                session.Pins.Answered();
+                session.Pins.Answered(server);
                 session.SettingsTaken();
                 break;
         }
