@@ -11,6 +11,8 @@ public static class StateScan
     // First letters of the words below, in both cases: plain reads and writes rarely get beyond this vectorised look.
     private static readonly SearchValues<byte> Starts = SearchValues.Create("sStTpPaAdDlL"u8);
 
+    private static readonly SearchValues<byte> ResetStarts = SearchValues.Create("rRdD"u8);
+
     /// <summary>Whether the text may change session state that outlives its transaction.</summary>
     public static bool MayLeaveState(ReadOnlySpan<byte> text)
     {
@@ -48,6 +50,23 @@ public static class StateScan
 
         return false;
     }
+
+    /// <summary>Whether the text may bring settings back to their defaults: RESET, DISCARD, SET … TO DEFAULT.</summary>
+    public static bool MayReset(ReadOnlySpan<byte> text)
+    {
+        for (int next; (next = text.IndexOfAny(ResetStarts)) >= 0; text = text[(next + 1)..])
+        {
+            ReadOnlySpan<byte> rest = text[next..];
+            if (StartsWith(rest, "reset"u8) || StartsWith(rest, "discard"u8) || StartsWith(rest, "default"u8))
+            {
+                return true;
+            }
+        }
+
+        return false;
+    }
+
+    private static bool StartsWith(ReadOnlySpan<byte> text, ReadOnlySpan<byte> lower) => text.Length >= lower.Length && Is(text[..lower.Length], lower);
 
     private static ReadOnlySpan<byte> Word(ReadOnlySpan<byte> text)
     {

@@ -81,25 +81,49 @@ public sealed class PinTests(PostgresCluster postgres)
         await NobodyIsPinnedAsync(pooler, database);
     });
 
-    [Fact]
-    public Task AStartupParameterPinsNobodyButItsChangeDoes() => WithServersAsync(1, "auto", async (pooler, database) =>
+    /// <summary>What a client has asked for when it connected follows it, also when it has changed it since, as JDBC does.</summary>
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public Task AStartupParameterPinsNobodyNorDoesItsChange(bool extended) => WithServersAsync(1, "auto", async (pooler, database) =>
     {
         using PgWire client = await PgWire.ConnectAsync(pooler.EndPoint);
-        await client.LoginAsync(database, PostgresCluster.User, ("work_mem", "2048"), ("TimeZone", "Asia/Tokyo"));
-        using (PgWire other = await pooler.LoginAsync(database))
+        await client.LoginAsync(database, PostgresCluster.User, ("work_mem", "2048"), ("TimeZone", "Asia/Tokyo"), ("app.tenant", "one"));
+        using PgWire same = await PgWire.ConnectAsync(pooler.EndPoint), other = await pooler.LoginAsync(database);
+        await same.LoginAsync(database, PostgresCluster.User, ("work_mem", "2048"), ("TimeZone", "Asia/Tokyo"), ("app.tenant", "one"));
+        foreach ((string sql, string sees) in ((string, string)[])
+            [("SET LOCAL work_mem TO '9MB'", "2MB one"), ("SET work_mem TO '2MB'", "2MB one"), ("RESET work_mem", "2MB one"), ("SET work_mem TO '3MB'", "3MB one"),
+                ("SET app.tenant TO 'two'", "3MB two"), ("RESET work_mem", "2MB two"), ("SELECT set_config('work_mem', '5MB', false)", "5MB two"), ("DISCARD ALL", "2MB one"),
+                ("SET work_mem TO '6MB'", "6MB one"), ("SET work_mem TO DEFAULT", "2MB one"), ("SET app.tenant TO 'three'", "2MB three"), ("RESET ALL", "2MB one")])
         {
-            foreach (string sql in (string[])["SET LOCAL work_mem TO '9MB'", "SET work_mem TO '2MB'", "RESET work_mem"])
+            await RunAsync(client, sql, extended);
+            for (int round = 0; round < 2; round++)
             {
-                await RunAsync(client, sql, extended: false);
-                Assert.Equal("4MB", (await other.QueryAsync("SHOW work_mem")).Scalar);
+                foreach ((PgWire wire, string expected) in ((PgWire, string)[])[(other, "4MB "), (same, "2MB one"), (client, sees)])
+                    Assert.Equal((sql, expected), (sql, (await wire.QueryAsync("SELECT current_setting('work_mem') || ' ' || coalesce(current_setting('app.tenant', true), '')")).Scalar));
             }
         }
 
-        await RunAsync(client, "SET work_mem TO '3MB'", extended: false);
-        await ReasonIsAsync(pooler, Setting);
-        await RunAsync(client, "RESET work_mem", extended: false);
-        await NobodyIsPinnedAsync(pooler, database);
+        await client.QueryAsync("BEGIN; SET work_mem TO '3MB'; ROLLBACK");
         Assert.Equal("2MB", (await client.QueryAsync("SHOW work_mem")).Scalar);
+        Assert.Equal("4MB", (await other.QueryAsync("SHOW work_mem")).Scalar);
+        Assert.Empty(await pooler.ConsoleAsync("SHOW PINS"));
+    });
+
+    /// <summary>A value that cannot be told of keeps the client where it is, and so does who it is.</summary>
+    [Theory]
+    [InlineData("app.tenant", "ä")]
+    [InlineData("app.tenant", "a long one, of more than two hundred letters: 0123456789 0123456789 0123456789 0123456789 0123456789 0123456789 0123456789 0123456789 0123456789 0123456789 0123456789 0123456789 0123456789 0123456789 012345")]
+    [InlineData("role", PostgresCluster.User)]
+    public Task AChangeThatCannotFollowPins(string name, string value) => WithServersAsync(1, "auto", async (pooler, database) =>
+    {
+        using PgWire client = await PgWire.ConnectAsync(pooler.EndPoint);
+        await client.LoginAsync(database, PostgresCluster.User, (name, name == "role" ? PostgresCluster.Borrowed : "one"));
+        await RunAsync(client, $"SET {name} TO '{value}'", extended: false);
+        await ReasonIsAsync(pooler, Setting);
+        Assert.Equal(value, (await client.QueryAsync($"SHOW {name}")).Scalar);
+        await RunAsync(client, $"RESET {name}", extended: false);
+        await NobodyIsPinnedAsync(pooler, database);
     });
 
     /// <summary>pg_settings does not list it: it is there all the time, which is no sign that the client has set it.</summary>

@@ -11,6 +11,9 @@ internal sealed class StartupParameters
 {
     private const string Role = "role", SessionAuthorization = "session_authorization";
 
+    // Of one value that a server tells, and how many of them.
+    private const int LongestTold = 200, MostTold = 32;
+
     private readonly StartupParameter[] _values;
 
     private StartupParameters(StartupParameter[] values) => _values = values;
@@ -38,6 +41,42 @@ internal sealed class StartupParameters
         }
 
         return last.Count == 0 ? Empty : new([.. last.Select(static v => new StartupParameter(v.Key, v.Value)).OrderBy(static v => Rank(v.Name))]);
+    }
+
+    /// <summary>
+    /// Those a client may change later, and keep, without keeping its server: a server tells what they are, they are set on the next.
+    /// Not who the client is, and not what cannot be told in short and alike in all encodings.
+    /// </summary>
+    public IEnumerable<string> Told => _values.Where(static v => Rank(v.Name) == 0 && CanBeTold(v.Value)).Take(MostTold).Select(static v => v.Name);
+
+    /// <summary>What asks a server for <see cref="Told"/>: each a column behind a comma.</summary>
+    public void AppendQuestions(StringBuilder text)
+    {
+        foreach (string name in Told)
+        {
+            text.Append(",pg_catalog.left(pg_catalog.current_setting(");
+            SettingText.AppendQuoted(text, name);
+            text.Append($",true),{LongestTold + 1})");
+        }
+    }
+
+    /// <summary>With what a server has told of <see cref="Told"/>, in this order; null when a value cannot be carried.</summary>
+    public StartupParameters? With(IReadOnlyList<string?> told)
+    {
+        if (!told.All(static value => value != null && CanBeTold(value)))
+        {
+            return null;
+        }
+
+        StartupParameters changed = Of(_values.Concat(Told.Zip(told, static (name, value) => new StartupParameter(name, value!))));
+        return Matches(changed) ? this : changed;
+    }
+
+    /// <summary>With the values they have in the startup packet.</summary>
+    public StartupParameters BackTo(StartupParameters startup)
+    {
+        StartupParameters first = Of(_values.Select(v => v with { Value = startup[v.Name] ?? v.Value }));
+        return Matches(first) ? this : first;
     }
 
     public bool Matches(StartupParameters other) => ReferenceEquals(this, other) || _values.AsSpan().SequenceEqual(other._values);
@@ -108,6 +147,8 @@ internal sealed class StartupParameters
         SettingText.AppendQuoted(text, loginUser);
         return text.Append(')').ToString();
     }
+
+    private static bool CanBeTold(string value) => value.Length <= LongestTold && !value.AsSpan().ContainsAnyExceptInRange(' ', '~');
 
     private static int Rank(string name) => name switch
     {

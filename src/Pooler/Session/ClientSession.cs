@@ -72,8 +72,8 @@ internal sealed class ClientSession
     /// <summary>What its startup packet asked for: what a RESET goes back to.</summary>
     public StartupParameters Startup { get; init; } = StartupParameters.Empty;
 
-    /// <summary>Those of it that its servers do not report: they are set on each server it is lent.</summary>
-    public StartupParameters Unreported { get; init; } = StartupParameters.Empty;
+    /// <summary>Those of it that its servers do not report, as the client has changed them since: they are set on each server it is lent.</summary>
+    public StartupParameters Unreported { get; set; } = StartupParameters.Empty;
 
     /// <summary>The server held at the moment.</summary>
     public ServerConnection? Server => _exchange?.Server;

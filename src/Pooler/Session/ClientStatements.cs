@@ -22,6 +22,7 @@ internal sealed class ClientStatements
     private Dictionary<byte[], PreparedStatement>? _names;
     private StatementIdentity? _identity;
     private SessionParameters? _identityOf;
+    private StartupParameters? _startupOf;
 
     // Some statement has several names: which of them a message used is noted, for the error it may bring.
     private bool _hasTwins, _mayBeRenamed;
@@ -414,10 +415,12 @@ internal sealed class ClientStatements
 
     private StatementIdentity Identity()
     {
-        if (_identity == null || !ReferenceEquals(_identityOf, _session.Parameters))
+        StartupParameters startup = _session.Unreported;
+        if (_identity == null || !ReferenceEquals(_identityOf, _session.Parameters) || !ReferenceEquals(_startupOf, startup))
         {
             _identityOf = _session.Parameters;
-            var identity = StatementIdentity.Of(_session.Pool.Key.Database, _session.Pool.Key.User, _identityOf, _session.Unreported);
+            _startupOf = startup;
+            var identity = StatementIdentity.Of(_session.Pool.Key.Database, _session.Pool.Key.User, _identityOf, startup);
             _identity = identity.Equals(_identity) ? _identity : identity;
         }
 

@@ -4,7 +4,10 @@ using Pooler.Sql;
 
 namespace Pooler.Session;
 
-/// <summary>Asks a server what of its session cannot be shared; the answer is the sum of the <see cref="PinReason"/>s.</summary>
+/// <summary>
+/// Asks a server what of its session cannot be shared; the answer is the sum of the <see cref="PinReason"/>s, and behind it the
+/// startup parameters as they are now.
+/// </summary>
 internal static class PinQuestion
 {
     private const string State = """
@@ -20,7 +23,8 @@ internal static class PinQuestion
         StartupParameters startup = session.Unreported;
         var text = new StringBuilder(State.ReplaceLineEndings(" "));
 
-        // What is carried is no pin: what the server reports, and startup parameters as long as they are as they were set.
+        // What is carried is no pin: what the server reports, and startup parameters: those that are told, as they are now, all
+        // others as long as they are as they were set.
         text.Append("EXISTS (SELECT FROM pg_catalog.pg_settings WHERE source='session' AND pg_catalog.lower(name) NOT IN ('seed','transaction_isolation','transaction_read_only','transaction_deferrable'");
         foreach (string name in server.LoginParameters.NamesKnown.Concat(startup.Names))
         {
@@ -29,7 +33,7 @@ internal static class PinQuestion
         }
 
         text.Append("))");
-        foreach ((string name, string value) in startup.All)
+        foreach ((string name, string value) in startup.All.ExceptBy(startup.Told, static v => v.Name))
         {
             text.Append(" OR pg_catalog.current_setting(");
             SettingText.AppendQuoted(text, name);
@@ -52,13 +56,15 @@ internal static class PinQuestion
             SettingText.AppendQuoted(text, session.Pool.Key.User);
         }
 
-        foreach (string name in (customNames ?? []).Where(name => startup[name.ToLowerInvariant()] == null))
+        foreach (string name in (customNames ?? []).Except(startup.Names, StringComparer.OrdinalIgnoreCase))
         {
             text.Append(" OR coalesce(pg_catalog.current_setting(");
             SettingText.AppendQuoted(text, name);
             text.Append(",true),'')<>''");
         }
 
-        return text.Append(" THEN 16 ELSE 0 END)").ToString();
+        text.Append(" THEN 16 ELSE 0 END)");
+        startup.AppendQuestions(text);
+        return text.ToString();
     }
 }

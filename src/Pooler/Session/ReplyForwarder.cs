@@ -263,6 +263,7 @@ internal sealed class ReplyForwarder(ClientSession session, Exchange exchange, C
         if (CommandTag.DiscardsAll(tag))
         {
             server.Startup = StartupParameters.Empty;
+            session.Unreported = session.Unreported.BackTo(session.Startup);
         }
 
         if (CommandTag.Resets(tag) || (tag.SequenceEqual("SET"u8) && exchange.MaySetDefault))
@@ -432,7 +433,7 @@ internal sealed class ReplyForwarder(ClientSession session, Exchange exchange, C
                 exchange.Pins.Refused();
                 break;
             case BackendMessage.ReadyForQuery when TakeStatus(server, body):
-                exchange.Pins.Answered();
+                exchange.Pins.Answered(server);
                 exchange.SettingsTaken();
                 break;
         }

@@ -61,6 +61,9 @@ internal sealed class RequestForwarder(ClientStatements statements, SessionPins 
     /// </summary>
     public bool MayGoOn => !replies.IsFull && replies.Count <= ReplyQueue.Capacity / 2 && (!_waitsForSettled || replies.BatchOpen || replies.InCopy);
 
+    /// <summary>A text under way may reset settings: what a RESET goes back to is set again before the next request.</summary>
+    private bool _mayReset;
+
     private bool _waitsForSettled, _isRepeatable, _isReplannable, _hasPrepared, _hasParsed;
 
     /// <summary>The outbox was full enough: what is left follows when it is asked for.</summary>
@@ -104,6 +107,7 @@ internal sealed class RequestForwarder(ClientStatements statements, SessionPins 
         if (replies.IsSettled)
         {
             statements.Settled();
+            _mayReset = false;
         }
 
         bool isFresh = replies.Count == 0 || (replies.Count == 1 && replies.HeadUse == ReplyUse.Swallow);
@@ -168,7 +172,7 @@ internal sealed class RequestForwarder(ClientStatements statements, SessionPins 
 
             bool isCopyFrame = type is FrontendMessage.CopyData or FrontendMessage.CopyDone or FrontendMessage.CopyFail;
             bool startsRequest = !replies.BatchOpen && !isCopyFrame && !replies.InCopy;
-            bool mustSettle = startsRequest && (isContended || statements.MustWait) && replies.Count > 0 && !isFresh;
+            bool mustSettle = startsRequest && (isContended || statements.MustWait || _mayReset) && replies.Count > 0 && !isFresh;
             bool isBarred = statements.IsBarred && replies.Count > 0 && type is not (FrontendMessage.Sync or FrontendMessage.Execute or FrontendMessage.Flush);
             if (replies.IsFull || mustSettle || (isBarred && !isFresh && !isCopyFrame && MayWaitFor(ref run)))
             {
@@ -296,9 +300,10 @@ internal sealed class RequestForwarder(ClientStatements statements, SessionPins 
     /// <summary>Whether the message may leave state behind, and whether it may be sent twice.</summary>
     private void Judge(ServerConnection server, byte type, ReadOnlySpan<byte> body, bool isWhole)
     {
-        if (LooksForDefault && !SaysDefault && type is FrontendMessage.Query or FrontendMessage.Parse)
+        if (LooksForDefault && type is FrontendMessage.Query or FrontendMessage.Parse && (!isWhole || StateScan.MayReset(body)))
         {
-            SaysDefault = !isWhole || StateScan.SaysDefault(body);
+            _mayReset = true;
+            SaysDefault |= !isWhole || StateScan.SaysDefault(body);
         }
 
         switch (type)

@@ -1,6 +1,7 @@
 using System.Text;
 using Pooler.Backend;
 using Pooler.Config;
+using Pooler.Protocol;
 using Pooler.Sql;
 
 namespace Pooler.Session;
@@ -16,6 +17,7 @@ internal sealed class SessionPins(ClientSession session)
     private int _signsSeen;
     private bool _isRefused, _hasAnswer;
     private PinReason _answer;
+    private StartupParameters? _told;
     private List<string>? _customNames;
 
     /// <summary>What the server held when it was asked last.</summary>
@@ -72,7 +74,7 @@ internal sealed class SessionPins(ClientSession session)
     /// <summary>A statement was refused for this.</summary>
     public void CountRefusal(PinReason reason) => session.Stats.PinRefusals[System.Numerics.BitOperations.Log2((uint)reason)]++;
 
-    /// <summary>The question for the server; its answer is one number.</summary>
+    /// <summary>The question for the server.</summary>
     public string Ask(ServerConnection server)
     {
         _signsSeen = server.Signs;
@@ -81,24 +83,39 @@ internal sealed class SessionPins(ClientSession session)
         return PinQuestion.Text(session, server, _customNames);
     }
 
-    /// <summary>A DataRow of the answer: one column, digits.</summary>
+    /// <summary>A DataRow of the answer: the sum of the reasons, and what startup parameters are.</summary>
     public void Read(ReadOnlySpan<byte> row)
     {
         byte answer = 0;
-        _hasAnswer = row.Length > 6 && byte.TryParse(row[6..], out answer);
+        List<string?> values = DataRow.Values(row);
+        _hasAnswer = values.Count > 0 && byte.TryParse(values[0], out answer);
         _answer = (PinReason)answer;
+        if (!_hasAnswer)
+        {
+            return;
+        }
+
+        values.RemoveAt(0);
+        _told = session.Unreported.With(values);
+        _answer |= _told == null ? PinReason.Setting : PinReason.None;
     }
 
     /// <summary>It would not answer: what it held before it may hold still.</summary>
     public void Refused() => _isRefused = true;
 
     /// <summary>The answer is there.</summary>
-    public void Answered()
+    public void Answered(ServerConnection server)
     {
         IsAsking = false;
         if (_isRefused || !_hasAnswer)
         {
             return;
+        }
+
+        if (_told != null)
+        {
+            // JDBC sets extra_float_digits when it has logged in with another value of it.
+            session.Unreported = server.Startup = _told;
         }
 
         PinReason added = _answer & ~Held;

@@ -53,7 +53,7 @@ public final class Jdbc {
     }
 
     private static Connection connect(String port, String options) throws SQLException {
-        return DriverManager.getConnection("jdbc:postgresql://127.0.0.1:" + port + "/" + database + "?assumeMinServerVersion=15&" + options, user, password);
+        return DriverManager.getConnection("jdbc:postgresql://127.0.0.1:" + port + "/" + database + "?" + options, user, password);
     }
 
     private static void check(String name, int count, String options, Check run) throws Exception {
