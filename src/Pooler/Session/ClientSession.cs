@@ -97,6 +97,9 @@ internal sealed class ClientSession : ServerOwner
     /// <summary>A text with DEFAULT in it went by: a SET may be a RESET.</summary>
     public bool MaySetDefault => _forwarder.SaysDefault;
 
+    /// <summary>The command tag SET may be that of a SET which outlives its transaction.</summary>
+    public bool MaySet => _forwarder.MaySet;
+
     /// <summary>The server held at the moment.</summary>
     public ServerConnection? Server => _slot?.Server;
 
