@@ -26,12 +26,13 @@ public static class StateScan
             }
 
             at += next;
-            if ((at == 0 || !SqlWords.IsWordByte(text[at - 1])) && IsStateWord(Word(text[at..])))
+            ReadOnlySpan<byte> word = Word(text[at..]);
+            if ((at == 0 || !SqlWords.IsWordByte(text[at - 1])) && IsStateWord(word) && !IsLocal(text, word, at))
             {
                 return true;
             }
 
-            at += Word(text[at..]).Length;
+            at += word.Length;
         }
 
         return false;
@@ -87,6 +88,10 @@ public static class StateScan
         10 => Is(word, "set_config"u8),
         _ => HasAdvisoryLock(word) || Contains(word, "advisory_unlock"u8) || (word.Length > 6 && Is(word[..6], "dblink"u8)),
     };
+
+    /// <summary>What backslashes mean in a string depends on a setting (standard_conforming_strings): then nobody knows where it ends.</summary>
+    private static bool IsLocal(ReadOnlySpan<byte> text, ReadOnlySpan<byte> word, int at) =>
+        Is(word, "set_config"u8) && text.IndexOf((byte)'\\') < 0 && SetScan.IsLocalCall(text[(at + word.Length)..]);
 
     /// <summary>pg_advisory_lock, pg_try_advisory_lock_shared …; the xact forms end with their transaction.</summary>
     internal static bool HasAdvisoryLock(ReadOnlySpan<byte> word) => Contains(word, "advisory_lock"u8);

@@ -282,6 +282,56 @@ public sealed class PinTests(PostgresCluster postgres)
         Assert.Equal(plain, await postgres.LoggedStatementsAsync(database));
     });
 
+    /// <summary>What ends with its transaction is no sign either.</summary>
+    [Theory]
+    [InlineData("BEGIN", "SET LOCAL work_mem TO '9MB'", "SELECT 1", "COMMIT")]
+    [InlineData("BEGIN", "SAVEPOINT a", "/* mine */ set local ROLE " + PostgresCluster.Borrowed, "ROLLBACK TO a", "SET LOCAL app.tenant = 'one';", "COMMIT")]
+    [InlineData("SET LOCAL work_mem TO '9MB'")]
+    [InlineData("SELECT set_config('app.tenant', 'it''s', true), pg_catalog.set_config('work_mem', concat('9', 'MB'), TRUE)")]
+    public Task WhatIsLocalIsNoSign(params string[] script) => WithServersAsync(1, "auto", async (pooler, database) =>
+    {
+        await postgres.LogStatementsAsync(database);
+        using PgWire client = await pooler.LoginAsync(database);
+        for (int i = 0; i < 2; i++)
+        {
+            foreach (string sql in script)
+                await RunAsync(client, sql, extended: false);
+        }
+
+        Assert.Equal([.. script, .. script], await postgres.LoggedStatementsAsync(database));
+        using PgWire other = await pooler.LoginAsync(database);
+        int server = await other.ServerAsync();
+        foreach (string sql in script)
+            await RunAsync(client, sql, extended: true);
+        for (int i = 0; i < script.Length; i++)
+            await client.SendAsync(new PgRequest().Parse($"s{i}", script[i]).Bind("", $"s{i}").Execute().Sync());
+        for (int i = 0; i < script.Length; i++)
+            Assert.Null((await client.ReadReplyAsync()).Error);
+        Assert.DoesNotContain("DISCARD ALL", await postgres.LoggedStatementsAsync(database));
+        Assert.Equal((server, "4MB"), (await other.ServerAsync(), (await other.QueryAsync("SHOW work_mem")).Scalar));
+    });
+
+    /// <summary>PREPARE that fails, and a name that the client itself has already, cost nobody a server.</summary>
+    [Theory]
+    [InlineData("P {prepare one as selec 1} B E S")]
+    [InlineData("P run{selec execute} S")]
+    [InlineData("P one{select 1} P run{prepare one as selec 1} S B one E P run{selec execute} B run E S")]
+    [InlineData("P one{select 1} S P one{select 2} S")]
+    [InlineData("P one{select 1} S Q {prepare one as select 2}")]
+    public Task WhatFailsToBePreparedPinsNobody(string script) => WithServersAsync(1, "auto", async (pooler, database) =>
+    {
+        await postgres.LogStatementsAsync(database);
+        using PgWire client = await pooler.LoginAsync(database), other = await pooler.LoginAsync(database);
+        for (int i = 0; i < 2; i++)
+        {
+            await Script.RunAsync(client, script);
+            Assert.Equal("1", (await other.QueryAsync("SELECT 1")).Scalar);
+        }
+
+        if (script.StartsWith("P one", StringComparison.Ordinal) && !script.Contains("run", StringComparison.Ordinal))
+            Assert.DoesNotContain("DISCARD ALL", await postgres.LoggedStatementsAsync(database));
+    });
+
     private static async Task RunAsync(PgWire client, string sql, bool extended)
     {
         await client.SendAsync(extended ? new PgRequest().Parse("", sql).Bind("", "").Execute().Sync() : new PgRequest().Query(sql));

@@ -226,6 +226,25 @@ public sealed class PreparedStatementTests(PostgresCluster postgres, ITestOutput
         Assert.Equal("other", (await second.ReadReplyAsync()).Scalar);
     });
 
+    /// <summary>Two of many names stand for one statement: an error tells that which was used.</summary>
+    [Fact]
+    public Task AmongManyNamesATwinIsToldByItsOwn() => WithServersAsync(1, async (pooler, database) =>
+    {
+        using PgWire wire = await pooler.LoginAsync(database);
+        var request = new PgRequest();
+        for (int i = 0; i < 100; i++)
+            request.Parse($"s{i}", $"SELECT {i}");
+        for (int i = 0; i < 100; i += 2)
+            request.Close('S', $"s{i}").Parse($"s{i}", $"SELECT {i}");
+        await wire.SendAsync(request.Parse("twin", "SELECT 55").Sync());
+        Assert.Null((await wire.ReadReplyAsync()).Error);
+        foreach (string name in (string[])["twin", "s55", "s54", "twin"])
+        {
+            await wire.SendAsync(new PgRequest().Parse(name, "SELECT 0").Sync());
+            Assert.Equal($"prepared statement \"{name}\" already exists", (await wire.ReadReplyAsync()).Error!.Value.Fields()['M']);
+        }
+    });
+
     /// <summary>A Bind of several blocks to a statement that the server has under another name, or not at all, or cannot have.</summary>
     [Fact]
     public Task ALongBindFindsItsStatement() => WithServersAsync(1, async (pooler, database) =>

@@ -34,6 +34,13 @@ public sealed class StateIsolationTests(PostgresCluster postgres)
         { "WITH c AS MATERIALIZED (SELECT set_config('work_mem', '1MB', false)) SELECT * FROM c", WorkMem, WorkMemDefault },
         { "DO $$ BEGIN PERFORM set_config('work_mem', '1MB', false); END $$", WorkMem, WorkMemDefault },
         { "DO $$ BEGIN EXECUTE 'SE' || 'T work_mem TO ''1MB'''; END $$", WorkMem, WorkMemDefault },
+        { "BEGIN; SET LOCAL work_mem TO '2MB'; SET work_mem TO '1MB'; COMMIT", WorkMem, WorkMemDefault },
+        { "BEGIN; SET work_mem TO '1MB'; SET LOCAL work_mem TO '2MB'; COMMIT", WorkMem, WorkMemDefault },
+        { "\fSET work_mem TO '1MB'", WorkMem, WorkMemDefault },
+        { "SELECT set_config('work_mem', '1MB', not true)", WorkMem, WorkMemDefault },
+        { "SELECT set_config('work_mem', '1MB', false /* , true */)", WorkMem, WorkMemDefault },
+        { "SELECT set_config('work_mem', '2MB', true), set_config('work_mem', '1MB', false)", WorkMem, WorkMemDefault },
+        { "SELECT set_config(set_config('application_name', 'work_mem', true), '1MB', false)", WorkMem, WorkMemDefault },
         { "CREATE TEMP TABLE left_behind ()", TempTables, "0" },
         { "create tEmPoRaRy table left_behind ()", TempTables, "0" },
         { "CREATE TABLE pg_temp.left_behind ()", TempTables, "0" },
@@ -93,6 +100,30 @@ public sealed class StateIsolationTests(PostgresCluster postgres)
             string sql = $"SELECT length('{new string('x', length)}'), set_config('work_mem', '1MB', false)";
             await first.SendAsync(extended ? new PgRequest().Parse("", sql).Bind("", "").Execute().Sync() : new PgRequest().Query(sql));
             Assert.Equal($"{length}", (await first.ReadReplyAsync()).Rows.Single()[0]);
+            Assert.Equal(WorkMemDefault, (await second.QueryAsync(WorkMem)).Scalar);
+        }
+    });
+
+    /// <summary>Where a string with a backslash ends is a matter of settings: what looks like set_config(…, true) may not be.</summary>
+    [Fact]
+    public Task ABackslashHidesNothing() => WithOneServerAsync("transaction", async (pooler, database) =>
+    {
+        using PgWire first = await pooler.LoginAsync(database), second = await pooler.LoginAsync(database);
+        Assert.Null((await first.QueryAsync("SET standard_conforming_strings TO off")).Error);
+        Assert.Null((await first.QueryAsync(@"SELECT set_config('search_path', 'pg_catalog\', true)', false)")).Error);
+        Assert.Equal(SearchPathDefault, (await second.QueryAsync(SearchPath)).Scalar);
+    });
+
+    /// <summary>Neither the statement that was prepared in an earlier transaction nor one that EXECUTE runs is seen when it runs.</summary>
+    [Fact]
+    public Task ASetThatWasPreparedEarlierIsNoLocalOne() => WithOneServerAsync("transaction", async (pooler, database) =>
+    {
+        using PgWire first = await pooler.LoginAsync(database), second = await pooler.LoginAsync(database);
+        await Script.RunAsync(first, "P set{SET work_mem TO '1MB'} P {SET work_mem TO '1MB'} S");
+        foreach (string script in (string[])["B E S", "B set E S", "Q {execute set}", "P {execute set} B E S", "Q {begin} B/p set S E/p S Q {commit}"])
+        {
+            string[] replies = await Script.RunAsync(first, script);
+            Assert.True(script == "B E S" || replies.All(static r => !r.Contains("E(", StringComparison.Ordinal)), string.Join(' ', replies));
             Assert.Equal(WorkMemDefault, (await second.QueryAsync(WorkMem)).Scalar);
         }
     });

@@ -20,6 +20,7 @@ internal sealed class PreparedStatement
         IsRepeatable = StatementHead.IsRepeatable(Text);
         MayLeaveState = StateScan.MayLeaveState(Text);
         MayPin = MayLeaveState || PinScan.IsLikely(Text);
+        MaySet = SetScan.MaySet(Text);
     }
 
     public StatementIdentity Identity { get; }
@@ -42,6 +43,9 @@ internal sealed class PreparedStatement
 
     /// <summary>Running it may keep its client on the server.</summary>
     public bool MayPin { get; }
+
+    /// <summary>The command tag SET may be its own, of more than SET LOCAL.</summary>
+    public bool MaySet { get; }
 
     /// <summary>Names of clients that mean it. Changes, as <see cref="Servers"/>, under the catalogue's lock.</summary>
     public int Clients { get; internal set; }

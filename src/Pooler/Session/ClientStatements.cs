@@ -12,6 +12,9 @@ namespace Pooler.Session;
 /// </summary>
 internal sealed class ClientStatements
 {
+    /// <summary>Up to so many names are looked through.</summary>
+    private const int FewNames = 64;
+
     private readonly ClientSession _session;
     private readonly SessionPins _pins;
     private readonly ReplyQueue _replies;
@@ -26,6 +29,9 @@ internal sealed class ClientStatements
 
     // Some statement has several names: which of them a message used is noted, for the error it may bring.
     private bool _hasTwins, _mayBeRenamed;
+
+    // What goes by a name, of a client with many and no twins.
+    private HashSet<PreparedStatement>? _named;
 
     public ClientStatements(ClientSession session, SessionPins pins, ReplyQueue replies, StatementCatalogue catalogue)
     {
@@ -143,7 +149,7 @@ internal sealed class ClientStatements
     /// <summary>DEALLOCATE of one of the names, in SQL, has run.</summary>
     public void Deallocated()
     {
-        if (_sql?.TakeDeallocated() is { } name && _names != null && _names.Remove(name, out PreparedStatement? statement))
+        if (_sql?.TakeDeallocated() is { } name && RemoveName(name, out PreparedStatement? statement))
         {
             _catalogue.Unname(statement, name.Length);
         }
@@ -155,7 +161,7 @@ internal sealed class ClientStatements
         server.Statements.ForgetAllBut(Journal.Pending(server.Statements));
         foreach ((byte[] name, PreparedStatement statement) in All.ExceptBy(Journal.PendingNames(), static pair => pair.Key).ToArray())
         {
-            _names!.Remove(name);
+            RemoveName(name, out _);
             _catalogue.Unname(statement, name.Length);
         }
 
@@ -171,6 +177,7 @@ internal sealed class ClientStatements
         }
 
         _names = null;
+        _named = null;
     }
 
     /// <summary>The client leaves; true when nobody knows whether the server has done what was sent.</summary>
@@ -207,14 +214,17 @@ internal sealed class ClientStatements
         _replies.Push(ReplyKind.Close, use, isNoted: true);
     }
 
+    /// <summary>What the client was to keep its server for has failed.</summary>
+    internal void LetServerGo() => IsRaw = false;
+
     /// <summary>The journal takes a change back.</summary>
     internal void Undo(byte[] name, PreparedStatement statement, bool isEnd)
     {
         if (isEnd)
         {
-            (_names ??= new(NameComparer.Instance))[name] = statement;
+            AddName(name, statement);
         }
-        else if (_names != null && _names.Remove(name, out PreparedStatement? now))
+        else if (RemoveName(name, out PreparedStatement? now))
         {
             _catalogue.Unname(now, name.Length);
         }
@@ -247,8 +257,14 @@ internal sealed class ClientStatements
             }
 
             FreeName(ref run, server, name);
+            bool isFirst = !IsRaw;
+            if (isFirst)
+            {
+                Journal.Keeps(server.Statements);
+            }
+
             KeepServer(server);
-            _replies.Push(ReplyKind.Parse);
+            _replies.Push(ReplyKind.Parse, isNoted: isFirst);
             return StatementUse.Sent;
         }
 
@@ -256,8 +272,7 @@ internal sealed class ClientStatements
         _session.Stats.Parses++;
         ServerStatement? there = server.Statements.Find(statement);
         key = there != null && name.SequenceEqual(there.Name) ? there.Name : name.ToArray();
-        _hasTwins |= _names != null && _names.ContainsValue(statement);
-        (_names ??= new(NameComparer.Instance)).Add(key, statement);
+        AddName(key, statement);
         if (there is { IsStale: false } && server.Status != 'E')
         {
             server.Statements.Touch(there);
@@ -326,7 +341,7 @@ internal sealed class ClientStatements
     {
         if (TryFind(name, out byte[]? key, out PreparedStatement? statement))
         {
-            _names!.Remove(key);
+            RemoveName(key, out _);
             Journal.Unnames(key, statement, server.Statements);
             _replies.Push(ReplyKind.Close, ReplyUse.Answer, isNoted: true);
             return StatementUse.Answered;
@@ -400,8 +415,33 @@ internal sealed class ClientStatements
         }
 
         _catalogue.Unname(statement, key.Length);
-        _hasTwins |= _names!.ContainsValue(anew);
-        _names[key] = statement = anew;
+        RemoveName(key, out _);
+        AddName(key, statement = anew);
+        return true;
+    }
+
+    private void AddName(byte[] name, PreparedStatement statement)
+    {
+        _names ??= new(NameComparer.Instance);
+        if (!_hasTwins)
+        {
+            _named = _names.Count < FewNames ? _named : _named ?? [.. _names.Values];
+            _hasTwins = _named == null ? _names.ContainsValue(statement) : !_named.Add(statement);
+            _named = _hasTwins ? null : _named; // There are twins from now on, whatever becomes of these.
+        }
+
+        _names[name] = statement;
+    }
+
+    private bool RemoveName(byte[] name, [System.Diagnostics.CodeAnalysis.NotNullWhen(true)] out PreparedStatement? statement)
+    {
+        statement = null;
+        if (_names == null || !_names.Remove(name, out statement))
+        {
+            return false;
+        }
+
+        _named?.Remove(statement);
         return true;
     }
 

@@ -50,6 +50,9 @@ internal sealed class Exchange : ServerOwner
     /// <summary>A text with DEFAULT in it went by: a SET may be a RESET.</summary>
     public bool MaySetDefault => _forwarder.SaysDefault;
 
+    /// <summary>The command tag SET may be that of a SET which outlives its transaction.</summary>
+    public bool MaySet => _forwarder.MaySet;
+
     public bool AwaitsReplies => _replies.Count > 0;
 
     public bool IsInTransaction => _slot != null && _slot.Server.Status != 'I';

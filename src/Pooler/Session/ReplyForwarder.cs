@@ -207,7 +207,7 @@ internal sealed class ReplyForwarder(ClientSession session, Exchange exchange, C
         {
             case BackendMessage.CommandComplete:
                 // Too long to be a tag of PostgreSQL's: assume the worst of it.
-                if (body.IsEmpty || CommandTag.LeavesState(body[..^1]) || (server.IsDirty && CommandTag.EndsState(body[..^1])))
+                if (body.IsEmpty || (CommandTag.LeavesState(body[..^1]) && (exchange.MaySet || !body[..^1].SequenceEqual("SET"u8))) || (server.IsDirty && CommandTag.EndsState(body[..^1])))
                 {
                     server.MarkDirty();
                 }
@@ -281,9 +281,9 @@ internal sealed class ReplyForwarder(ClientSession session, Exchange exchange, C
             server.Statements.DoubtLatest();
         }
 
-        if (error == StatementError.Duplicate)
+        if (error == StatementError.Duplicate && !StatementErrors.Names(body, server.Statements))
         {
-            server.MarkDirty(); // Ours, or a name that we did not know of.
+            server.MarkDirty(); // A name that we did not know of.
         }
 
         if (error is StatementError.None or StatementError.PlanInvalid || !StatementErrors.TryRename(body, statements, server, out byte[] renamed))

@@ -64,6 +64,9 @@ internal sealed class RequestForwarder(ClientStatements statements, SessionPins 
     /// <summary>A text under way may reset settings: what a RESET goes back to is set again before the next request.</summary>
     private bool _mayReset;
 
+    // The text of the unnamed statement went by in this transaction.
+    private bool _knowsUnnamed;
+
     private bool _waitsForSettled, _isRepeatable, _isReplannable, _hasPrepared, _hasParsed;
 
     /// <summary>The outbox was full enough: what is left follows when it is asked for.</summary>
@@ -80,6 +83,12 @@ internal sealed class RequestForwarder(ClientStatements statements, SessionPins 
 
     /// <summary>It was found, once.</summary>
     public bool SaysDefault { get; private set; }
+
+    /// <summary>
+    /// Some text of this transaction may be a SET that outlives it. False: what its command tags say was SET LOCAL, which leaves
+    /// nothing behind (outside a transaction it does nothing at all).
+    /// </summary>
+    public bool MaySet { get; private set; }
 
     /// <summary>Bytes the last round took.</summary>
     public int LastForwarded { get; private set; }
@@ -112,6 +121,8 @@ internal sealed class RequestForwarder(ClientStatements statements, SessionPins 
 
         bool isFresh = replies.Count == 0 || (replies.Count == 1 && replies.HeadUse == ReplyUse.Swallow);
         _isReplannable = isFresh && server.Status == 'I' && !replies.BatchOpen;
+        MaySet &= !_isReplannable;
+        _knowsUnnamed &= !_isReplannable;
         _isRepeatable = mayRepeat && _isReplannable;
         ForwardResult result = ForwardResult.Done;
         NamedStatement = HasMore = IsHeld = _waitsForSettled = _hasParsed = _hasPrepared = false;
@@ -282,6 +293,7 @@ internal sealed class RequestForwarder(ClientStatements statements, SessionPins 
         {
             NamedStatement |= type == FrontendMessage.Parse && (body.IsEmpty || body[0] != 0);
             _isRepeatable &= type != FrontendMessage.Bind || _hasParsed; // Else it is of a statement whose text went by earlier.
+            MaySet |= type == FrontendMessage.Bind;
         }
         else if (type is FrontendMessage.Bind or FrontendMessage.Parse or FrontendMessage.Describe or FrontendMessage.Close or FrontendMessage.Query)
         {
@@ -315,7 +327,7 @@ internal sealed class RequestForwarder(ClientStatements statements, SessionPins 
             case FrontendMessage.Parse when statements.IsOn && !body.IsEmpty && body[0] != 0:
                 break; // It runs when it is bound.
             case FrontendMessage.Parse:
-                _hasParsed = true;
+                _hasParsed = _knowsUnnamed = true;
                 _isRepeatable &= isWhole && !body.IsEmpty && body[0] == 0 && StatementHead.IsRepeatable(body[1..]);
                 NoteState(server, body[Math.Min(body.Length, body.IndexOf((byte)0) + 1)..], isWhole);
                 break;
@@ -328,6 +340,7 @@ internal sealed class RequestForwarder(ClientStatements statements, SessionPins 
 
     private void NoteState(ServerConnection server, ReadOnlySpan<byte> text, bool isWhole)
     {
+        MaySet = MaySet || !isWhole || SetScan.MaySet(text);
         bool mayLeaveState = !isWhole || StateScan.MayLeaveState(text);
         if (mayLeaveState)
         {
@@ -377,10 +390,12 @@ internal sealed class RequestForwarder(ClientStatements statements, SessionPins 
         {
             _hasPrepared = true;
             _isRepeatable &= statement.IsRepeatable;
+            MaySet |= type == FrontendMessage.Bind && statement.MaySet;
         }
         else if (type == FrontendMessage.Bind)
         {
             _isRepeatable &= _hasParsed;
+            MaySet |= !_knowsUnnamed || statements.IsRaw;
         }
         else if (statements.IsRaw)
         {

@@ -20,6 +20,9 @@ internal readonly record struct StatementChange(
 
         /// <summary>A name is used and stays.</summary>
         Use,
+
+        /// <summary>The client begins to have what no other server has.</summary>
+        Keep,
     }
 
     public bool IsBegin => Kind == What.Begin;

@@ -25,14 +25,7 @@ internal static class StatementErrors
     public static bool TryRename(ReadOnlySpan<byte> body, ClientStatements statements, ServerConnection server, out byte[] frame)
     {
         frame = [];
-        int message = body.IndexOf("\0M"u8);
-        if (message < 0)
-        {
-            return false;
-        }
-
-        ReadOnlySpan<byte> text = body[(message + 2)..];
-        text = text[..Math.Max(0, text.IndexOf((byte)0))];
+        ReadOnlySpan<byte> text = Message(body, out int start);
         (int At, int Length, byte[] Name)? found = null;
         foreach ((byte[] name, PreparedStatement statement) in statements.AllSpokenOf)
         {
@@ -43,7 +36,7 @@ internal static class StatementErrors
                 return false;
             }
 
-            found = at >= 0 ? (at + message + 2, there.Length, name) : found;
+            found = at >= 0 ? (at + start, there.Length, name) : found;
         }
 
         if (found is not { } place)
@@ -57,6 +50,29 @@ internal static class StatementErrors
         BinaryPrimitives.WriteInt32BigEndian(frame.AsSpan(1), renamed.Length + 4);
         renamed.CopyTo(frame, FrameHeader.Size);
         return true;
+    }
+
+    /// <summary>Whether the error names a statement that the server is known to hold.</summary>
+    public static bool Names(ReadOnlySpan<byte> body, ServerStatements record)
+    {
+        ReadOnlySpan<byte> text = Message(body, out _);
+        foreach (ServerStatement there in record.ToArray())
+        {
+            if (IndexOfName(text, there.Name) >= 0)
+            {
+                return true;
+            }
+        }
+
+        return false;
+    }
+
+    private static ReadOnlySpan<byte> Message(ReadOnlySpan<byte> body, out int start)
+    {
+        int field = body.IndexOf("\0M"u8);
+        start = field < 0 ? body.Length : field + 2;
+        ReadOnlySpan<byte> text = body[start..];
+        return text[..Math.Max(0, text.IndexOf((byte)0))];
     }
 
     /// <summary>The name between quotation marks of whatever language.</summary>

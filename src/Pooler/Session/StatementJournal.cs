@@ -39,6 +39,9 @@ internal sealed class StatementJournal(ClientStatements client)
     /// <summary>The client uses one of several names that it has for the same: an error must say this one.</summary>
     public void Uses(byte[] name, PreparedStatement statement, ServerStatements record) => Note(StatementChange.What.Use, record, null, name, statement);
 
+    /// <summary>The server gets the first name that no other has.</summary>
+    public void Keeps(ServerStatements record) => Note(StatementChange.What.Keep, record, null, null, null);
+
     /// <summary>What a server will have when the changes under way are done.</summary>
     public ServerStatement[] Pending(ServerStatements record) =>
         [.. Open.Where(change => change.IsBegin && change.Record == record).Select(static change => change.There).OfType<ServerStatement>()];
@@ -100,6 +103,11 @@ internal sealed class StatementJournal(ClientStatements client)
         else if (change is { IsBegin: true, There: not null } && change.Record.Holds(change.There))
         {
             change.Record.Forget(change.There);
+        }
+
+        if (change.Kind == StatementChange.What.Keep)
+        {
+            client.LetServerGo();
         }
 
         if (change.Name != null && change.Kind != StatementChange.What.Use)

@@ -15,11 +15,7 @@ internal static class Script
         {
             await wire.SendAsync(request);
             for (int i = 0; i < ends.Length; i++)
-            {
-                // ParameterStatus may come a reply later, a notification at any time.
-                IEnumerable<PgMessage> messages = (await wire.ReadReplyAsync()).Messages.Where(static m => m.Type is not ('S' or 'A'));
-                told.Add(string.Join(' ', messages.Select(Tell)));
-            }
+                told.Add(Tell(await wire.ReadReplyAsync()));
         }
         catch (Exception fault) when (fault is TimeoutException or EndOfStreamException or System.Net.Sockets.SocketException)
         {
@@ -28,6 +24,9 @@ internal static class Script
 
         return [.. told];
     }
+
+    /// <summary>A reply in short. Without ParameterStatus, which may come a reply later, and notifications, which come at any time.</summary>
+    public static string Tell(PgReply reply) => string.Join(' ', reply.Messages.Where(static m => m.Type is not ('S' or 'A')).Select(Tell));
 
     /// <summary>The messages, and the types of those that bring a ReadyForQuery.</summary>
     public static (PgRequest Request, string Ends) Read(string text)
