@@ -13,7 +13,7 @@ internal struct ExplainOptions
     /// <summary>Takes a token up to and with the closing bracket.</summary>
     public void Take(in SqlLexer token, SqlKeyword keyword)
     {
-        if (token.IsSymbol(',') || token.IsSymbol(')'))
+        if (token.Sign == ',' || token.Sign == ')')
         {
             Runs |= _isAnalyze;
             _isName = true;

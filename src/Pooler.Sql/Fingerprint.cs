@@ -11,7 +11,7 @@ internal struct Fingerprint
 
     public void Add(in SqlLexer token)
     {
-        if (token.IsSymbol(';'))
+        if (token.Sign == ';')
         {
             _hasEnd = Value != 0;
             return;
@@ -23,7 +23,7 @@ internal struct Fingerprint
             Mix(';');
         }
 
-        Mix(token.Kind is SqlTokenKind.Number or SqlTokenKind.Parameter ? (ulong)SqlTokenKind.Literal : token.Hash);
+        Mix(token.Kind == SqlTokenKind.QuotedName ? ~token.Hash : token.Hash);
     }
 
     private void Mix(ulong hash)

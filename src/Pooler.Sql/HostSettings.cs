@@ -13,14 +13,5 @@ internal static class HostSettings
         transaction_read_only unix_socket_directories wal_receiver_status_interval wal_retrieve_retry_interval
         """.Split([' ', '\n', '\r'], StringSplitOptions.RemoveEmptyEntries).ToDictionary(static name => name, static _ => true));
 
-    public static bool Has(ReadOnlySpan<byte> name)
-    {
-        ulong hash = NameHash.Start;
-        foreach (byte letter in name)
-        {
-            hash = NameHash.Add(hash, NameHash.Fold(letter));
-        }
-
-        return All.Find(name, hash, isFolded: true);
-    }
+    public static bool Has(ReadOnlySpan<byte> name) => All.Find(name, NameHash.Of(name, isFolded: true), isFolded: true);
 }

@@ -5,67 +5,67 @@ internal sealed class NameTable<T>
     where T : struct
 {
     private readonly Entry[] _entries;
+    private readonly byte[]?[] _names;
 
     /// <param name="entries">Names as the catalogue writes them: those without quotes are in lower case.</param>
-    public NameTable(IReadOnlyDictionary<string, T> entries)
+    public NameTable(IEnumerable<KeyValuePair<string, T>> entries)
     {
+        KeyValuePair<string, T>[] all = [.. entries];
         int size = 16;
-        while (size < entries.Count * 2)
+        while (size < all.Length * 3)
         {
             size *= 2;
         }
 
         _entries = new Entry[size];
-        foreach ((string name, T value) in entries)
+        _names = new byte[size][];
+        foreach ((string name, T value) in all)
         {
             byte[] bytes = System.Text.Encoding.UTF8.GetBytes(name);
-            ulong hash = NameHash.Of(bytes);
-            int slot = SlotOf(hash);
-            while (_entries[slot].Name != null)
+            ulong hash = NameHash.Of(bytes, isFolded: false);
+            int slot = (int)hash & (size - 1);
+            while (_entries[slot].Length != 0)
             {
                 slot = (slot + 1) & (size - 1);
             }
 
-            _entries[slot] = new Entry(hash, bytes, value);
+            _entries[slot] = new Entry(hash, bytes.Length, value);
+            _names[slot] = bytes;
         }
     }
 
-    /// <summary>The value of a name that is as the catalogue writes it.</summary>
-    public T Find(ReadOnlySpan<byte> name) => Find(name, NameHash.Of(name), isFolded: false);
-
     /// <summary>The value of a name; the default if there is none.</summary>
+    /// <param name="name">The name as it is written.</param>
     /// <param name="hash">Its hash, of the lower case when it is to be folded.</param>
     /// <param name="isFolded">Whether capital letters stand for small ones: the name has no quotes.</param>
     public T Find(ReadOnlySpan<byte> name, ulong hash, bool isFolded)
     {
         Entry[] entries = _entries;
-        for (int slot = SlotOf(hash); ; slot = (slot + 1) & (entries.Length - 1))
+        for (int slot = (int)hash & (entries.Length - 1); ; slot = (slot + 1) & (entries.Length - 1))
         {
             ref readonly Entry entry = ref entries[slot];
-            if (entry.Name == null)
+            if (entry.Length == 0)
             {
                 return default;
             }
 
-            if (entry.Hash == hash && (isFolded ? IsFolded(name, entry.Name) : name.SequenceEqual(entry.Name)))
+            if (entry.Hash == hash && entry.Length == name.Length && (NameHash.IsWhole(name.Length) || IsSame(name, _names[slot], isFolded)))
             {
                 return entry.Value;
             }
         }
     }
 
-    private int SlotOf(ulong hash) => (int)(hash ^ (hash >> 32)) & (_entries.Length - 1);
-
-    private static bool IsFolded(ReadOnlySpan<byte> name, byte[] lower)
+    private static bool IsSame(ReadOnlySpan<byte> name, ReadOnlySpan<byte> entry, bool isFolded)
     {
-        if (name.Length != lower.Length)
+        if (!isFolded)
         {
-            return false;
+            return name.SequenceEqual(entry);
         }
 
-        for (int i = 0; i < lower.Length; i++)
+        for (int i = 0; i < entry.Length; i++)
         {
-            if (NameHash.Fold(name[i]) != lower[i])
+            if (NameHash.Fold(name[i]) != entry[i])
             {
                 return false;
             }
@@ -74,5 +74,5 @@ internal sealed class NameTable<T>
         return true;
     }
 
-    private readonly record struct Entry(ulong Hash, byte[]? Name, T Value);
+    private readonly record struct Entry(ulong Hash, int Length, T Value);
 }

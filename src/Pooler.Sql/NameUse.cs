@@ -23,4 +23,7 @@ internal enum NameUse : byte
 
     /// <summary>An operator whose function is volatile.</summary>
     VolatileOperator = 32,
+
+    /// <summary>All that count where a name is called.</summary>
+    Call = Function | VolatileFunction | SessionFunction | SettingFunction,
 }

@@ -7,12 +7,15 @@ internal struct QueryWalk
 {
     private const int MaxDepth = 64, NameLimit = 63;
 
+    private static readonly ulong NotEqual = NameHash.Of("<>"u8, isFolded: false);
+
     private readonly VolatileNames _names;
     private readonly TextEncoding _encoding;
 
-    // The name before this token, whose use hangs on whether a bracket follows.
-    private bool _isPending;
-    private NameUse _pendingUse;
+    // The name before this token: what it means hangs on whether a bracket follows.
+    private bool _isPending, _isPendingFolded;
+    private int _pendingStart, _pendingEnd;
+    private ulong _pendingHash;
     private KeywordKind _pendingKind;
     private TokenRole _pendingBefore;
 
@@ -69,11 +72,12 @@ internal struct QueryWalk
     /// <summary>Takes the next token; says which key word it is.</summary>
     public SqlKeyword Take(in SqlLexer token)
     {
-        if (_isPending)
+        if (_isPending && token.Sign == '(')
         {
-            Resolve(token.IsSymbol('('));
+            Call(token);
         }
 
+        _isPending = false;
         if (_setting > 0)
         {
             CheckSetting(token);
@@ -87,14 +91,14 @@ internal struct QueryWalk
                 TakeName(token, last);
                 break;
             case SqlTokenKind.QuotedName:
-                Expect(_names.Find(token.Text), KeywordKind.None, token.Text);
+                Mention(token, KeywordKind.None, isFolded: false);
                 _role = TokenRole.Object;
                 break;
             case SqlTokenKind.Symbol:
                 TakeSymbol(token, last);
                 return SqlKeyword.None;
             case SqlTokenKind.Operator:
-                TakeOperator(token.Text);
+                TakeOperator(token);
                 break;
             case SqlTokenKind.EncodedName:
                 Writes(StatementCause.Name);
@@ -115,11 +119,6 @@ internal struct QueryWalk
     /// <summary>The statement ends here.</summary>
     public void End()
     {
-        if (_isPending)
-        {
-            Resolve(isCall: false);
-        }
-
         if (_setting > 0)
         {
             Writes(StatementCause.Setting);
@@ -131,7 +130,7 @@ internal struct QueryWalk
         Keyword keyword = _isDotted ? default : Keywords.Find(token.Text, token.Hash);
         if (keyword.Kind != KeywordKind.Reserved)
         {
-            Expect(_names.Find(token.Text, token.Hash, isFolded: true), keyword.Kind, token.Text);
+            Mention(token, keyword.Kind, isFolded: true);
         }
 
         if (keyword.Kind == KeywordKind.None)
@@ -182,10 +181,9 @@ internal struct QueryWalk
         }
     }
 
-    private void TakeOperator(ReadOnlySpan<byte> symbol)
+    private void TakeOperator(in SqlLexer token)
     {
-        NameUse use = _names.Find(symbol.SequenceEqual("!="u8) ? "<>"u8 : symbol);
-        if ((use & NameUse.VolatileOperator) != 0)
+        if (_names.IsVolatileOperator(token.Text, token.Hash) || (token.Text.SequenceEqual("!="u8) && _names.IsVolatileOperator("<>"u8, NotEqual)))
         {
             Writes(StatementCause.Operator);
         }
@@ -196,7 +194,7 @@ internal struct QueryWalk
     private void TakeSymbol(in SqlLexer token, SqlKeyword last)
     {
         bool isDot = false;
-        switch (token.Text[0])
+        switch (token.Sign)
         {
             case (byte)'(':
                 OpenBracket(last is SqlKeyword.Operator or SqlKeyword.DistinctOn);
@@ -207,16 +205,13 @@ internal struct QueryWalk
             case (byte)',':
                 _role = TokenRole.Comma;
                 break;
-            case (byte)'.' when token.Text.Length == 1:
+            case (byte)'.':
                 // What may follow a name is what might have followed the first part of it.
                 _role = _role == TokenRole.Object ? _pendingBefore : TokenRole.Any;
                 isDot = true;
                 break;
-            case (byte)':' when token.Text[^1] == ':' && token.Text.Length == 2:
-                _role = TokenRole.Naming;
-                break;
             default:
-                _role = TokenRole.Any;
+                _role = token.Text.SequenceEqual("::"u8) ? TokenRole.Naming : TokenRole.Any;
                 break;
         }
 
@@ -248,36 +243,33 @@ internal struct QueryWalk
 
     private void SetWithList(bool isInside) => _withLists = isInside ? _withLists | DepthBit() : _withLists & ~DepthBit();
 
-    /// <summary>Holds a name until the next token tells what it is.</summary>
-    private void Expect(NameUse use, KeywordKind kind, ReadOnlySpan<byte> name)
+    /// <summary>A name that is a column, a table, an alias, a type; or, if a bracket follows, a function.</summary>
+    private void Mention(in SqlLexer token, KeywordKind kind, bool isFolded)
     {
-        if (name.Length > NameLimit || (_encoding != TextEncoding.Utf8 && !System.Text.Ascii.IsValid(name)))
+        ReadOnlySpan<byte> name = token.Text;
+        if (name.Length > NameLimit || _names.IsUnsafe(name, token.Hash, isFolded) || (_encoding != TextEncoding.Utf8 && !System.Text.Ascii.IsValid(name)))
         {
             Writes(StatementCause.Name);
         }
 
         _isPending = true;
-        _pendingUse = use;
+        _isPendingFolded = isFolded;
+        _pendingStart = isFolded ? token.Start : token.Start + 1;
+        _pendingEnd = isFolded ? token.End : token.End - 1;
+        _pendingHash = token.Hash;
         _pendingKind = kind;
         _pendingBefore = _role == TokenRole.Comma && (_withLists & DepthBit()) != 0 ? TokenRole.Naming : _role;
     }
 
-    private void Resolve(bool isCall)
+    /// <summary>A bracket follows the name.</summary>
+    private void Call(in SqlLexer token)
     {
-        _isPending = false;
-        if (isCall && _pendingBefore != TokenRole.Sampling)
+        if (_pendingBefore == TokenRole.Sampling)
         {
-            Call(_pendingUse);
+            return;
         }
 
-        if ((_pendingUse & NameUse.Unsafe) != 0)
-        {
-            Writes(StatementCause.Name);
-        }
-    }
-
-    private void Call(NameUse use)
-    {
+        NameUse use = _names.FindFunction(token.Slice(_pendingStart, _pendingEnd), _pendingHash, _isPendingFolded);
         if ((use & NameUse.VolatileFunction) != 0)
         {
             Writes(StatementCause.Function);
@@ -308,9 +300,9 @@ internal struct QueryWalk
     {
         bool isGood = _setting switch
         {
-            1 => token.IsSymbol('('),
+            1 => token.Sign == '(',
             2 => token.Kind == SqlTokenKind.Literal && token.IsPlain && !HostSettings.Has(token.Text),
-            _ => token.IsSymbol(',') || token.IsSymbol(')'),
+            _ => token.Sign == ',' || token.Sign == ')',
         };
         if (!isGood)
         {

@@ -7,10 +7,12 @@ namespace Pooler.Sql;
 /// <param name="hasConformingStrings">standard_conforming_strings: whether a backslash in '…' means itself.</param>
 public ref struct SqlLexer(ReadOnlySpan<byte> text, bool hasConformingStrings)
 {
+    private const ulong ValueHash = 1;
+
     // As in C, a text ends at its first zero byte.
     private readonly ReadOnlySpan<byte> _text = text.IndexOf((byte)0) is >= 0 and var zero ? text[..zero] : text;
     private readonly bool _hasConformingStrings = hasConformingStrings;
-    private int _end;
+    private int _end, _textStart, _textEnd;
     private bool _isOpen;
 
     /// <summary>Where the token begins.</summary>
@@ -22,23 +24,33 @@ public ref struct SqlLexer(ReadOnlySpan<byte> text, bool hasConformingStrings)
     public SqlTokenKind Kind { get; private set; }
 
     /// <summary>The token; of what is quoted, that between the quotes.</summary>
-    public ReadOnlySpan<byte> Text { get; private set; }
+    public readonly ReadOnlySpan<byte> Text => _text[_textStart.._textEnd];
 
     /// <summary>Whether the text of a string is its value: no escape, no doubled quote, one part.</summary>
     public bool IsPlain { get; private set; }
 
-    /// <summary>Hash of a name (in lower case unless quoted), an operator or a symbol; of values always the same.</summary>
+    /// <summary>Hash of a name (in lower case unless quoted) or an operator; of values and symbols what tells them from others.</summary>
     public ulong Hash { get; private set; }
+
+    /// <summary>The byte of a symbol of one byte; else 0.</summary>
+    public byte Sign { get; private set; }
 
     /// <summary>The strongest hint of the comments so far.</summary>
     public RouteHint Hint { get; private set; }
 
-    public readonly bool IsSymbol(char symbol) => Kind == SqlTokenKind.Symbol && Text.Length == 1 && Text[0] == symbol;
+    /// <summary>A part of the text.</summary>
+    internal readonly ReadOnlySpan<byte> Slice(int start, int end) => _text[start..end];
 
     /// <summary>Goes on to the next token; false at the end.</summary>
     public bool Next()
     {
-        int at = SkipBlanks(_end);
+        // Mostly one blank, or none, and then a letter.
+        int at = _end < _text.Length && _text[_end] == ' ' ? _end + 1 : _end;
+        if (at >= _text.Length || _text[at] <= '/')
+        {
+            at = SkipBlanks(at);
+        }
+
         Start = at;
         if (at >= _text.Length)
         {
@@ -49,27 +61,33 @@ public ref struct SqlLexer(ReadOnlySpan<byte> text, bool hasConformingStrings)
         }
 
         byte first = _text[at];
-        byte next = Peek(at + 1);
         return first switch
         {
             >= 0x80 or (byte)'_' => Name(at),
-            >= (byte)'a' and <= (byte)'z' or >= (byte)'A' and <= (byte)'Z' => next is (byte)'\'' or (byte)'&' ? Prefixed(at, first, next) : Name(at),
+            >= (byte)'a' and <= (byte)'z' or >= (byte)'A' and <= (byte)'Z' => Peek(at + 1) is (byte)'\'' or (byte)'&' ? Prefixed(at, first) : Name(at),
             (byte)',' or (byte)'(' or (byte)')' or (byte)';' or (byte)'[' or (byte)']' => Symbol(at, 1),
-            (byte)'.' => IsDigit(next) ? Number(at) : Symbol(at, next == '.' ? 2 : 1),
-            (byte)':' => Symbol(at, next is (byte)':' or (byte)'=' ? 2 : 1),
-            >= (byte)'0' and <= (byte)'9' => Number(at),
-            (byte)'\'' => String(at, 0, !_hasConformingStrings),
-            (byte)'"' => QuotedName(at, SqlTokenKind.QuotedName),
-            (byte)'$' => IsDigit(next) ? Take(SqlTokenKind.Parameter, at, SkipDigits(at + 1)) : DollarString(at),
-            _ => IsOperatorByte(first) ? Operator(at) : Symbol(at, 1),
+            _ => NextOther(at, first, Peek(at + 1)),
         };
     }
+
+    private bool NextOther(int at, byte first, byte next) => first switch
+    {
+        (byte)'.' => IsDigit(next) ? Number(at) : Symbol(at, next == '.' ? 2 : 1),
+        (byte)':' => Symbol(at, next is (byte)':' or (byte)'=' ? 2 : 1),
+        >= (byte)'0' and <= (byte)'9' => Number(at),
+        (byte)'\'' => String(at, 0, !_hasConformingStrings),
+        (byte)'"' => QuotedName(at, SqlTokenKind.QuotedName),
+        (byte)'$' => IsDigit(next) ? Take(SqlTokenKind.Parameter, at, SkipDigits(at + 1)) : DollarString(at),
+        _ => IsOperatorByte(first) ? Operator(at) : Symbol(at, 1),
+    };
 
     private bool Take(SqlTokenKind kind, int start, int end)
     {
         Kind = kind;
-        Text = _text[start..end];
-        Hash = (ulong)kind;
+        Sign = 0;
+        Hash = ValueHash;
+        _textStart = start;
+        _textEnd = end;
         _end = end;
         return true;
     }
@@ -80,30 +98,24 @@ public ref struct SqlLexer(ReadOnlySpan<byte> text, bool hasConformingStrings)
     private bool Symbol(int at, int length)
     {
         Take(SqlTokenKind.Symbol, at, at + length);
-        Hash = NameHash.Of(Text);
+        Sign = length == 1 ? _text[at] : (byte)0;
+        Hash = ((ulong)_text[at] << 8) + (ulong)length;
         return true;
     }
 
     private bool Name(int at)
     {
-        ReadOnlySpan<byte> folded = NameHash.Folded;
-        ulong hash = NameHash.Start;
-        int end = at;
-        for (byte letter; end < _text.Length && (letter = folded[_text[end]]) != 0; end++)
-        {
-            hash = NameHash.Add(hash, letter);
-        }
-
+        ulong hash = NameHash.OfName(_text, at, out int end);
         Take(SqlTokenKind.Name, at, end);
         Hash = hash;
         return true;
     }
 
     /// <summary>E'…', B'…', X'…', N'…', U&amp;'…' and U&amp;"…"; else a name.</summary>
-    private bool Prefixed(int at, byte first, byte next)
+    private bool Prefixed(int at, byte first)
     {
         byte letter = NameHash.Fold(first);
-        if (next == '\'')
+        if (Peek(at + 1) == '\'')
         {
             return letter switch
             {
@@ -228,7 +240,7 @@ public ref struct SqlLexer(ReadOnlySpan<byte> text, bool hasConformingStrings)
             if (Peek(i + 1) != '"')
             {
                 Take(kind, quote + 1, i);
-                Hash = NameHash.Add(NameHash.Of(Text), 0);
+                Hash = NameHash.Of(Text, isFolded: false);
                 _end = i + 1;
                 return true;
             }
@@ -239,7 +251,7 @@ public ref struct SqlLexer(ReadOnlySpan<byte> text, bool hasConformingStrings)
     private bool DollarString(int at)
     {
         int end = at + 1;
-        while (end < _text.Length && _text[end] != '$' && NameHash.Folded[_text[end]] != 0)
+        while (end < _text.Length && _text[end] != '$' && SqlWords.IsWordByte(_text[end]))
         {
             end++;
         }
@@ -320,7 +332,7 @@ public ref struct SqlLexer(ReadOnlySpan<byte> text, bool hasConformingStrings)
         }
 
         Take(SqlTokenKind.Operator, at, end);
-        Hash = NameHash.Of(Text);
+        Hash = NameHash.Of(Text, isFolded: false);
         return true;
     }
 

@@ -58,13 +58,13 @@ internal ref struct StatementWalk(ReadOnlySpan<byte> text, in ClassifierContext 
     {
         if (_lexer.Kind == SqlTokenKind.Symbol)
         {
-            if (_lexer.IsSymbol(';') && _depth == 0 && _atomicDepth == 0)
+            if (_lexer.Sign == ';' && _depth == 0 && _atomicDepth == 0)
             {
                 EndStatement();
                 return;
             }
 
-            _depth += _lexer.IsSymbol('(') ? 1 : _lexer.IsSymbol(')') && _depth > 0 ? -1 : 0;
+            _depth += _lexer.Sign == '(' ? 1 : _lexer.Sign == ')' && _depth > 0 ? -1 : 0;
         }
 
         if (_part == StatementPart.Query)
@@ -136,7 +136,7 @@ internal ref struct StatementWalk(ReadOnlySpan<byte> text, in ClassifierContext 
             case SqlKeyword.Select or SqlKeyword.Values or SqlKeyword.Table or SqlKeyword.With:
                 StartQuery();
                 break;
-            case SqlKeyword.None when _lexer.IsSymbol('('):
+            case SqlKeyword.None when _lexer.Sign == '(':
                 StartQuery();
                 break;
             case SqlKeyword.Explain when !_isExplain:
@@ -289,7 +289,7 @@ internal ref struct StatementWalk(ReadOnlySpan<byte> text, in ClassifierContext 
     /// <summary>EXPLAIN [ANALYZE] [VERBOSE] or EXPLAIN (options): what follows is run or only planned.</summary>
     private void TakeExplain(SqlKeyword keyword)
     {
-        if (_lexer.IsSymbol('(') && !_isExplain)
+        if (_lexer.Sign == '(' && !_isExplain)
         {
             _isExplain = true;
             _part = StatementPart.ExplainOptions;
@@ -321,7 +321,7 @@ internal ref struct StatementWalk(ReadOnlySpan<byte> text, in ClassifierContext 
 
     private void TakeExplainOption(SqlKeyword keyword)
     {
-        if (_last == SqlKeyword.None && _lexer.IsSymbol('(')
+        if (_last == SqlKeyword.None && _lexer.Sign == '('
             || keyword is SqlKeyword.Select or SqlKeyword.Values or SqlKeyword.Table or SqlKeyword.With)
         {
             StartPlan(); // These are the brackets of a query.
@@ -329,7 +329,7 @@ internal ref struct StatementWalk(ReadOnlySpan<byte> text, in ClassifierContext 
         }
 
         _options.Take(_lexer, keyword);
-        if (_lexer.IsSymbol(')'))
+        if (_lexer.Sign == ')')
         {
             _runs = _options.Runs;
             _part = StatementPart.Explain;

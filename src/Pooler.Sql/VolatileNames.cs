@@ -13,7 +13,9 @@ public sealed class VolatileNames
     // Those that sorting, grouping, IN, DISTINCT, joins and CASE use.
     private static readonly string[] Everywhere = ["=", "<", ">"];
 
-    private readonly NameTable<NameUse> _names;
+    // What a call looks up, what every name, what every operator: the last two are small.
+    private readonly NameTable<NameUse> _functions;
+    private readonly NameTable<bool> _unsafe, _operators;
 
     /// <param name="catalogue">The rows: one of <see cref="CatalogueKind"/> and a name.</param>
     /// <param name="allow">Functions, relations, types and operators that count as harmless whatever the catalogue says.</param>
@@ -42,16 +44,14 @@ public sealed class VolatileNames
         }
 
         IsEverythingVolatile = Everywhere.Any(symbol => IsVolatileOperator(uses, symbol));
-
-        // Names in quotes are looked up as they are written: a quote in them is doubled.
-        _names = new NameTable<NameUse>(uses.ToDictionary(static use => use.Key.Replace("\"", "\"\"", StringComparison.Ordinal), static use => use.Value));
+        _functions = new NameTable<NameUse>(uses.Where(static use => (use.Value & NameUse.Call) != 0)
+            .Select(static use => KeyValuePair.Create(Written(use.Key), use.Value)));
+        _unsafe = Those(uses, NameUse.Unsafe);
+        _operators = Those(uses, NameUse.VolatileOperator);
     }
 
     private VolatileNames()
-    {
-        IsEverythingVolatile = true;
-        _names = new NameTable<NameUse>(new Dictionary<string, NameUse>());
-    }
+        : this([], [], []) => IsEverythingVolatile = true;
 
     /// <summary>No catalogue is known yet: every query may write.</summary>
     public static VolatileNames Unknown { get; } = new();
@@ -59,9 +59,18 @@ public sealed class VolatileNames
     /// <summary>Whether a query may run something volatile that it does not name.</summary>
     internal bool IsEverythingVolatile { get; }
 
-    internal NameUse Find(ReadOnlySpan<byte> name, ulong hash, bool isFolded) => _names.Find(name, hash, isFolded);
+    /// <summary>What a function of this name is; nothing if there is none.</summary>
+    internal NameUse FindFunction(ReadOnlySpan<byte> name, ulong hash, bool isFolded) => _functions.Find(name, hash, isFolded);
 
-    internal NameUse Find(ReadOnlySpan<byte> name) => _names.Find(name);
+    internal bool IsUnsafe(ReadOnlySpan<byte> name, ulong hash, bool isFolded) => _unsafe.Find(name, hash, isFolded);
+
+    internal bool IsVolatileOperator(ReadOnlySpan<byte> symbol, ulong hash) => _operators.Find(symbol, hash, isFolded: false);
+
+    private static NameTable<bool> Those(Dictionary<string, NameUse> uses, NameUse use) =>
+        new(uses.Where(pair => (pair.Value & use) != 0).Select(static pair => KeyValuePair.Create(Written(pair.Key), true)));
+
+    /// <summary>Names in quotes are looked up as they are written: a quote in them is doubled.</summary>
+    private static string Written(string name) => name.Replace("\"", "\"\"", StringComparison.Ordinal);
 
     private static bool IsVolatileOperator(Dictionary<string, NameUse> uses, string symbol) => (uses.GetValueOrDefault(symbol) & NameUse.VolatileOperator) != 0;
 

@@ -97,7 +97,7 @@ public sealed class StatementClassifierTests
         (char, string)[] catalogue = [(CatalogueKind.VolatileFunction, "bump"), (CatalogueKind.Function, "lower"), (CatalogueKind.Unsafe, "tickets")];
         var context = new ClassifierContext(new VolatileNames(catalogue, ["bump", "tickets", "unheard_of"], ["lower", "accounts", "||"]));
         Assert.Equal(StatementClass.Read, StatementClassifier.Classify("select bump(), unheard_of() from tickets"u8, context).Class);
-        Assert.Equal(StatementCause.Function, StatementClassifier.Classify("select lower('a')"u8, context).Cause);
+        Assert.Equal(StatementCause.Name, StatementClassifier.Classify("select lower('a')"u8, context).Cause);
         Assert.Equal(StatementCause.Name, StatementClassifier.Classify("select 1 from accounts"u8, context).Cause);
         Assert.Equal(StatementCause.Operator, StatementClassifier.Classify("select 'a' || 'b'"u8, context).Cause);
     }
