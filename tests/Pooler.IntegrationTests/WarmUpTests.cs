@@ -69,8 +69,10 @@ public sealed class WarmUpTests(PostgresCluster postgres)
     {
         Assert.Null((await first.QueryAsync(setting)).Error);
 
-        // A SET costs its server a reset; who asks meanwhile would get the second one now.
-        await Eventually.EqualsAsync("the server is free again", "idle", async () => Assert.Single(await pooler.ConsoleAsync("SHOW SERVERS"))["state"]);
+        // A SET costs its server a reset, after which it is free, or its client keeps it (what connect_query has set counts as set by
+        // the client); who asks before that is seen would get the second one now.
+        await Eventually.EqualsAsync("the server is free again, or kept", true, async () =>
+            Assert.Single(await pooler.ConsoleAsync("SHOW SERVERS"))["state"] == "idle" || (await pooler.ConsoleAsync("SHOW PINS")).Count == 1);
         await PrepareAsync(first, "day", "SELECT extract(day FROM '01/02/2003'::date)", uses: 2);
         await first.QueryAsync("BEGIN");
         Assert.Equal(names, (await second.QueryAsync(Names)).Scalar);
