@@ -96,6 +96,11 @@ public sealed class PreparedStatementTests(PostgresCluster postgres, ITestOutput
             PgReply reply = await first.ReadReplyAsync();
             Assert.Equal("2TDCZ", reply.Types);
             Assert.Equal(i, reply.Rows.Single().Length);
+
+            // One that goes by the description it was given before would misread them.
+            await postgres.ExecuteAsync(database, $"ALTER TABLE t RENAME c{i} TO d{i}; ALTER TABLE t ALTER d{i} TYPE bigint");
+            await second.SendAsync(new PgRequest().Bind("", "all").Execute().Sync());
+            Assert.Equal("0A000", (await second.ReadReplyAsync()).Error!.Value.SqlState);
             await second.SendAsync(new PgRequest().Bind("", "all").Execute().Sync());
             Assert.Equal(i, (await second.ReadReplyAsync()).Rows.Single().Length);
         }

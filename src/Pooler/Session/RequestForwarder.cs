@@ -37,7 +37,10 @@ internal sealed class RequestForwarder(ClientStatements statements, SessionPins 
     /// </summary>
     public bool MayRunElsewhere => Retained > 0 && _isRepeatable;
 
-    /// <summary>The kept bytes are one batch outside a transaction with a prepared statement, whose plan may turn out to be invalid.</summary>
+    /// <summary>
+    /// The kept bytes are one batch outside a transaction with a prepared statement, whose plan may turn out to be invalid, and the
+    /// client asks what its rows look like: one that goes by an earlier description would misread those of the new plan.
+    /// </summary>
     public bool MayReplan => Retained > 0 && _isReplannable;
 
     /// <summary>The server has replied: what was kept is its own now.</summary>
@@ -63,6 +66,9 @@ internal sealed class RequestForwarder(ClientStatements statements, SessionPins 
 
     /// <summary>A text under way may reset settings: what a RESET goes back to is set again before the next request.</summary>
     private bool _mayReset;
+
+    // Portals bound in this round whose rows the client has not asked a description of.
+    private int _undescribed;
 
     // The text of the unnamed statement went by in this transaction.
     private bool _knowsUnnamed;
@@ -126,6 +132,7 @@ internal sealed class RequestForwarder(ClientStatements statements, SessionPins 
         _isRepeatable = mayRepeat && _isReplannable;
         ForwardResult result = ForwardResult.Done;
         NamedStatement = HasMore = IsHeld = _waitsForSettled = _hasParsed = _hasPrepared = false;
+        _undescribed = 0;
         while (!run.IsAtEnd)
         {
             ReadOnlySpan<byte> rest = run.Rest;
@@ -217,7 +224,7 @@ internal sealed class RequestForwarder(ClientStatements statements, SessionPins 
         run.Send();
         int at = run.At;
         LastForwarded = at;
-        _isReplannable &= _hasPrepared && !replies.BatchOpen;
+        _isReplannable &= _hasPrepared && _undescribed <= 0 && !replies.BatchOpen;
         if ((_isRepeatable || _isReplannable) && replies.Count > 0 && at > 0 && _frameRemaining == 0)
         {
             Retained = at;
@@ -299,6 +306,7 @@ internal sealed class RequestForwarder(ClientStatements statements, SessionPins 
         {
             use = statements.Admit(ref run, server, frame, isWhole);
             JudgePrepared(type, use);
+            _undescribed += type == FrontendMessage.Bind ? 1 : type == FrontendMessage.Describe && body.StartsWith("P"u8) ? -1 : 0;
         }
 
         if (use == StatementUse.Untouched && KindOf(type) is { } kind)
