@@ -570,7 +570,7 @@ internal sealed class ClientSession : ServerOwner
         }
 
         bool wasIdle = _replies.Count == 0;
-        if (wasIdle && server.CancelsInFlight > 0)
+        if (server.CancelsInFlight > 0 && (wasIdle || _cancellation is { IsLate: true }))
         {
             return Need.Wake; // A cancel of what was answered is still under way: it must not hit what follows.
         }
