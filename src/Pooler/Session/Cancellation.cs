@@ -18,6 +18,9 @@ internal sealed class Cancellation(ClientSession session, Exchange exchange)
     /// <summary>The request of the moment is to be cancelled: if it does not run yet it never will.</summary>
     public bool IsAsked { get; private set; }
 
+    /// <summary>A CancelRequest is still under way for what has been answered: what is sent behind that must not be hit.</summary>
+    public bool IsLate { get; private set; }
+
     public void Ask(CancelRequest request)
     {
         IsAsked = _isWanted = true;
@@ -55,6 +58,7 @@ internal sealed class Cancellation(ClientSession session, Exchange exchange)
     public void RequestEnded()
     {
         IsAsked = _isWanted = false;
+        IsLate = _isSending;
         int first = _isSending ? _sent : 0;
         session.Stats.CancelsWaiting -= _waiting.Count - first;
         Finish(first, _waiting.Count - first);
@@ -62,7 +66,7 @@ internal sealed class Cancellation(ClientSession session, Exchange exchange)
 
     private void Sent()
     {
-        _isSending = false;
+        _isSending = IsLate = false;
         session.Stats.ServerCancels--;
         session.Stats.CancelsActive -= _sent;
         Finish(0, _sent);

@@ -388,7 +388,7 @@ internal sealed class Exchange : ServerOwner
             return false;
         }
 
-        if (wasIdle && server.CancelsInFlight > 0)
+        if (server.CancelsInFlight > 0 && (wasIdle || _cancellation is { IsLate: true }))
         {
             return false; // A cancel of what was answered is still under way: it must not hit what follows.
         }

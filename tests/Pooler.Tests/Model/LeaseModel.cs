@@ -4,9 +4,9 @@ namespace Pooler.Tests.Model;
 /// The lease and reply-queue rules as a model: from a state to all states that can follow. A client may send Q (a query), W (one
 /// that leaves session state), T (begin), C (a COPY from stdin), E (Parse, Bind, Execute, Flush), Y (the same for a COPY), S (Sync),
 /// D (COPY data, whole), h and l (in two halves), c (CopyDone), X (Terminate), and ! (it goes without a word): any of its
-/// alphabet, or, behind a =, these in their order.
+/// alphabet, or, behind a =, these in their order. Client A may also cancel what it has asked for.
 /// </summary>
-internal sealed class LeaseModel(string alphabetA, int messagesA, string alphabetB, int messagesB, Mutant mutant = Mutant.None)
+internal sealed class LeaseModel(string alphabetA, int messagesA, string alphabetB, int messagesB, Mutant mutant = Mutant.None, bool looksAtCancels = false)
 {
     private const string Simple = "QWTCPrd";
 
@@ -19,6 +19,7 @@ internal sealed class LeaseModel(string alphabetA, int messagesA, string alphabe
         Read(s, 'B', next);
         Reply(s, next);
         Serve(s, next);
+        Deliver(s, next);
         internals = next.Count;
         Send(s, 'A', alphabetA, messagesA, next);
         Send(s, 'B', alphabetB, messagesB, next);
@@ -88,7 +89,7 @@ internal sealed class LeaseModel(string alphabetA, int messagesA, string alphabe
             }
         }
 
-        return s.Holder == 'H' ? "a clean-up does not come to its end" : null;
+        return s.Holder == 'H' ? "a clean-up does not come to its end" : s.Ask != '-' ? "a cancel is kept for ever" : null;
     }
 
     private static void Send(LeaseState s, char name, string alphabet, int budget, List<LeaseState> next)
@@ -111,6 +112,11 @@ internal sealed class LeaseModel(string alphabetA, int messagesA, string alphabe
 
     private void Misfortunes(LeaseState s, List<LeaseState> next)
     {
+        if (s.Cancels > 0 && s is { Ask: '-', Cancel: '-', A.HasLeft: false } && s.A.Phase != ClientPhase.Gone && s.A.Sent > s.A.Answered)
+        {
+            next.Add(s with { Cancels = s.Cancels - 1, Ask = 'a', CancelNumber = s.A.Answered, CancelReach = 0 });
+        }
+
         if (s.IsAlive && s.Deaths > 0)
         {
             next.Add(Die(s with { Deaths = s.Deaths - 1 }));
@@ -133,6 +139,63 @@ internal sealed class LeaseModel(string alphabetA, int messagesA, string alphabe
             next.Add(Close(s)); // server_cleanup_timeout
         }
     }
+
+    /// <summary>A's CancelRequest reaches its session.</summary>
+    private void Deliver(LeaseState s, List<LeaseState> next)
+    {
+        if (s.Ask != 'a')
+        {
+            return;
+        }
+
+        LeaseState ended = EndCancel(s with { Ask = '-' });
+        if (s.A.Answered != s.CancelNumber && mutant != Mutant.CancelWhateverRuns)
+        {
+            next.Add(ended);
+            return;
+        }
+
+        switch (s.A.Phase)
+        {
+            case ClientPhase.Waiting:
+                next.Add(Refuse(ended));
+                break;
+            case ClientPhase.Granted when s.Holder == 'A':
+                ended = Refuse(ended);
+                next.Add(mutant == Mutant.LoseTheGrantOfACanceled ? ended : s.IsAlive ? Free(ended) : ended with { Holder = '-' });
+                break;
+            case ClientPhase.Leased when s.Owed.Length > 0 || (s.KnownStatus == 'I' && s.A.Inbox.Length > 0):
+                next.Add(SendCancel(s with { Ask = 'p' }));
+                break;
+            default:
+                next.Add(ended);
+                break;
+        }
+    }
+
+    /// <summary>A kept cancel goes to the server when nothing of the pooler's own is in front; a request that was not sent is refused.</summary>
+    private LeaseState SendCancel(LeaseState s)
+    {
+        if (s.Ask != 'p' || s.A.Phase != ClientPhase.Leased || (s.Owed.StartsWith('P') && mutant != Mutant.CancelTheSettings))
+        {
+            return s;
+        }
+
+        return s.Owed.Length > 0 ? s with { Ask = '-', Cancel = 'A' } : GoOn(Refuse(s with { Ask = '-' }) with { Holder = 'H' });
+    }
+
+    private static LeaseState EndCancel(LeaseState s) => s with { CancelNumber = 0, CancelReach = 0 };
+
+    /// <summary>No server has seen A's request: it is answered with an error.</summary>
+    private static LeaseState Refuse(LeaseState s) => Answer(
+        s.With('A', s.A with { Phase = ClientPhase.Idle, Inbox = s.A.Inbox[1..], Read = s.A.Read + 1 }) with { Waiters = s.Waiters.Replace("A", "") });
+
+    /// <summary>A has its answer: what is cancelled from now on is another request.</summary>
+    private static LeaseState Answer(LeaseState s) => s.With('A', s.A with { Answered = s.A.Answered + 1 }) with
+    {
+        Ask = s.Ask == 'p' ? '-' : s.Ask,
+        CancelReach = (s.Ask == 'a' || s.Cancel == 'A') && s.CancelReach == 0 && s.CancelNumber == s.A.Answered ? s.A.Sent : s.CancelReach,
+    };
 
     /// <summary>The pools' part: a new server for who waits, and a granted client that takes up its server.</summary>
     private void Pool(LeaseState s, List<LeaseState> next)
@@ -170,6 +233,11 @@ internal sealed class LeaseModel(string alphabetA, int messagesA, string alphabe
             }
 
             return;
+        }
+
+        if (name == s.Cancel && s.Holder == name && (s.Owed.Length == 0 || (s.CancelReach > 0 && mutant != Mutant.PipelineUnderACancel)) && mutant != Mutant.ForwardUnderACancel)
+        {
+            return; // Of what was answered: it must not hit what follows.
         }
 
         LeaseState read = s.With(name, c with { Inbox = c.Inbox[1..], Read = c.Read + 1 });
@@ -254,6 +322,7 @@ internal sealed class LeaseModel(string alphabetA, int messagesA, string alphabe
         ModelClient c = s[name];
         bool wasHolder = s.Holder == name;
         s = s.With(name, c with { Phase = ClientPhase.Gone, Inbox = "", PassedHalf = false }) with { Waiters = s.Waiters.Replace($"{name}", "") };
+        s = name == 'A' ? s with { Ask = s.Ask == 'p' ? '-' : s.Ask, CancelReach = 0 } : s;
         if (!wasHolder)
         {
             return s;
@@ -272,7 +341,7 @@ internal sealed class LeaseModel(string alphabetA, int messagesA, string alphabe
         // A cancel that hits the settings that went along would let the request behind them run without.
         bool settingsFirst = s.Owed.StartsWith('P') && mutant != Mutant.CancelTheSettings;
         bool cancels = !isPolite && s.Owed.Length > 0 && !s.InCopy && !settingsFirst;
-        return GoOn(EndCopyAndBatch(s with { Holder = 'H', Cancel = cancels ? name : '-' }));
+        return GoOn(EndCopyAndBatch(s with { Holder = 'H', Cancel = cancels || s.Cancel != '-' ? name : '-' }));
     }
 
     private LeaseState EndCopyAndBatch(LeaseState s)
@@ -346,7 +415,8 @@ internal sealed class LeaseModel(string alphabetA, int messagesA, string alphabe
         }
 
         s = s.With(s.Holder, s[s.Holder] with { Phase = ClientPhase.Idle, PassedHalf = false });
-        return (s.KnownDirty && mutant != Mutant.ReleaseDirty) || s.Doubt ? GoOn(s with { Holder = 'H' }) : Free(s);
+        bool isCanceled = s.Cancel != '-' && mutant != Mutant.ReleaseWithACancelUnderWay;
+        return (s.KnownDirty && mutant != Mutant.ReleaseDirty) || s.Doubt || isCanceled ? GoOn(s with { Holder = 'H' }) : Free(s);
     }
 
     /// <summary>The pooler reads one message of the server, or its end.</summary>
@@ -390,7 +460,9 @@ internal sealed class LeaseModel(string alphabetA, int messagesA, string alphabe
         }
         else
         {
-            taken = AfterAll(taken, atReply: "ITE".Contains(reply));
+            bool isReady = "ITE".Contains(reply);
+            taken = looksAtCancels && isReady && !isOurs && s.Holder == 'A' ? Answer(taken) : taken;
+            taken = AfterAll(isReady ? SendCancel(taken) : taken, atReply: isReady);
         }
 
         next.Add(taken);
@@ -470,11 +542,12 @@ internal sealed class LeaseModel(string alphabetA, int messagesA, string alphabe
 
         if (s.Cancel != '-')
         {
-            LeaseState hit = s with { Cancel = '-' };
+            LeaseState hit = EndCancel(s with { Cancel = '-' });
             if (s.Running.Length > 0)
             {
                 hit = hit with { IsHit = true };
-                hit = s.Running[1] == s.Cancel || s.Running[0] == 'P' ? hit : hit.Break($"a cancel for {s.Cancel} hit {s.Running}");
+                hit = s.Running[1] == s.Cancel || (s.Running[0] == 'P' && s.Holder == 'H') ? hit : hit.Break($"a cancel for {s.Cancel} hit {s.Running}");
+                hit = s.CancelReach == 0 || s.Running[1] != 'A' || s.Running[2] - '0' <= s.CancelReach ? hit : hit.Break($"a cancel came late and hit {s.Running}");
             }
             else if (s.Copy != '-')
             {
@@ -635,7 +708,7 @@ internal sealed class LeaseModel(string alphabetA, int messagesA, string alphabe
             return Wait(s.With(holder, c with { Read = c.Read - 1, Inbox = "Q" + c.Inbox }), holder, atHead: true);
         }
 
-        return s.With(holder, c with { Phase = ClientPhase.Gone, Inbox = "", PassedHalf = false });
+        return s.With(holder, c with { Phase = ClientPhase.Gone, Inbox = "", PassedHalf = false }) with { Ask = s.Ask == 'p' ? '-' : s.Ask };
     }
 
     /// <summary>A server that has just logged in.</summary>

@@ -28,6 +28,35 @@ public sealed class LeaseModelTests(ITestOutputHelper output)
         Assert.InRange(states, 10_000, MostStates - 1); // All of them were seen.
     }
 
+    /// <summary>Client A cancels: a request that waits, one that runs, one that has just been answered. It hits its own or nothing.</summary>
+    [Theory]
+    [InlineData("Q", 3, "Q", 1, 1, 1)]
+    [InlineData("Q", 2, "Q", 2, 0, 1)]
+    [InlineData("QT", 3, "Q", 1, 0, 1)]
+    [InlineData("QW", 2, "QW", 1, 0, 2)]
+    public void ACancelHitsItsRequestOrNothing(string alphabetA, int messagesA, string alphabetB, int messagesB, int deaths, int cancels)
+    {
+        string? broken = Explore(new LeaseModel(alphabetA, messagesA, alphabetB, messagesB, looksAtCancels: true), deaths, out int states, out string trace, cancels);
+        output.WriteLine($"{states} states");
+        Assert.True(broken == null, $"{broken} after {states} states:{Environment.NewLine}{trace}");
+        Assert.InRange(states, 10_000, MostStates - 1);
+    }
+
+    [Theory]
+    [InlineData(nameof(Mutant.CancelWhateverRuns))]
+    [InlineData(nameof(Mutant.ForwardUnderACancel))]
+    [InlineData(nameof(Mutant.PipelineUnderACancel))]
+    [InlineData(nameof(Mutant.LoseTheGrantOfACanceled))]
+    [InlineData(nameof(Mutant.CancelTheSettings))]
+    public void ARuleOfCancelsLeftOutIsFound(string name)
+    {
+        string? broken = Explore(new LeaseModel("QT", 3, "Q", 1, Enum.Parse<Mutant>(name), looksAtCancels: true), deaths: 0, out int states, out string trace, cancels: 1);
+        output.WriteLine($"{broken} after {states} states:{Environment.NewLine}{trace}");
+        Assert.NotNull(broken);
+        Assert.True(states < MostStates);
+        Assert.Contains(trace.Split(Environment.NewLine), static line => line.Contains(" asks ", StringComparison.Ordinal));
+    }
+
     [Theory]
     [InlineData(nameof(Mutant.ReleaseBeforeTheQueueIsEmpty), "QS", 3)]
     [InlineData(nameof(Mutant.ReleaseInATransaction), "QT", 2)]
@@ -60,14 +89,14 @@ public sealed class LeaseModelTests(ITestOutputHelper output)
     [Fact]
     public void EveryRuleHasItsMutant() => Assert.Equal(
         Enum.GetNames<Mutant>().Except([nameof(Mutant.None)]).Order(),
-        typeof(LeaseModelTests).GetMethod(nameof(ARuleLeftOutIsFound))!.GetCustomAttributesData()
+        new[] { nameof(ARuleLeftOutIsFound), nameof(ARuleOfCancelsLeftOutIsFound) }.SelectMany(static m => typeof(LeaseModelTests).GetMethod(m)!.GetCustomAttributesData())
             .Where(static a => a.AttributeType == typeof(InlineDataAttribute))
-            .Select(static a => (string)((IReadOnlyList<System.Reflection.CustomAttributeTypedArgument>)a.ConstructorArguments[0].Value!)[0].Value!).Order());
+            .Select(static a => (string)((IReadOnlyList<System.Reflection.CustomAttributeTypedArgument>)a.ConstructorArguments[0].Value!)[0].Value!).Distinct().Order());
 
     /// <summary>Breadth first; the first broken invariant with the way to it, or null when all states were seen.</summary>
-    private static string? Explore(LeaseModel model, int deaths, out int states, out string trace)
+    private static string? Explore(LeaseModel model, int deaths, out int states, out string trace, int cancels = 0)
     {
-        var first = new LeaseState { Deaths = deaths };
+        var first = new LeaseState { Deaths = deaths, Cancels = cancels };
         Dictionary<LeaseState, LeaseState?> from = new() { [first] = null };
         var queue = new Queue<LeaseState>([first]);
         trace = "";
@@ -101,7 +130,7 @@ public sealed class LeaseModelTests(ITestOutputHelper output)
         {
             yield return $"A {state.A.Phase}:{state.A.Inbox} B {state.B.Phase}:{state.B.Inbox} holder {state.Holder} owed {state.Owed}"
                 + $"{(state.BatchOpen ? " batch" : "")}{(state.Skipping ? " skipping" : "")}{(state.InCopy ? " copy" : "")} to {state.ToServer} from {state.FromServer}"
-                + $" runs {state.Running} server {state.Status}{state.Copy}{(state.ServerSkips ? " skips" : "")}{(state.IsAlive ? "" : " dead")} cancel {state.Cancel}";
+                + $" runs {state.Running} server {state.Status}{state.Copy}{(state.ServerSkips ? " skips" : "")}{(state.IsAlive ? "" : " dead")} cancel {state.Cancel}{(state.Ask == '-' ? "" : $" asks {state.Ask}{state.CancelNumber}")}";
         }
     }
 }

@@ -43,6 +43,18 @@ internal sealed record LeaseState
     /// <summary>A cancel under way, and for whom; - for none.</summary>
     public char Cancel { get; init; } = '-';
 
+    /// <summary>How often client A may still ask for a cancel.</summary>
+    public int Cancels { get; init; }
+
+    /// <summary>A's own cancel: a, on its way to the pooler; p, kept until what must not be hit is through; -, none, or <see cref="Cancel"/>.</summary>
+    public char Ask { get; init; } = '-';
+
+    /// <summary>The request it is for, as A's session counted them when it was looked up.</summary>
+    public int CancelNumber { get; init; }
+
+    /// <summary>That request has been answered when A had sent so many messages: those behind it must not be hit. 0: it has not.</summary>
+    public int CancelReach { get; init; }
+
     // The wires.
     public string ToServer { get; init; } = "";
 

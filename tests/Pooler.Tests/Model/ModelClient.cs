@@ -26,6 +26,9 @@ internal sealed record ModelClient
     /// <summary>Messages read so far: the number of the next.</summary>
     public int Read { get; init; }
 
+    /// <summary>Requests answered so far, where cancels are looked at: the number of the one that a cancel is for.</summary>
+    public int Answered { get; init; }
+
     /// <summary>It has sent half a message.</summary>
     public bool SendsHalf { get; init; }
 

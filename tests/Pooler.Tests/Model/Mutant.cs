@@ -25,6 +25,18 @@ internal enum Mutant
 
     /// <summary>The cancel for a client that leaves may hit the SET in front of its request.</summary>
     CancelTheSettings,
+
+    /// <summary>A cancel hits whatever its client runs when it comes, be it another request than that it was for.</summary>
+    CancelWhateverRuns,
+
+    /// <summary>While a cancel of what was answered is still under way its client's next request goes to the server.</summary>
+    ForwardUnderACancel,
+
+    /// <summary>The same while an earlier one of a pipeline still runs.</summary>
+    PipelineUnderACancel,
+
+    /// <summary>A client that cancels its request with a grant keeps the server.</summary>
+    LoseTheGrantOfACanceled,
     NoRollback,
 
     /// <summary>A batch that its client left open is not synced.</summary>

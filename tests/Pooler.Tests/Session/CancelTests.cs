@@ -153,6 +153,30 @@ public sealed class CancelTests
         a.Expect(Wire.Answer("next"));
     }
 
+    /// <summary>Of a pipeline the first request is cancelled too late: the second cannot be taken back, a third need not be hit.</summary>
+    [Fact]
+    public void WhatAPipelineGoesOnWithIsHeldBackToo()
+    {
+        using var rig = new PoolerRig();
+        rig.Postgres.HoldsCancels = true;
+        RawPeer a = rig.Client(Startup, out byte[] key), server = rig.Postgres.Next();
+        a.Send(Wire.Join(Wire.Query("first"), Wire.Query("second")));
+        server.Expect(Wire.Join(Wire.Query("first"), Wire.Query("second")));
+        rig.Connect(Wire.Cancel(key));
+        PoolerRig.WaitUntil(() => rig.Postgres.Cancels == 1, "the cancel");
+        server.Send(Wire.Answer("first"));
+        a.Expect(Wire.Answer("first"));
+        a.Send(Wire.Query("third"));
+        rig.Turn();
+        Assert.Equal(0, server.Available);
+
+        rig.Postgres.ReleaseCancels();
+        server.Expect(Wire.Query("third"));
+        server.Send(Wire.Join(CanceledAndReady, Wire.Answer("third")));
+        a.Expect(Wire.Join(CanceledAndReady, Wire.Answer("third")));
+        rig.WaitForIdleServer();
+    }
+
     [Fact]
     public void AnIdleClientHasNothingToCancel()
     {
