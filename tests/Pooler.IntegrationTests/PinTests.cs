@@ -133,7 +133,8 @@ public sealed class PinTests(PostgresCluster postgres)
         using PgWire client = await PgWire.ConnectAsync(pooler.EndPoint), other = await pooler.LoginAsync(database);
         await client.LoginAsync(database, PostgresCluster.User, ("App.Tenant", "one"));
         await RunAsync(client, "SET app.tenant TO 'two'", extended: false);
-        await ReasonIsAsync(pooler, Setting);
+        await NobodyIsPinnedAsync(pooler, database);
+        Assert.Equal("two", (await client.QueryAsync("SHOW app.tenant")).Scalar);
         await RunAsync(client, "RESET App.tenant", extended: false);
         await NobodyIsPinnedAsync(pooler, database);
         Assert.Equal("", (await other.QueryAsync("SELECT coalesce(current_setting('app.tenant', true), '')")).Scalar);

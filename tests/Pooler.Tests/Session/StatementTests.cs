@@ -123,7 +123,10 @@ public sealed class StatementTests
         a.Expect(One);
     }
 
-    /// <summary>Nothing of the batch was answered, so it runs again; twice in a row the error is the client's.</summary>
+    /// <summary>
+    /// Nothing of the batch was answered and its rows are described, so it runs again; twice in a row the error is the client's, as it
+    /// is when the client goes by an earlier description.
+    /// </summary>
     [Fact]
     public void AnInvalidPlanIsMadeAnewOnce()
     {
@@ -132,18 +135,25 @@ public sealed class StatementTests
         Prepare(a, server, "one", "select 1");
         byte[] invalid = Wire.Join(
             Wire.Frame('E', "SERROR\0VERROR\0C0A000\0Mcached plan must not change result type\0RRevalidateCachedQuery\0\0"u8), Wire.Ready('I'));
-        byte[] anew = Wire.Join(Wire.Close("one"), Wire.Parse("select 1", "one"), Run("one"));
-        a.Send(Run("one"));
-        server.Expect(Run("one"));
+        byte[] described = Wire.Join(BindOf("one"), Wire.Describe('P'), Wire.Execute(), Wire.Sync);
+        byte[] answer = Wire.Join(Bound, Wire.Frame('n'), Wire.Complete("SELECT 1"), Wire.Ready('I'));
+        byte[] anew = Wire.Join(Wire.Close("one"), Wire.Parse("select 1", "one"));
+        a.Send(described);
+        server.Expect(described);
         server.Send(invalid);
-        server.Expect(anew);
-        server.Send(Wire.Join(Closed, Parsed, One));
-        a.Expect(One);
+        server.Expect(Wire.Join(anew, described));
+        server.Send(Wire.Join(Closed, Parsed, answer));
+        a.Expect(answer);
+
+        a.Send(described);
+        server.Expect(described);
+        server.Send(invalid);
+        server.Expect(Wire.Join(anew, described));
+        server.Send(Wire.Join(Closed, Parsed, invalid));
+        a.Expect(invalid);
 
         a.Send(Run("one"));
-        server.Expect(Run("one"));
-        server.Send(invalid);
-        server.Expect(anew);
+        server.Expect(Wire.Join(anew, Run("one")));
         server.Send(Wire.Join(Closed, Parsed, invalid));
         a.Expect(invalid);
         rig.WaitForIdleServer();
