@@ -11,7 +11,7 @@ public sealed class ThreadMoveTests(PostgresCluster postgres, ITestOutputHelper 
 {
     private const string SlowUser = "slow";
 
-    private static readonly TimeSpan Limit = TimeSpan.FromMinutes(10);
+    private static readonly TimeSpan Limit = TimeSpan.FromMinutes(15);
 
     /// <summary>The fewer wait on each thread, the more often a server is sent to the other.</summary>
     [Theory]

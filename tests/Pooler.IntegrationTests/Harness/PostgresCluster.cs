@@ -188,7 +188,7 @@ public sealed class PostgresCluster : IAsyncLifetime
 
     /// <summary>How many connections the database has now, not counting this look.</summary>
     public Task<long> CountServersAsync(string database) =>
-        ScalarAsync<long>(Superuser, $"SELECT count(*) FROM pg_stat_activity WHERE datname = '{database}' AND application_name <> '{OwnName}'");
+        ScalarAsync<long>(Superuser, $"SELECT count(*) FROM pg_stat_activity WHERE datname = '{database}' AND backend_type = 'client backend' AND application_name <> '{OwnName}'");
 
     private static string FindPrograms() =>
         Directory.Exists("/usr/lib/postgresql")
