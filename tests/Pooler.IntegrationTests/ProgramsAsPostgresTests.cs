@@ -209,6 +209,7 @@ public sealed class ProgramsAsPostgresTests(PostgresCluster postgres)
     {
         private readonly (PgWire Got, PgWire Wanted)[] _clients = new (PgWire, PgWire)[Clients];
         private string? _difference;
+        private bool _isOver;
 
         /// <summary>Runs a program on both sides, and tells where they part.</summary>
         public async Task<string?> DifferenceAsync(AnyProgram program, bool pins)
@@ -237,10 +238,12 @@ public sealed class ProgramsAsPostgresTests(PostgresCluster postgres)
                     status = await CompareAsync(turn, step.Script, status);
                 }
 
-                if (status != 'E' && _difference == null)
+                if (status != 'E' && _difference == null && !_isOver)
                     await CompareAsync(turn, $"Q {{{Look}}}", status);
                 if (_difference != null)
                     return $"{step}{_difference}";
+                if (_isOver)
+                    break;
             }
 
             return null;
@@ -286,9 +289,13 @@ public sealed class ProgramsAsPostgresTests(PostgresCluster postgres)
             for (int i = 0; i < ends.Length; i++)
             {
                 // In a failed transaction nothing can be prepared: a statement that is not on the server is an error there, where
-                // PostgreSQL itself would name another or describe it. Only how a batch ends is compared.
+                // PostgreSQL itself would name another or describe it. Only how a batch ends is compared; if that error has kept it
+                // from a ROLLBACK the program is at its end.
                 bool isVague = status == 'E' && ends[i] == 'S';
                 string wantedReply = i < wanted.Length ? wanted[i] : "nothing", gotReply = i < got.Length ? got[i] : "nothing";
+                _isOver |= isVague && wantedReply[^2] != 'E' && gotReply.Contains("E(25P02 ", StringComparison.Ordinal);
+                if (_isOver)
+                    break;
                 if (isVague ? wantedReply[^2] != gotReply[^2] : wantedReply != gotReply)
                     _difference ??= $"\n{script}\nPostgreSQL: {wantedReply}\nPooler:     {gotReply}";
                 status = wantedReply[^2];
