@@ -1,6 +1,5 @@
 using System.Collections.Immutable;
 using Microsoft.Extensions.Logging;
-using Npgsql;
 using Pooler.Config;
 using Pooler.Net;
 using Pooler.Telemetry;
@@ -65,7 +64,7 @@ internal sealed class HostCluster : IAsyncDisposable
             long now = IoThread.Clock();
             Update(state => state.Answered(index, facts, now, now - start));
         }
-        catch (Exception fault) when (fault is NpgsqlException or OperationCanceledException or TimeoutException or IOException or InvalidCastException or FormatException)
+        catch (Exception fault) // Of whatever kind: a monitor that ended would leave its host as it was last seen.
         {
             if (!_end.IsCancellationRequested)
             {

@@ -72,30 +72,10 @@ internal sealed class ConnectionInput(Connection connection) : PipeReader, IValu
     }
 
     /// <summary>As <see cref="ReadAsync"/>, for whoever looks at <see cref="Unread"/> itself; waits at less memory.</summary>
-    public ValueTask WaitAsync()
-    {
-        connection.CheckThread();
-        if (IsDataReady())
-        {
-            Took();
-            return ValueTask.CompletedTask;
-        }
-
-        return new ValueTask(this, Park(Wait.ForData));
-    }
+    public ValueTask WaitAsync() => WaitAsync(Wait.ForData);
 
     /// <summary>Completes canceled by <see cref="Wake"/>, or once when the peer hangs up; receives nothing.</summary>
-    public ValueTask ParkAsync()
-    {
-        connection.CheckThread();
-        if (IsWakeReady())
-        {
-            Took();
-            return ValueTask.CompletedTask;
-        }
-
-        return new ValueTask(this, Park(Wait.ForWake));
-    }
+    public ValueTask ParkAsync() => WaitAsync(Wait.ForWake);
 
     /// <summary>Brings the reader back from its wait, now or at its next one. From the run list, never inside the caller's frame.</summary>
     public void Wake()
@@ -143,8 +123,10 @@ internal sealed class ConnectionInput(Connection connection) : PipeReader, IValu
     public ValueTaskSourceStatus GetStatus(short token) =>
         token == _version && _wait != Wait.None ? ValueTaskSourceStatus.Pending : ValueTaskSourceStatus.Succeeded;
 
-    // The flags ask for captured contexts; on an I/O thread there is only one place to go on, so they are ignored.
-    /// <summary>Of a wait, for the compiler's awaiters.</summary>
+    /// <summary>
+    /// Of a wait, for the compiler's awaiters. The flags ask for captured contexts; on an I/O thread there is only one place to go on,
+    /// so they are ignored.
+    /// </summary>
     public void OnCompleted(Action<object?> continuation, object? state, short token, ValueTaskSourceOnCompletedFlags flags)
     {
         _continuation = continuation;
@@ -158,6 +140,18 @@ internal sealed class ConnectionInput(Connection connection) : PipeReader, IValu
         ScheduleResume();
     }
 
+    private ValueTask WaitAsync(Wait wait)
+    {
+        connection.CheckThread();
+        if (IsReady(wait))
+        {
+            Took();
+            return ValueTask.CompletedTask;
+        }
+
+        return new ValueTask(this, Park(wait));
+    }
+
     private short Park(Wait wait)
     {
         _wait = wait;
@@ -167,7 +161,7 @@ internal sealed class ConnectionInput(Connection connection) : PipeReader, IValu
     /// <summary>There may be something to read, or a reason to look.</summary>
     internal void ResumeIfReady()
     {
-        if (_wait == Wait.None || !(_wait == Wait.ForData ? IsDataReady() : IsWakeReady()))
+        if (_wait == Wait.None || !IsReady(_wait))
         {
             return;
         }
@@ -187,6 +181,8 @@ internal sealed class ConnectionInput(Connection connection) : PipeReader, IValu
             connection.Owner.Schedule(connection);
         }
     }
+
+    private bool IsReady(Wait wait) => wait == Wait.ForData ? IsDataReady() : IsWakeReady();
 
     private bool IsWakeReady() => _wakeRequested || IsEnded || (connection.HasHungUp && !_hangupSeen);
 

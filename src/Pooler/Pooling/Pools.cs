@@ -499,8 +499,7 @@ internal sealed class Pools
                 bool isRouted = pool.Key.Host != null || pool.ByHost != null;
                 if (_source.Reconfigure(pool) | Reroute(pool))
                 {
-                    TakeAllIdle(pool, idle);
-                    MarkAll(pool);
+                    Retire(pool, idle);
                 }
 
                 if (isRouted || pool.ByHost != null)
@@ -546,8 +545,7 @@ internal sealed class Pools
 
                     if (was.Role != host.Role && was.Role != HostRole.Unknown)
                     {
-                        TakeAllIdle(pool, idle);
-                        MarkAll(pool);
+                        Retire(pool, idle);
                     }
                 }
             }
@@ -575,8 +573,10 @@ internal sealed class Pools
         return had != (pool.ByHost != null);
     }
 
-    private static void MarkAll(ServerPool pool)
+    /// <summary>None of its servers is lent again: idle ones are to be closed at once, the others at their release.</summary>
+    private static void Retire(ServerPool pool, List<ServerSlot> idle)
     {
+        TakeAllIdle(pool, idle);
         foreach (ServerSlot slot in pool.Slots)
         {
             slot.CloseNeeded = true;
