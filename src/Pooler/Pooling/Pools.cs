@@ -143,7 +143,7 @@ internal sealed class Pools
             else if (pool.LoginFailure != null && pool.Slots.Count == 0 && thread.Now < pool.RetryAt)
             {
                 waiter.State = WaiterState.Failed;
-                waiter.Error = CachedFailure(pool);
+                waiter.Error = pool.CachedFailure;
             }
             else
             {
@@ -350,7 +350,7 @@ internal sealed class Pools
             wasLogin = slot.State == SlotState.Login;
             if (wasLogin)
             {
-                failed = RecordLoginFailure(pool, failure, thread.Now);
+                failed = pool.RecordLoginFailure(failure, thread.Now);
             }
 
             slot.State = SlotState.Gone;
@@ -370,7 +370,7 @@ internal sealed class Pools
 
         todo.Do();
         _journal.Removed(slot, failure, wasLogin);
-        failed?.ForEach(static w => w.Thread!.Post(new WakeItem(w)));
+        failed?.ForEach(static w => w.PostWake());
     }
 
     /// <summary>The first login tells what the pool's servers report; those who waited for nothing else go on.</summary>
@@ -387,7 +387,7 @@ internal sealed class Pools
         }
 
         _journal.LoggedIn(slot);
-        welcomed.ForEach(static w => w.Thread!.Post(new WakeItem(w)));
+        welcomed.ForEach(static w => w.PostWake());
     }
 
     /// <summary>A client entered (+1) or left (-1) a pool.</summary>
@@ -433,7 +433,7 @@ internal sealed class Pools
     /// </summary>
     public bool Pause(string? database)
     {
-        List<ServerSlot> idle = [];
+        var change = new PoolChange();
         bool isNew;
         lock (_lock)
         {
@@ -441,11 +441,11 @@ internal sealed class Pools
             foreach (ServerPool pool in Matching(database))
             {
                 pool.IsPaused = true;
-                TakeAllIdle(pool, idle);
+                change.CloseIdle(pool, "database paused");
             }
         }
 
-        CloseAll(idle, "database paused");
+        change.Do();
         return isNew;
     }
 
@@ -489,22 +489,21 @@ internal sealed class Pools
     /// <summary>Puts new settings in force; servers made under another target close at their release.</summary>
     public void Reconfigure(long now)
     {
-        List<ServerSlot> idle = [];
-        List<Waiter> rerouted = [];
+        var change = new PoolChange();
         var todo = default(PoolTodo);
         lock (_lock)
         {
             foreach (ServerPool pool in _pools.Values.ToArray())
             {
                 bool isRouted = pool.Key.Host != null || pool.ByHost != null;
-                if (_source.Reconfigure(pool) | Reroute(pool))
+                if (_source.Reconfigure(pool) | HasMoved(pool))
                 {
-                    Retire(pool, idle);
+                    change.Retire(pool, "database configuration changed");
                 }
 
                 if (isRouted || pool.ByHost != null)
                 {
-                    pool.DequeueAll(rerouted);
+                    change.Reroute(pool);
                 }
 
                 _growth.EnsureServers(pool, now, ref todo);
@@ -512,56 +511,27 @@ internal sealed class Pools
         }
 
         todo.Do();
-        CloseAll(idle, "database configuration changed");
-        rerouted.ForEach(static w => w.Thread!.Post(new WakeItem(w)));
+        change.Do();
     }
 
-    /// <summary>
-    /// A cluster's hosts have changed, on any thread. Who waits asks again; servers of a host that is another now (primary, replica)
-    /// go when they are given back, those of one that does not answer at once.
-    /// </summary>
+    /// <summary>A cluster's hosts have changed, on any thread.</summary>
     public void HostsChanged(HostCluster cluster, ClusterState before, ClusterState after)
     {
-        List<ServerSlot> idle = [], lost = [];
-        List<Waiter> rerouted = [];
+        var change = new PoolChange();
         lock (_lock)
         {
             foreach (ServerPool front in _pools.Values.Where(p => p.ByHost?.Cluster == cluster))
             {
-                front.DequeueAll(rerouted);
-                for (int i = 0; i < after.Hosts.Length; i++)
-                {
-                    ServerPool pool = front.ByHost!.Pools[i];
-                    HostState was = before.Hosts[i], host = after.Hosts[i];
-                    pool.DequeueAll(rerouted);
-                    if (host.IsUp)
-                    {
-                        pool.LoginFailure = null; // It may be tried again.
-                    }
-                    else if (was.IsUp)
-                    {
-                        lost.AddRange(pool.Slots);
-                    }
-
-                    if (was.Role != host.Role && was.Role != HostRole.Unknown)
-                    {
-                        Retire(pool, idle);
-                    }
-                }
+                change.Reroute(front);
+                front.ByHost!.Changed(before, after, change);
             }
         }
 
-        CloseAll(idle, "host has another role");
-        foreach (ServerSlot slot in lost)
-        {
-            slot.Server.Thread.Post(() => slot.Server.Close("host is down (health_check_timeout)"));
-        }
-
-        rerouted.ForEach(static w => w.Thread!.Post(new WakeItem(w)));
+        change.Do();
     }
 
     /// <summary>After a RELOAD. True when the pool had servers of its own and has them by host now, or the other way round.</summary>
-    private bool Reroute(ServerPool pool)
+    private bool HasMoved(ServerPool pool)
     {
         if (pool.Key.Host != null)
         {
@@ -573,24 +543,6 @@ internal sealed class Pools
         return had != (pool.ByHost != null);
     }
 
-    /// <summary>None of its servers is lent again: idle ones are to be closed at once, the others at their release.</summary>
-    private static void Retire(ServerPool pool, List<ServerSlot> idle)
-    {
-        TakeAllIdle(pool, idle);
-        foreach (ServerSlot slot in pool.Slots)
-        {
-            slot.CloseNeeded = true;
-        }
-    }
-
-    private static void CloseAll(List<ServerSlot> slots, string reason)
-    {
-        foreach (ServerSlot slot in slots)
-        {
-            slot.Server.Thread.Post(() => slot.Server.Terminate(reason));
-        }
-    }
-
     private static ServerCount CountOf(Dictionary<string, ServerCount> counts, string name)
     {
         if (!counts.TryGetValue(name, out ServerCount? count))
@@ -600,11 +552,6 @@ internal sealed class Pools
 
         return count;
     }
-
-    private static ErrorFields CachedFailure(ServerPool pool) => pool.LoginFailure! with
-    {
-        Message = $"server login has been failing, cached error: {pool.LoginFailure!.Message} (server_login_retry)",
-    };
 
     private static void EndOpening(ServerSlot slot)
     {
@@ -631,20 +578,6 @@ internal sealed class Pools
         return slot;
     }
 
-    /// <summary>Takes the idle servers out of the lists; they count as used until they are closed.</summary>
-    private static void TakeAllIdle(ServerPool pool, List<ServerSlot> taken)
-    {
-        foreach (SlotList list in pool.Idle)
-        {
-            while (list.Newest is { } slot)
-            {
-                list.Remove(slot);
-                slot.State = SlotState.Housekeeping;
-                taken.Add(slot);
-            }
-        }
-    }
-
     private static bool NeedsCheck(ServerSlot slot, long now) =>
         slot.Pool.Settings.ServerCheckQuery.Length > 0 && now - slot.IdleSince >= (long)slot.Pool.Settings.ServerCheckDelay.TotalMicroseconds;
 
@@ -662,23 +595,6 @@ internal sealed class Pools
 
         Waiter? oldest = pool.OldestWaiter;
         return own == null || (oldest != null && own.Since - oldest.Since > 1000) ? oldest : own;
-    }
-
-    private static List<Waiter>? RecordLoginFailure(ServerPool pool, ErrorFields? failure, long now)
-    {
-        pool.LoginFailure = failure ?? new ErrorFields("FATAL", "08006", "server conn crashed?", null, null);
-
-        // A server that is starting or full will soon take logins again; anything else waits as PgBouncer does.
-        bool soon = pool.LoginFailure.SqlState is "57P03" or "53300";
-        pool.RetryAt = now + (soon ? 300_000 : (long)pool.Settings.ServerLoginRetry.TotalMicroseconds);
-        if (pool.Slots.Count > 1)
-        {
-            return null;
-        }
-
-        List<Waiter> failed = pool.DequeueLogins(WaiterState.Failed);
-        failed.ForEach(w => w.Error = pool.LoginFailure);
-        return failed;
     }
 
     private IEnumerable<ServerPool> Matching(string? database) =>
@@ -709,10 +625,5 @@ internal sealed class Pools
         waiter.State = WaiterState.Bound;
         slot.State = SlotState.Moving;
         todo.Add(slot.Server.Thread, () => slot.MoveTo(waiter));
-    }
-
-    private sealed class WakeItem(Waiter waiter) : RunItem
-    {
-        internal override void Run() => waiter.Wake();
     }
 }

@@ -154,6 +154,30 @@ internal sealed class ServerPool
         return logins;
     }
 
+    /// <summary>What a client is told that asks for the first server while logins fail.</summary>
+    public ErrorFields CachedFailure => LoginFailure! with
+    {
+        Message = $"server login has been failing, cached error: {LoginFailure!.Message} (server_login_retry)",
+    };
+
+    /// <summary>A login has failed. Those who fail with it, if it was the pool's only server.</summary>
+    public List<Waiter>? RecordLoginFailure(ErrorFields? failure, long now)
+    {
+        LoginFailure = failure ?? new ErrorFields("FATAL", "08006", "server conn crashed?", null, null);
+
+        // A server that is starting or full will soon take logins again; anything else waits as PgBouncer does.
+        bool soon = LoginFailure.SqlState is "57P03" or "53300";
+        RetryAt = now + (soon ? 300_000 : (long)Settings.ServerLoginRetry.TotalMicroseconds);
+        if (Slots.Count > 1)
+        {
+            return null;
+        }
+
+        List<Waiter> failed = DequeueLogins(WaiterState.Failed);
+        failed.ForEach(w => w.Error = LoginFailure);
+        return failed;
+    }
+
     /// <summary>The waiter that has waited longest, on any thread.</summary>
     public Waiter? OldestWaiter
     {

@@ -32,4 +32,12 @@ internal abstract class Waiter
 
     /// <summary>The state has left Waiting. Called on the waiter's thread; must only wake its session.</summary>
     internal abstract void Wake();
+
+    /// <summary>Wakes it on its own thread, from any.</summary>
+    internal void PostWake() => Thread!.Post(new WakeItem(this));
+
+    private sealed class WakeItem(Waiter waiter) : RunItem
+    {
+        internal override void Run() => waiter.Wake();
+    }
 }
