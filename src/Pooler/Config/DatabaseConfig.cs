@@ -28,6 +28,9 @@ internal sealed record DatabaseConfig
 
     public RoutingRule? Routing { get; init; }
 
+    /// <summary>The entry whose servers its clients use.</summary>
+    public string? SharePools { get; init; }
+
     public LoadBalanceRule? LoadBalance { get; init; }
 
     /// <summary>One for all hosts, or one for each; default: as the [pgbouncer] section has it.</summary>
@@ -81,6 +84,7 @@ internal sealed record DatabaseConfig
         Password = values.FindText(Settings.Password),
         ConnectQuery = values.FindText(Settings.ConnectQuery),
         Routing = values.Find(Settings.Routing) ?? RoutingOf(values.Find(Settings.TargetSessionAttrs)),
+        SharePools = values.FindText(Settings.SharePools),
         LoadBalance = values.Find(Settings.LoadBalance),
         Weights = values.Find(Settings.Weight) ?? default,
         Zones = values.Find(Settings.Zone) ?? default,

@@ -281,6 +281,8 @@ internal static class Settings
         "Sent to each new server; its errors are logged and ignored.");
     public static readonly Setting<LoadBalanceHosts> LoadBalanceHosts = Row("load_balance_hosts", LoadBalanceWord, "round-robin", Database,
         "Without routing: which host of a list a new server goes to: the next one each time, the same one until it fails, or any.");
+    public static readonly Setting<string?> SharePools = Row("share_pools", OptionalText, null, Database,
+        "Ours: with routing, the entry whose servers this one's clients use too; its limits count. Both have the same hosts, dbname and forced user.");
     public static readonly Setting<TargetSessionAttrs> TargetSessionAttrs = Row("target_session_attrs", TargetSessionAttrsWord, null, Database,
         "Ours: libpq's words for routing: read-write, primary = primary; standby, read-only = replica; prefer-standby = prefer_replica; any = off.");
     public static readonly Setting<string?> ClientEncoding = Row("client_encoding", OptionalText, null, Database,

@@ -35,18 +35,23 @@ internal sealed class Pools
     /// <summary>The pool of a database entry and user, made at first use.</summary>
     public ServerPool Get(DatabaseConfig database, string user)
     {
-        // A forced user makes one pool for all clients of the entry (PgBouncer).
-        var key = new PoolKey(database.Name, database.ForcedUser ?? user);
         lock (_lock)
         {
-            if (!_pools.TryGetValue(key, out ServerPool? pool))
-            {
-                pool = Add(key, front: null, database);
-                pool.ByHost = HostsOf(pool);
-            }
-
-            return pool;
+            return FrontOf(database, user);
         }
+    }
+
+    private ServerPool FrontOf(DatabaseConfig database, string user)
+    {
+        // A forced user makes one pool for all clients of the entry (PgBouncer).
+        var key = new PoolKey(database.Name, database.ForcedUser ?? user);
+        if (!_pools.TryGetValue(key, out ServerPool? pool))
+        {
+            pool = Add(key, front: null, database);
+            pool.ByHost = HostsOf(pool);
+        }
+
+        return pool;
     }
 
     private ServerPool Add(PoolKey key, ServerPool? front, DatabaseConfig database)
@@ -61,9 +66,13 @@ internal sealed class Pools
         return pool;
     }
 
-    /// <summary>The pools of the hosts, if the entry has routing.</summary>
-    private HostPools? HostsOf(ServerPool front) => _source.ClusterOf(front.Key.Database) is not { } cluster ? null
-        : new HostPools(cluster, [.. cluster.Config.Hosts.Select(host => PoolOf(front, host))]);
+    /// <summary>The pools of the hosts, if the entry has routing: its own, or those of the entry whose it shares.</summary>
+    private HostPools? HostsOf(ServerPool front)
+    {
+        front.Lender = _source.LenderOf(front.DatabaseConfig) is { } lender ? FrontOf(lender, front.Key.User) : null;
+        return _source.ClusterOf(front.Key.Database) is not { } cluster ? null
+            : new HostPools(cluster, [.. cluster.Config.Hosts.Select(host => PoolOf(front.Lender ?? front, host))]);
+    }
 
     private ServerPool PoolOf(ServerPool front, HostAddress host)
     {
