@@ -35,9 +35,19 @@ internal sealed record ClusterConfig
     /// <summary>One that lacks what the primary had so long ago serves nobody; zero: any lag will do.</summary>
     public required TimeSpan MaxReplicaLagTime { get; init; }
 
+    /// <summary>How long work waits for a host that may take it.</summary>
+    public required TimeSpan FailoverHoldTime { get; init; }
+
     /// <summary>Whether probes of this and the other are the same: then its hosts need not be looked at anew.</summary>
     public bool ProbesAs(ClusterConfig other) =>
-        Hosts.SequenceEqual(other.Hosts) && this with { Hosts = other.Hosts, Routing = other.Routing, MaxReplicaLag = other.MaxReplicaLag, MaxReplicaLagTime = other.MaxReplicaLagTime } == other;
+        Hosts.SequenceEqual(other.Hosts) && this with
+        {
+            Hosts = other.Hosts,
+            Routing = other.Routing,
+            MaxReplicaLag = other.MaxReplicaLag,
+            MaxReplicaLagTime = other.MaxReplicaLagTime,
+            FailoverHoldTime = other.FailoverHoldTime,
+        } == other;
 
     /// <summary>The name alone: a record would print the password.</summary>
     public override string ToString() => Name;

@@ -9,6 +9,15 @@ namespace Pooler.Pooling;
 /// </summary>
 internal sealed record HostPools(HostCluster Cluster, ImmutableArray<ServerPool> Pools)
 {
+    /// <summary>Who has waited for failover_hold_time waits no longer; before every host was asked once nobody knows.</summary>
+    public void FailHeld(ServerPool front, long now, List<Waiter> failed)
+    {
+        if (front.HasWaiters && Cluster.State.IsKnown)
+        {
+            front.DequeueHeld(now - (long)Cluster.Config.FailoverHoldTime.TotalMicroseconds, Cluster.Shortage, failed);
+        }
+    }
+
     /// <summary>
     /// The hosts have changed. Who waits asks again; servers of a host that is another now (primary, replica) go when they are given
     /// back, those of one that does not answer at once.

@@ -97,6 +97,7 @@ internal sealed class Pools
             if (!atHead && waiter.State != WaiterState.Rerouted)
             {
                 waiter.Since = thread.Now;
+                waiter.HeldSince = 0;
             }
 
             if (!pool.IsPaused && TakeIdle(pool, thread) is { } slot)
@@ -124,6 +125,7 @@ internal sealed class Pools
 
         todo.Do();
         toCheck?.Check();
+        pool.ByHost?.Cluster.WantHost(thread.Now);
         return granted;
     }
 
@@ -153,6 +155,7 @@ internal sealed class Pools
         }
 
         todo.Do();
+        pool.ByHost?.Cluster.WantHost(thread.Now);
     }
 
     /// <summary>A waiter stops waiting. False when a server had been granted meanwhile: it is then the caller's to give back.</summary>
@@ -410,12 +413,14 @@ internal sealed class Pools
         }
 
         List<ServerSlot> expired = [];
+        List<Waiter> failed = [];
         var todo = default(PoolTodo);
         lock (_lock)
         {
             foreach (ServerPool pool in _pools.Values)
             {
                 PoolGrowth.CollectExpired(pool, now, expired);
+                pool.ByHost?.FailHeld(pool, now, failed);
                 _growth.EnsureServers(pool, now, ref todo);
                 _growth.EnsureMinimum(pool, now, ref todo);
             }
@@ -426,6 +431,8 @@ internal sealed class Pools
         {
             slot.Server.Thread.Post(() => slot.Server.Terminate("server idle timeout"));
         }
+
+        failed.ForEach(static w => w.PostWake());
     }
 
     /// <summary>
