@@ -37,9 +37,14 @@ internal sealed record ServerTarget(ImmutableArray<HostAddress> Hosts, string Da
     /// <summary>Which of several hosts the next server goes to.</summary>
     public LoadBalanceHosts LoadBalanceHosts { get; init; }
 
-    /// <summary>The host of a new server (PgBouncer: the next in turn, or the same until a connect to it fails).</summary>
+    /// <summary>The host of a new server (PgBouncer: the next in turn, or the same until a connect to it fails; libpq: any).</summary>
     public HostAddress NextHost()
     {
+        if (LoadBalanceHosts == LoadBalanceHosts.Random)
+        {
+            return Hosts[Random.Shared.Next(Hosts.Length)];
+        }
+
         int turn = LoadBalanceHosts == LoadBalanceHosts.RoundRobin ? Interlocked.Increment(ref _turn) - 1 : Volatile.Read(ref _turn);
         return Hosts[(int)((uint)turn % (uint)Hosts.Length)];
     }

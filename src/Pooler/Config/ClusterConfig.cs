@@ -5,6 +5,9 @@ namespace Pooler.Config;
 /// <summary>How the hosts of a database entry with <c>routing</c> are watched, and whom they serve.</summary>
 internal sealed record ClusterConfig
 {
+    /// <summary>Most hosts of a cluster: sets of them are bits of a word.</summary>
+    public const int MostHosts = 64;
+
     /// <summary>The entry's name.</summary>
     public required string Name { get; init; }
 
@@ -38,6 +41,15 @@ internal sealed record ClusterConfig
     /// <summary>How long work waits for a host that may take it.</summary>
     public required TimeSpan FailoverHoldTime { get; init; }
 
+    /// <summary>Which of several hosts that may serve a request does.</summary>
+    public required LoadBalanceRule LoadBalance { get; init; }
+
+    /// <summary>Of each host.</summary>
+    public required ImmutableArray<int> Weights { get; init; }
+
+    /// <summary>The hosts in the zone of this process: bit i is host i.</summary>
+    public required ulong Near { get; init; }
+
     /// <summary>Whether probes of this and the other are the same: then its hosts need not be looked at anew.</summary>
     public bool ProbesAs(ClusterConfig other) =>
         Hosts.SequenceEqual(other.Hosts) && this with
@@ -47,6 +59,9 @@ internal sealed record ClusterConfig
             MaxReplicaLag = other.MaxReplicaLag,
             MaxReplicaLagTime = other.MaxReplicaLagTime,
             FailoverHoldTime = other.FailoverHoldTime,
+            LoadBalance = other.LoadBalance,
+            Weights = other.Weights,
+            Near = other.Near,
         } == other;
 
     /// <summary>The name alone: a record would print the password.</summary>

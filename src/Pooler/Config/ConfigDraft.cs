@@ -38,7 +38,7 @@ internal sealed class ConfigDraft(List<ConfigError> errors)
         if (!written.Contains(Settings.ConfFile) && filePath.Length > 0) values[Settings.ConfFile.Index] = filePath;
         FrozenDictionary<string, string> secrets = ReadSecrets();
         databases.Remove(PoolerConfig.AutoDatabaseName, out DatabaseConfig? auto);
-        return new PoolerConfig([.. values])
+        var config = new PoolerConfig([.. values])
         {
             Databases = databases.ToFrozenDictionary(StringComparer.Ordinal),
             AutoDatabase = auto,
@@ -47,6 +47,8 @@ internal sealed class ConfigDraft(List<ConfigError> errors)
             Warnings = [.. warnings],
             FilePath = filePath,
         };
+        CheckClusters(config, filePath);
+        return config;
     }
 
     private void ApplyMain(ConfigEntry entry)
@@ -76,11 +78,37 @@ internal sealed class ConfigDraft(List<ConfigError> errors)
 
     private void AddDatabase(ConfigEntry entry, SettingValues own)
     {
-        int hosts = own.Find(Settings.Host)?.Length ?? 1, ports = own.Find(Settings.Port)?.Length ?? 1;
-        if (ports == 1 || ports == hosts)
+        int hosts = own.Find(Settings.Host)?.Length ?? 1;
+        bool fits = FitsHosts(entry, Settings.Port.Name, own.Find(Settings.Port)?.Length, hosts)
+            & FitsHosts(entry, Settings.Weight.Name, own.Find(Settings.Weight)?.Length, hosts)
+            & FitsHosts(entry, Settings.Zone.Name, own.Find(Settings.Zone)?.Length, hosts);
+        if (own.Find(Settings.Routing) is not null && own.Find(Settings.TargetSessionAttrs) is not null)
+            Error(entry, $"{entry.Key}: target_session_attrs is another word for routing: give one of them");
+        else if (fits)
             databases[entry.Key] = DatabaseConfig.From(entry.Key, own);
-        else
-            Error(entry, $"{entry.Key}: port has {ports} items and host {hosts}: give one port for all hosts, or one for each");
+    }
+
+    private bool FitsHosts(ConfigEntry entry, string name, int? items, int hosts)
+    {
+        bool fits = items is null or 1 || items == hosts;
+        if (!fits) Error(entry, $"{entry.Key}: {name} has {items} items and host {hosts}: give one {name} for all hosts, or one for each");
+        return fits;
+    }
+
+    /// <summary>What can be said only when all is read: defaults of [pgbouncer] against the hosts of an entry.</summary>
+    private void CheckClusters(PoolerConfig config, string filePath)
+    {
+        int weights = config.Get(Settings.Weight).Length;
+        foreach (DatabaseConfig database in config.Databases.Values)
+        {
+            if ((database.Routing ?? config.Get(Settings.Routing)) == RoutingRule.Off) continue;
+            ConfigEntry? entry = seen.GetValueOrDefault((ConfigSection.Databases, database.Name));
+            int hosts = database.Hosts.Length;
+            if (hosts > ClusterConfig.MostHosts)
+                errors.Add(new ConfigError(entry?.File ?? filePath, entry?.Line ?? 0, $"{database.Name}: {hosts} hosts: with routing there are at most {ClusterConfig.MostHosts}"));
+            if (database.Weights.IsDefault && weights != 1 && weights != hosts)
+                errors.Add(new ConfigError(entry?.File ?? filePath, entry?.Line ?? 0, $"{database.Name}: weight of [{ConfigSection.Main}] has {weights} items and host {hosts}: give the entry a weight of its own"));
+        }
     }
 
     private void ApplyUser(ConfigEntry entry)

@@ -28,6 +28,14 @@ internal sealed record DatabaseConfig
 
     public RoutingRule? Routing { get; init; }
 
+    public LoadBalanceRule? LoadBalance { get; init; }
+
+    /// <summary>One for all hosts, or one for each; default: as the [pgbouncer] section has it.</summary>
+    public ImmutableArray<int> Weights { get; init; }
+
+    /// <summary>Where the hosts are; default: nobody knows.</summary>
+    public ImmutableArray<string> Zones { get; init; }
+
     public string? MonitorUser { get; init; }
 
     public TimeSpan? HealthCheckInterval { get; init; }
@@ -74,7 +82,10 @@ internal sealed record DatabaseConfig
         ForcedUser = values.FindText(Settings.ForcedUser),
         Password = values.FindText(Settings.Password),
         ConnectQuery = values.FindText(Settings.ConnectQuery),
-        Routing = values.Find(Settings.Routing),
+        Routing = values.Find(Settings.Routing) ?? RoutingOf(values.Find(Settings.TargetSessionAttrs)),
+        LoadBalance = values.Find(Settings.LoadBalance),
+        Weights = values.Find(Settings.Weight) ?? default,
+        Zones = values.Find(Settings.Zone) ?? default,
         MonitorUser = values.FindText(Settings.MonitorUser),
         HealthCheckInterval = values.Find(Settings.HealthCheckInterval),
         HealthCheckTimeout = values.Find(Settings.HealthCheckTimeout),
@@ -103,6 +114,15 @@ internal sealed record DatabaseConfig
     public bool ReachesSameServer(DatabaseConfig other, HostAddress? host) =>
         (host is { } own ? other.Hosts.Contains(own) : Hosts.SequenceEqual(other.Hosts) && LoadBalanceHosts == other.LoadBalanceHosts) && DbName == other.DbName
         && ForcedUser == other.ForcedUser && ConnectQuery == other.ConnectQuery;
+
+    private static RoutingRule? RoutingOf(TargetSessionAttrs? attrs) => attrs switch
+    {
+        TargetSessionAttrs.Any => RoutingRule.Off,
+        TargetSessionAttrs.ReadWrite or TargetSessionAttrs.Primary => RoutingRule.Primary,
+        TargetSessionAttrs.ReadOnly or TargetSessionAttrs.Standby => RoutingRule.Replica,
+        TargetSessionAttrs.PreferStandby => RoutingRule.PreferReplica,
+        _ => null,
+    };
 
     // As in libpq: one port for all hosts, or each its own; the numbers were compared when the entry was read.
     private static ImmutableArray<HostAddress> HostsOf(ImmutableArray<string> names, ImmutableArray<int> ports) =>

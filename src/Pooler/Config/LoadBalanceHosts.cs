@@ -8,4 +8,7 @@ internal enum LoadBalanceHosts
 
     /// <summary>The same one until it fails.</summary>
     Disable,
+
+    /// <summary>Any (libpq's word).</summary>
+    Random,
 }

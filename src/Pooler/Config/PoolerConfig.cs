@@ -131,7 +131,28 @@ internal sealed class PoolerConfig
             MaxReplicaLag = database.MaxReplicaLag ?? Get(Settings.MaxReplicaLag),
             MaxReplicaLagTime = database.MaxReplicaLagTime ?? Get(Settings.MaxReplicaLagTime),
             FailoverHoldTime = database.FailoverHoldTime ?? Get(Settings.FailoverHoldTime),
+            LoadBalance = database.LoadBalance ?? Get(Settings.LoadBalance),
+            Weights = WeightsOf(database),
+            Near = NearOf(database),
         };
+    }
+
+    private ImmutableArray<int> WeightsOf(DatabaseConfig database)
+    {
+        ImmutableArray<int> weights = database.Weights.IsDefault ? Get(Settings.Weight) : database.Weights;
+        return weights.Length == 1 ? [.. database.Hosts.Select(_ => weights[0])] : weights;
+    }
+
+    private ulong NearOf(DatabaseConfig database)
+    {
+        ulong near = 0;
+        for (int i = 0; !database.Zones.IsDefault && i < database.Hosts.Length; i++)
+        {
+            bool isNear = Get(Settings.Zone).Contains(database.Zones[database.Zones.Length == 1 ? 0 : i], StringComparer.Ordinal);
+            near |= isNear ? 1ul << i : 0;
+        }
+
+        return near;
     }
 
     /// <summary>The snapshot with one [pgbouncer] value changed (SET); the value comes from the setting's TryParse.</summary>

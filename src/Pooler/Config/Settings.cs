@@ -102,6 +102,8 @@ internal static class Settings
         "Backlog argument of listen(2).", AtRestart);
     public static readonly Setting<int> ListenPort = Row("listen_port", PortNumber, "6432", Global,
         "TCP port, and the number in the name of the Unix socket.", AtRestart);
+    public static readonly Setting<LoadBalanceRule> LoadBalance = Row("load_balance", LoadBalanceRuleWord, "least_busy", Global | Database,
+        "Ours: with routing, which of several hosts that may serve a request does (docs/routing.md).");
     public static readonly Setting<bool> LogConnections = Row("log_connections", Switch, "1", Global,
         "Logs every login.");
     public static readonly Setting<bool> LogDisconnections = Row("log_disconnections", Switch, "1", Global,
@@ -257,8 +259,12 @@ internal static class Settings
         "System user to change to after the start.", AtRestart, Later);
     public static readonly Setting<int> Verbose = Row("verbose", Verbosity, null, Global,
         "How much is logged, 0 to 3.");
+    public static readonly Setting<ImmutableArray<int>> Weight = Row("weight", WeightList, "1", Global | Database,
+        "Ours: with routing, a host's share of the reads, for load_balance weighted and least_busy: one for all hosts, or one for each; 0 = only when no other can.");
     public static readonly Setting<int> Workers = Row("workers", Count, "0", Global,
         "Ours: I/O threads; 0 = half of the processors, at least 1, at most 4.", AtRestart);
+    public static readonly Setting<ImmutableArray<string>> Zone = Row("zone", NameList, "", Global | Database,
+        "Ours: with routing, in [pgbouncer] the zone this process is in, in [databases] those of the hosts, one for all or one for each: hosts of the own zone come first.");
 
     // Only for one database or one user.
     public static readonly Setting<string?> DbName = Row("dbname", OptionalText, null, Database,
@@ -276,7 +282,9 @@ internal static class Settings
     public static readonly Setting<string?> ConnectQuery = Row("connect_query", OptionalText, null, Database,
         "Sent to each new server; its errors are logged and ignored.");
     public static readonly Setting<LoadBalanceHosts> LoadBalanceHosts = Row("load_balance_hosts", LoadBalanceWord, "round-robin", Database,
-        "Which host of a list a new server goes to: the next one each time, or the same one until it fails.");
+        "Without routing: which host of a list a new server goes to: the next one each time, the same one until it fails, or any.");
+    public static readonly Setting<TargetSessionAttrs> TargetSessionAttrs = Row("target_session_attrs", TargetSessionAttrsWord, null, Database,
+        "Ours: libpq's words for routing: read-write, primary = primary; standby, read-only = replica; prefer-standby = prefer_replica; any = off.");
     public static readonly Setting<string?> ClientEncoding = Row("client_encoding", OptionalText, null, Database,
         "Startup parameter client_encoding of the servers.");
     public static readonly Setting<string?> DateStyle = Row("datestyle", OptionalText, null, Database,

@@ -59,7 +59,12 @@ internal static class ValueKinds
         static value => string.Join(',', value));
 
     public static ValueKind<ImmutableArray<int>> PortList { get; } = new("comma list",
-        "a port from 1 to 65535 for all hosts, or one for each, separated by commas", ParsePorts, static value => string.Join(',', value));
+        "a port from 1 to 65535 for all hosts, or one for each, separated by commas",
+        static (string text, out ImmutableArray<int> value) => ParseNumbers(text, 1, 65535, out value), static value => string.Join(',', value));
+
+    public static ValueKind<ImmutableArray<int>> WeightList { get; } = new("comma list",
+        "a weight from 0 to 1000 for all hosts, or one for each, separated by commas",
+        static (string text, out ImmutableArray<int> value) => ParseNumbers(text, 0, 1000, out value), static value => string.Join(',', value));
 
     public static ValueKind<PoolMode> PoolModeWord { get; } = Choice(
         ("session", PoolMode.Session), ("transaction", PoolMode.Transaction), ("statement", PoolMode.Statement));
@@ -85,7 +90,15 @@ internal static class ValueKinds
         ("prefer_replica", RoutingRule.PreferReplica), ("replica", RoutingRule.Replica));
 
     public static ValueKind<LoadBalanceHosts> LoadBalanceWord { get; } = Choice(
-        ("round-robin", LoadBalanceHosts.RoundRobin), ("disable", LoadBalanceHosts.Disable));
+        ("round-robin", LoadBalanceHosts.RoundRobin), ("disable", LoadBalanceHosts.Disable), ("random", LoadBalanceHosts.Random));
+
+    public static ValueKind<LoadBalanceRule> LoadBalanceRuleWord { get; } = Choice(
+        ("least_busy", LoadBalanceRule.LeastBusy), ("round_robin", LoadBalanceRule.RoundRobin), ("random", LoadBalanceRule.Random),
+        ("weighted", LoadBalanceRule.Weighted), ("latency", LoadBalanceRule.Latency));
+
+    public static ValueKind<TargetSessionAttrs> TargetSessionAttrsWord { get; } = Choice(
+        ("any", TargetSessionAttrs.Any), ("read-write", TargetSessionAttrs.ReadWrite), ("read-only", TargetSessionAttrs.ReadOnly),
+        ("primary", TargetSessionAttrs.Primary), ("standby", TargetSessionAttrs.Standby), ("prefer-standby", TargetSessionAttrs.PreferStandby));
 
     /// <summary>Upper and lower case are the same (cf_set_lookup uses strcasecmp).</summary>
     private static ValueKind<T> Choice<T>(params (string Word, T Value)[] choices)
@@ -179,17 +192,17 @@ internal static class ValueKinds
         return true;
     }
 
-    private static bool ParsePorts(string text, out ImmutableArray<int> value)
+    private static bool ParseNumbers(string text, int least, int most, out ImmutableArray<int> value)
     {
-        var ports = ImmutableArray.CreateBuilder<int>();
+        var numbers = ImmutableArray.CreateBuilder<int>();
         bool right = true;
         foreach (string item in text.Split(',', StringSplitOptions.TrimEntries))
         {
-            right &= TryInt32(item, 1, 65535, out int port);
-            ports.Add(port);
+            right &= TryInt32(item, least, most, out int number);
+            numbers.Add(number);
         }
 
-        value = ports.ToImmutable();
+        value = numbers.ToImmutable();
         return right;
     }
 

@@ -7,14 +7,23 @@ namespace Pooler.Pooling;
 /// With routing: one pool for each host of the cluster, in its order. The pool that the clients belong to has no servers then; who
 /// finds no host waits there.
 /// </summary>
-internal sealed record HostPools(HostCluster Cluster, ImmutableArray<ServerPool> Pools)
+internal sealed class HostPools(HostCluster cluster, ImmutableArray<ServerPool> pools)
 {
+    private uint _turn;
+
+    public HostCluster Cluster => cluster;
+
+    public ImmutableArray<ServerPool> Pools => pools;
+
+    /// <summary>Counts up, for those who take hosts in turn; any thread.</summary>
+    public uint NextTurn() => Interlocked.Increment(ref _turn);
+
     /// <summary>Who has waited for failover_hold_time waits no longer; before every host was asked once nobody knows.</summary>
     public void FailHeld(ServerPool front, long now, List<Waiter> failed)
     {
-        if (front.HasWaiters && Cluster.State.IsKnown)
+        if (front.HasWaiters && cluster.State.IsKnown)
         {
-            front.DequeueHeld(now - (long)Cluster.Config.FailoverHoldTime.TotalMicroseconds, Cluster.Shortage, failed);
+            front.DequeueHeld(now - (long)cluster.Config.FailoverHoldTime.TotalMicroseconds, cluster.Shortage, failed);
         }
     }
 
@@ -26,7 +35,7 @@ internal sealed record HostPools(HostCluster Cluster, ImmutableArray<ServerPool>
     {
         for (int i = 0; i < after.Hosts.Length; i++)
         {
-            ServerPool pool = Pools[i];
+            ServerPool pool = pools[i];
             HostState was = before.Hosts[i], host = after.Hosts[i];
             change.Reroute(pool);
             if (host.IsUp)

@@ -80,7 +80,19 @@ internal sealed class ServerPool
     /// <summary>Clients at work or waiting; read without the lock, as a hint for balance.</summary>
     public int Load => Slots.Count - IdleCount + Waiting;
 
-    public int IdleCount => Idle.Sum(static l => l.Count);
+    public int IdleCount
+    {
+        get
+        {
+            int count = 0;
+            foreach (SlotList list in Idle)
+            {
+                count += list.Count; // No LINQ: the router asks for each request.
+            }
+
+            return count;
+        }
+    }
 
     /// <summary>Puts a waiter into its thread's queue: at the end, or back at the head when its server was lost on the way.</summary>
     public void Enqueue(Waiter waiter, bool atHead)

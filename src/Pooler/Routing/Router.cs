@@ -1,4 +1,3 @@
-using System.Collections.Immutable;
 using Pooler.Cluster;
 using Pooler.Config;
 using Pooler.Pooling;
@@ -23,8 +22,8 @@ internal static class Router
         ClusterState state = seen = hosts.Cluster.State;
         int? index = hosts.Cluster.Config.Routing switch
         {
-            RoutingRule.Replica => LeastBusyReplica(hosts, state),
-            RoutingRule.PreferReplica => LeastBusyReplica(hosts, state) ?? WritablePrimary(state),
+            RoutingRule.Replica => Replica(hosts, state),
+            RoutingRule.PreferReplica => Replica(hosts, state) ?? WritablePrimary(state),
             _ => WritablePrimary(state),
         };
         return index is { } host ? hosts.Pools[host] : pool;
@@ -37,20 +36,15 @@ internal static class Router
 
     private static int? WritablePrimary(ClusterState state) => state.WritablePrimary != null ? state.Primary : null;
 
-    /// <summary>Of the replicas that are fresh enough the one with the fewest clients at work or waiting, the first of several.</summary>
-    private static int? LeastBusyReplica(HostPools hosts, ClusterState state)
+    /// <summary>One of the replicas that are fresh enough.</summary>
+    private static int? Replica(HostPools hosts, ClusterState state)
     {
-        int? best = null;
-        int least = int.MaxValue;
-        ImmutableArray<HostState> all = state.Hosts;
-        for (int i = 0; i < all.Length; i++)
+        ulong fresh = 0;
+        for (int i = 0; i < state.Hosts.Length; i++)
         {
-            if (all[i].ServesReads(hosts.Cluster.Config) && hosts.Pools[i].Load is var load && load < least)
-            {
-                (best, least) = (i, load);
-            }
+            fresh |= state.Hosts[i].ServesReads(hosts.Cluster.Config) ? 1ul << i : 0;
         }
 
-        return best;
+        return LoadBalance.Pick(hosts, state, fresh);
     }
 }

@@ -67,6 +67,30 @@ public sealed class ConfigLoaderTests : IDisposable
     }
 
     [Fact]
+    public void WhatIsSaidOfHostsFitsThem()
+    {
+        string[] errors = folder.LoadWrong($"""
+            [pgbouncer]
+            weight = 1,2,3
+            [databases]
+            a = host=a,b zone=x,y,z
+            b = host=a,b weight=1,1001
+            c = host=a,b routing=primary target_session_attrs=standby
+            d = host=a,b routing=primary
+            e = host={string.Join(',', Enumerable.Repeat("a", 65))} routing=primary weight=1
+            f = host=a,b
+            """);
+        Assert.Equal(
+        [
+            "pooler.ini:4: a: zone has 3 items and host 2: give one zone for all hosts, or one for each",
+            "pooler.ini:5: b: weight = \"1,1001\" is not valid: a weight from 0 to 1000 for all hosts, or one for each, separated by commas",
+            "pooler.ini:6: c: target_session_attrs is another word for routing: give one of them",
+            "pooler.ini:7: d: weight of [pgbouncer] has 3 items and host 2: give the entry a weight of its own",
+            "pooler.ini:8: e: 65 hosts: with routing there are at most 64",
+        ], errors);
+    }
+
+    [Fact]
     public void AnUnknownNameWithoutNeighbourPointsToThePage() =>
         Assert.Equal(["pooler.ini:2: unknown setting \"quux_frobnicate\" in [pgbouncer]: the names are in docs/settings.md"],
             folder.LoadWrong("[pgbouncer]\nquux_frobnicate = 1"));
