@@ -49,6 +49,8 @@ internal sealed record DatabaseConfig
 
     public TimeSpan? MaxReplicaLagTime { get; init; }
 
+    public TimeSpan? FailoverHoldTime { get; init; }
+
     public PoolMode? PoolMode { get; init; }
 
     public int? PoolSize { get; init; }
@@ -93,6 +95,7 @@ internal sealed record DatabaseConfig
         HealthCheckTimeout = values.Find(Settings.HealthCheckTimeout),
         MaxReplicaLag = values.Find(Settings.MaxReplicaLag),
         MaxReplicaLagTime = values.Find(Settings.MaxReplicaLagTime),
+        FailoverHoldTime = values.Find(Settings.FailoverHoldTime),
         PoolMode = values.Find(Settings.PoolMode),
         PoolSize = values.Find(Settings.PoolSize),
         MinPoolSize = values.Find(Settings.MinPoolSize),

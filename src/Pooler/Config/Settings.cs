@@ -82,6 +82,8 @@ internal static class Settings
         "How long a failed name lookup is kept.", support: Later);
     public static readonly Setting<TimeSpan> DnsZoneCheckPeriod = Row("dns_zone_check_period", Seconds, "0", Global,
         "How often the serial of a DNS zone is looked at; 0 = never.", support: Later);
+    public static readonly Setting<TimeSpan> FailoverHoldTime = Row("failover_hold_time", Seconds, "30", Global | Database,
+        "Ours: work of an entry with routing that no host may take waits so long, then fails with 57P03; 0 = it fails at once.");
     public static readonly Setting<TimeSpan> HealthCheckInterval = Row("health_check_interval", Seconds, "2", Global | Database,
         "Ours: pause between two probes of a host of an entry with routing.");
     public static readonly Setting<TimeSpan> HealthCheckTimeout = Row("health_check_timeout", Seconds, "3", Global | Database,

@@ -18,6 +18,15 @@ internal sealed class HostPools(HostCluster cluster, ImmutableArray<ServerPool> 
     /// <summary>Counts up, for those who take hosts in turn; any thread.</summary>
     public uint NextTurn() => Interlocked.Increment(ref _turn);
 
+    /// <summary>Who has waited for failover_hold_time waits no longer; before every host was asked once nobody knows.</summary>
+    public void FailHeld(ServerPool front, long now, List<Waiter> failed)
+    {
+        if (front.HasWaiters && cluster.State.IsKnown)
+        {
+            front.DequeueHeld(now - (long)cluster.Config.FailoverHoldTime.TotalMicroseconds, cluster.Shortage, failed);
+        }
+    }
+
     /// <summary>
     /// The hosts have changed. Who waits asks again; servers of a host that is another now (primary, replica) go when they are given
     /// back, those of one that does not answer at once.

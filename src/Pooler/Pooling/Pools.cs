@@ -106,6 +106,7 @@ internal sealed class Pools
             if (!atHead && waiter.State != WaiterState.Rerouted)
             {
                 waiter.Since = thread.Now;
+                waiter.HeldSince = 0;
             }
 
             if (!pool.IsPaused && TakeIdle(pool, thread) is { } slot)
@@ -133,6 +134,7 @@ internal sealed class Pools
 
         todo.Do();
         toCheck?.Check();
+        pool.ByHost?.Cluster.WantHost(thread.Now);
         return granted;
     }
 
@@ -162,6 +164,7 @@ internal sealed class Pools
         }
 
         todo.Do();
+        pool.ByHost?.Cluster.WantHost(thread.Now);
     }
 
     /// <summary>A waiter stops waiting. False when a server had been granted meanwhile: it is then the caller's to give back.</summary>
@@ -419,12 +422,14 @@ internal sealed class Pools
         }
 
         List<ServerSlot> expired = [];
+        List<Waiter> failed = [];
         var todo = default(PoolTodo);
         lock (_lock)
         {
             foreach (ServerPool pool in _pools.Values)
             {
                 PoolGrowth.CollectExpired(pool, now, expired);
+                pool.ByHost?.FailHeld(pool, now, failed);
                 _growth.EnsureServers(pool, now, ref todo);
                 _growth.EnsureMinimum(pool, now, ref todo);
             }
@@ -435,6 +440,8 @@ internal sealed class Pools
         {
             slot.Server.Thread.Post(() => slot.Server.Terminate("server idle timeout"));
         }
+
+        failed.ForEach(static w => w.PostWake());
     }
 
     /// <summary>

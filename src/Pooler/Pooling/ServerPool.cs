@@ -115,6 +115,7 @@ internal sealed class ServerPool
         }
 
         waiter.State = WaiterState.Waiting;
+        waiter.HeldSince = ByHost == null ? 0 : waiter.HeldSince == 0 ? waiter.Thread.Now : waiter.HeldSince;
         Waiting++;
         WaitingLogins += waiter.WantsWelcome ? 1 : 0;
     }
@@ -136,6 +137,25 @@ internal sealed class ServerPool
                 Dequeue(waiter);
                 waiter.State = WaiterState.Rerouted;
                 rerouted.Add(waiter);
+            }
+        }
+    }
+
+    /// <summary>Takes those out of the queues that no host could take for too long.</summary>
+    public void DequeueHeld(long since, ErrorFields error, List<Waiter> failed)
+    {
+        foreach (WaiterQueue queue in Waiters)
+        {
+            for (Waiter? waiter = queue.Oldest, next; waiter != null; waiter = next)
+            {
+                next = waiter.Next;
+                if (waiter.HeldSince <= since)
+                {
+                    Dequeue(waiter);
+                    waiter.State = WaiterState.Failed;
+                    waiter.Error = error;
+                    failed.Add(waiter);
+                }
             }
         }
     }

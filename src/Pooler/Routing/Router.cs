@@ -29,8 +29,10 @@ internal static class Router
         return index is { } host ? hosts.Pools[host] : pool;
     }
 
-    /// <summary>Whether another choice may be right by now.</summary>
-    public static bool HasChanged(ServerPool pool, ClusterState? seen) => pool.ByHost?.Cluster.State != seen;
+    /// <summary>Whether another choice may be right by now; samples alone, of which there are many, change nothing.</summary>
+    public static bool HasChanged(ServerPool pool, ClusterState? seen) =>
+        pool.ByHost?.Cluster is not { State: var state } cluster ? seen != null
+        : seen == null || (!ReferenceEquals(state, seen) && !state.RoutesAs(seen, cluster.Config));
 
     private static int? WritablePrimary(ClusterState state) => state.WritablePrimary != null ? state.Primary : null;
 
