@@ -164,6 +164,8 @@ internal static class Settings
         "A waiting client gets a NOTICE after that long; 0 = never.");
     public static readonly Setting<TimeSpan> QueryWaitTimeout = Row("query_wait_timeout", Seconds, "120", Global | Database | User,
         "Closes a client that waited that long for a server; 0 = never.");
+    public static readonly Setting<ReadAfterWrite> ReadAfterWrite = Row("read_after_write", ReadAfterWriteWord, "session", Global | Database,
+        "Ours: with routing = read_write_split, whose writes a read on a replica must not miss: its own session's, those of its user in this process, or nobody's.");
     public static readonly Setting<int> ReservePoolSize = Row("reserve_pool_size", Count, "0", Global | Database | User,
         "Servers a pool may open beyond its size when clients wait too long.", alias: "reserve_pool");
     public static readonly Setting<TimeSpan> ReservePoolTimeout = Row("reserve_pool_timeout", Seconds, "5", Global,
