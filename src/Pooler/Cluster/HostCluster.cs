@@ -23,8 +23,12 @@ internal sealed class HostCluster : IAsyncDisposable
         _log = log;
         _changed = changed;
         _state = ClusterState.Of(config.Hosts);
-        _monitors = Task.WhenAll(config.Hosts.Select((_, index) => Task.Run(() => MonitorAsync(index))));
+        Catalogue = new Catalogue(this, log);
+        _monitors = Task.WhenAll([.. config.Hosts.Select((_, index) => Task.Run(() => MonitorAsync(index))), Task.Run(() => Catalogue.KeepAsync(_end.Token))]);
     }
+
+    /// <summary>What the names of its database mean.</summary>
+    public Catalogue Catalogue { get; }
 
     /// <summary>What is known now; read by any thread.</summary>
     public ClusterState State => Volatile.Read(ref _state);
@@ -33,7 +37,11 @@ internal sealed class HostCluster : IAsyncDisposable
     public ClusterConfig Config
     {
         get => _config;
-        set => _config = value;
+        set
+        {
+            _config = value;
+            Catalogue.Changed();
+        }
     }
 
     public async ValueTask DisposeAsync()

@@ -28,23 +28,22 @@ internal sealed class HostProbe : IAsyncDisposable
     private readonly NpgsqlDataSource _source;
     private NpgsqlConnection? _connection;
 
-    public HostProbe(ClusterConfig config, HostAddress host)
+    public HostProbe(ClusterConfig config, HostAddress host) => _source = new NpgsqlSlimDataSourceBuilder(ConnectString(config, host).ConnectionString).Build();
+
+    /// <summary>How a host is asked about itself and its database; the caller's deadlines are the ones.</summary>
+    internal static NpgsqlConnectionStringBuilder ConnectString(ClusterConfig config, HostAddress host) => new()
     {
-        var connect = new NpgsqlConnectionStringBuilder
-        {
-            Host = host.Name.Length == 0 ? config.UnixSocketDirectory : host.Name,
-            Port = host.Port,
-            Database = config.DbName,
-            Username = config.MonitorUser,
-            Password = config.MonitorPassword,
-            ApplicationName = "pooler monitor",
-            SslMode = Npgsql.SslMode.Disable, // As towards servers, until there is TLS.
-            Pooling = false,
-            Timeout = 0, // The caller's deadline is the one.
-            CommandTimeout = 0,
-        };
-        _source = new NpgsqlSlimDataSourceBuilder(connect.ConnectionString).Build();
-    }
+        Host = host.Name.Length == 0 ? config.UnixSocketDirectory : host.Name,
+        Port = host.Port,
+        Database = config.DbName,
+        Username = config.MonitorUser,
+        Password = config.MonitorPassword,
+        ApplicationName = "pooler monitor",
+        SslMode = Npgsql.SslMode.Disable, // As towards servers, until there is TLS.
+        Pooling = false,
+        Timeout = 0,
+        CommandTimeout = 0,
+    };
 
     /// <summary>Fails with whatever Npgsql says; then the next one connects anew.</summary>
     public async Task<HostFacts> AskAsync(CancellationToken deadline)
