@@ -43,6 +43,9 @@ internal struct QueryWalk
 
     public StatementCause Cause { get; private set; }
 
+    /// <summary>It has a table, or a function that may read one.</summary>
+    public bool ReadsData { get; private set; }
+
     public void Writes(StatementCause cause)
     {
         bool counts = !IsPlanOnly || cause is StatementCause.Name or StatementCause.Catalogue or StatementCause.Unreadable;
@@ -149,6 +152,7 @@ internal struct QueryWalk
 
     private void TakeKeyword(SqlKeyword word, SqlKeyword last)
     {
+        ReadsData |= word is SqlKeyword.From or SqlKeyword.Table;
         switch (word)
         {
             case SqlKeyword.Insert or SqlKeyword.Update or SqlKeyword.Delete or SqlKeyword.Merge or SqlKeyword.Into:
@@ -269,7 +273,9 @@ internal struct QueryWalk
             return;
         }
 
-        NameUse use = _names.FindFunction(token.Slice(_pendingStart, _pendingEnd), _pendingHash, _isPendingFolded);
+        ReadOnlySpan<byte> name = token.Slice(_pendingStart, _pendingEnd);
+        ReadsData |= _pendingKind != KeywordKind.Syntax && !ConnectionFunctions.Has(name, _pendingHash, _isPendingFolded);
+        NameUse use = _names.FindFunction(name, _pendingHash, _isPendingFolded);
         if ((use & NameUse.VolatileFunction) != 0)
         {
             Writes(StatementCause.Function);

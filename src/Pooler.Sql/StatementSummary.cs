@@ -21,6 +21,9 @@ public readonly record struct StatementSummary
 
     public RouteHint Hint { get; init; }
 
+    /// <summary>Whether its answer is the same whatever a standby has replayed: queries without tables, or nothing at all.</summary>
+    public bool IsDataless { get; init; }
+
     /// <summary>The same for texts that differ only in values, blanks, comments and the case of names; 0 if the text was not read.</summary>
     public ulong Fingerprint { get; init; }
 }

@@ -23,7 +23,7 @@ internal ref struct StatementWalk(ReadOnlySpan<byte> text, in ClassifierContext 
     private StatementCause _strongestCause;
     private TransactionStep _strongestStep;
     private TransactionAccess _strongestAccess;
-    private bool _isSerializable;
+    private bool _isSerializable, _readsData;
     private int _statements;
 
     public StatementSummary Run()
@@ -50,6 +50,7 @@ internal ref struct StatementWalk(ReadOnlySpan<byte> text, in ClassifierContext 
             IsSerializable = _isSerializable,
             IsSeveral = _statements > 1,
             Hint = _lexer.Hint,
+            IsDataless = !_readsData && _strongest == StatementClass.Read,
             Fingerprint = fingerprint.Value,
         };
     }
@@ -352,6 +353,7 @@ internal ref struct StatementWalk(ReadOnlySpan<byte> text, in ClassifierContext 
     {
         _query.End();
         _statements += _part == StatementPart.Head ? 0 : 1;
+        _readsData |= _query.ReadsData || _isExplain || _part is not (StatementPart.Head or StatementPart.Query);
 
         Be(_query.Class, _query.Cause);
         if (_class > _strongest)

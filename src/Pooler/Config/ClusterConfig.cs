@@ -38,6 +38,9 @@ internal sealed record ClusterConfig
     /// <summary>One that lacks what the primary had so long ago serves nobody; zero: any lag will do.</summary>
     public required TimeSpan MaxReplicaLagTime { get; init; }
 
+    /// <summary>How long work waits for a host that may take it.</summary>
+    public required TimeSpan FailoverHoldTime { get; init; }
+
     /// <summary>Which of several hosts that may serve a request does.</summary>
     public required LoadBalanceRule LoadBalance { get; init; }
 
@@ -63,6 +66,7 @@ internal sealed record ClusterConfig
             Routing = other.Routing,
             MaxReplicaLag = other.MaxReplicaLag,
             MaxReplicaLagTime = other.MaxReplicaLagTime,
+            FailoverHoldTime = other.FailoverHoldTime,
             LoadBalance = other.LoadBalance,
             Weights = other.Weights,
             Near = other.Near,

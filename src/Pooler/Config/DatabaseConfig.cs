@@ -28,6 +28,9 @@ internal sealed record DatabaseConfig
 
     public RoutingRule? Routing { get; init; }
 
+    /// <summary>The entry whose servers its clients use.</summary>
+    public string? SharePools { get; init; }
+
     public LoadBalanceRule? LoadBalance { get; init; }
 
     /// <summary>One for all hosts, or one for each; default: as the [pgbouncer] section has it.</summary>
@@ -52,6 +55,8 @@ internal sealed record DatabaseConfig
     public ImmutableArray<string> ReadOnlyFunctions { get; init; }
 
     public ImmutableArray<string> VolatileFunctions { get; init; }
+
+    public TimeSpan? FailoverHoldTime { get; init; }
 
     public PoolMode? PoolMode { get; init; }
 
@@ -88,6 +93,7 @@ internal sealed record DatabaseConfig
         Password = values.FindText(Settings.Password),
         ConnectQuery = values.FindText(Settings.ConnectQuery),
         Routing = values.Find(Settings.Routing) ?? RoutingOf(values.Find(Settings.TargetSessionAttrs)),
+        SharePools = values.FindText(Settings.SharePools),
         LoadBalance = values.Find(Settings.LoadBalance),
         Weights = values.Find(Settings.Weight) ?? default,
         Zones = values.Find(Settings.Zone) ?? default,
@@ -99,6 +105,7 @@ internal sealed record DatabaseConfig
         CatalogueRefreshInterval = values.Find(Settings.CatalogueRefreshInterval),
         ReadOnlyFunctions = values.Find(Settings.ReadOnlyFunctions) ?? default,
         VolatileFunctions = values.Find(Settings.VolatileFunctions) ?? default,
+        FailoverHoldTime = values.Find(Settings.FailoverHoldTime),
         PoolMode = values.Find(Settings.PoolMode),
         PoolSize = values.Find(Settings.PoolSize),
         MinPoolSize = values.Find(Settings.MinPoolSize),

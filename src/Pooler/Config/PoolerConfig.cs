@@ -130,6 +130,7 @@ internal sealed class PoolerConfig
             HealthCheckTimeout = database.HealthCheckTimeout ?? Get(Settings.HealthCheckTimeout),
             MaxReplicaLag = database.MaxReplicaLag ?? Get(Settings.MaxReplicaLag),
             MaxReplicaLagTime = database.MaxReplicaLagTime ?? Get(Settings.MaxReplicaLagTime),
+            FailoverHoldTime = database.FailoverHoldTime ?? Get(Settings.FailoverHoldTime),
             LoadBalance = database.LoadBalance ?? Get(Settings.LoadBalance),
             Weights = WeightsOf(database),
             Near = NearOf(database),

@@ -84,6 +84,8 @@ internal static class Settings
         "How long a failed name lookup is kept.", support: Later);
     public static readonly Setting<TimeSpan> DnsZoneCheckPeriod = Row("dns_zone_check_period", Seconds, "0", Global,
         "How often the serial of a DNS zone is looked at; 0 = never.", support: Later);
+    public static readonly Setting<TimeSpan> FailoverHoldTime = Row("failover_hold_time", Seconds, "30", Global | Database,
+        "Ours: work of an entry with routing that no host may take waits so long, then fails with 57P03; 0 = it fails at once.");
     public static readonly Setting<TimeSpan> HealthCheckInterval = Row("health_check_interval", Seconds, "2", Global | Database,
         "Ours: pause between two probes of a host of an entry with routing.");
     public static readonly Setting<TimeSpan> HealthCheckTimeout = Row("health_check_timeout", Seconds, "3", Global | Database,
@@ -286,6 +288,8 @@ internal static class Settings
         "Sent to each new server; its errors are logged and ignored.");
     public static readonly Setting<LoadBalanceHosts> LoadBalanceHosts = Row("load_balance_hosts", LoadBalanceWord, "round-robin", Database,
         "Without routing: which host of a list a new server goes to: the next one each time, the same one until it fails, or any.");
+    public static readonly Setting<string?> SharePools = Row("share_pools", OptionalText, null, Database,
+        "Ours: with routing, the entry whose servers this one's clients use too; its limits count. Both have the same hosts, dbname and forced user.");
     public static readonly Setting<TargetSessionAttrs> TargetSessionAttrs = Row("target_session_attrs", TargetSessionAttrsWord, null, Database,
         "Ours: libpq's words for routing: read-write, primary = primary; standby, read-only = replica; prefer-standby = prefer_replica; any = off.");
     public static readonly Setting<string?> ClientEncoding = Row("client_encoding", OptionalText, null, Database,

@@ -17,4 +17,40 @@ internal sealed class HostPools(HostCluster cluster, ImmutableArray<ServerPool> 
 
     /// <summary>Counts up, for those who take hosts in turn; any thread.</summary>
     public uint NextTurn() => Interlocked.Increment(ref _turn);
+
+    /// <summary>Who has waited for failover_hold_time waits no longer; before every host was asked once nobody knows.</summary>
+    public void FailHeld(ServerPool front, long now, List<Waiter> failed)
+    {
+        if (front.HasWaiters && cluster.State.IsKnown)
+        {
+            front.DequeueHeld(now - (long)cluster.Config.FailoverHoldTime.TotalMicroseconds, cluster.Shortage, failed);
+        }
+    }
+
+    /// <summary>
+    /// The hosts have changed. Who waits asks again; servers of a host that is another now (primary, replica) go when they are given
+    /// back, those of one that does not answer at once.
+    /// </summary>
+    public void Changed(ClusterState before, ClusterState after, PoolChange change)
+    {
+        for (int i = 0; i < after.Hosts.Length; i++)
+        {
+            ServerPool pool = pools[i];
+            HostState was = before.Hosts[i], host = after.Hosts[i];
+            change.Reroute(pool);
+            if (host.IsUp)
+            {
+                pool.LoginFailure = null; // It may be tried again.
+            }
+            else if (was.IsUp)
+            {
+                change.Cut(pool, "host is down (health_check_timeout)");
+            }
+
+            if (was.Role != host.Role && was.Role != HostRole.Unknown)
+            {
+                change.Retire(pool, "host has another role");
+            }
+        }
+    }
 }

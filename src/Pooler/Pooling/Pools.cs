@@ -35,18 +35,23 @@ internal sealed class Pools
     /// <summary>The pool of a database entry and user, made at first use.</summary>
     public ServerPool Get(DatabaseConfig database, string user)
     {
-        // A forced user makes one pool for all clients of the entry (PgBouncer).
-        var key = new PoolKey(database.Name, database.ForcedUser ?? user);
         lock (_lock)
         {
-            if (!_pools.TryGetValue(key, out ServerPool? pool))
-            {
-                pool = Add(key, front: null, database);
-                pool.ByHost = HostsOf(pool);
-            }
-
-            return pool;
+            return FrontOf(database, user);
         }
+    }
+
+    private ServerPool FrontOf(DatabaseConfig database, string user)
+    {
+        // A forced user makes one pool for all clients of the entry (PgBouncer).
+        var key = new PoolKey(database.Name, database.ForcedUser ?? user);
+        if (!_pools.TryGetValue(key, out ServerPool? pool))
+        {
+            pool = Add(key, front: null, database);
+            pool.ByHost = HostsOf(pool);
+        }
+
+        return pool;
     }
 
     private ServerPool Add(PoolKey key, ServerPool? front, DatabaseConfig database)
@@ -61,9 +66,13 @@ internal sealed class Pools
         return pool;
     }
 
-    /// <summary>The pools of the hosts, if the entry has routing.</summary>
-    private HostPools? HostsOf(ServerPool front) => _source.ClusterOf(front.Key.Database) is not { } cluster ? null
-        : new HostPools(cluster, [.. cluster.Config.Hosts.Select(host => PoolOf(front, host))]);
+    /// <summary>The pools of the hosts, if the entry has routing: its own, or those of the entry whose it shares.</summary>
+    private HostPools? HostsOf(ServerPool front)
+    {
+        front.Lender = _source.LenderOf(front.DatabaseConfig) is { } lender ? FrontOf(lender, front.Key.User) : null;
+        return _source.ClusterOf(front.Key.Database) is not { } cluster ? null
+            : new HostPools(cluster, [.. cluster.Config.Hosts.Select(host => PoolOf(front.Lender ?? front, host))]);
+    }
 
     private ServerPool PoolOf(ServerPool front, HostAddress host)
     {
@@ -97,6 +106,7 @@ internal sealed class Pools
             if (!atHead && waiter.State != WaiterState.Rerouted)
             {
                 waiter.Since = thread.Now;
+                waiter.HeldSince = 0;
             }
 
             if (!pool.IsPaused && TakeIdle(pool, thread) is { } slot)
@@ -124,6 +134,7 @@ internal sealed class Pools
 
         todo.Do();
         toCheck?.Check();
+        pool.ByHost?.Cluster.WantHost(thread.Now);
         return granted;
     }
 
@@ -143,7 +154,7 @@ internal sealed class Pools
             else if (pool.LoginFailure != null && pool.Slots.Count == 0 && thread.Now < pool.RetryAt)
             {
                 waiter.State = WaiterState.Failed;
-                waiter.Error = CachedFailure(pool);
+                waiter.Error = pool.CachedFailure;
             }
             else
             {
@@ -153,6 +164,7 @@ internal sealed class Pools
         }
 
         todo.Do();
+        pool.ByHost?.Cluster.WantHost(thread.Now);
     }
 
     /// <summary>A waiter stops waiting. False when a server had been granted meanwhile: it is then the caller's to give back.</summary>
@@ -350,7 +362,7 @@ internal sealed class Pools
             wasLogin = slot.State == SlotState.Login;
             if (wasLogin)
             {
-                failed = RecordLoginFailure(pool, failure, thread.Now);
+                failed = pool.RecordLoginFailure(failure, thread.Now);
             }
 
             slot.State = SlotState.Gone;
@@ -370,7 +382,7 @@ internal sealed class Pools
 
         todo.Do();
         _journal.Removed(slot, failure, wasLogin);
-        failed?.ForEach(static w => w.Thread!.Post(new WakeItem(w)));
+        failed?.ForEach(static w => w.PostWake());
     }
 
     /// <summary>The first login tells what the pool's servers report; those who waited for nothing else go on.</summary>
@@ -391,7 +403,7 @@ internal sealed class Pools
         }
 
         _journal.LoggedIn(slot);
-        welcomed.ForEach(static w => w.Thread!.Post(new WakeItem(w)));
+        welcomed.ForEach(static w => w.PostWake());
     }
 
     /// <summary>Where reads are split from writes clients are told what the primary reports: in_hot_standby is off for them.</summary>
@@ -418,12 +430,14 @@ internal sealed class Pools
         }
 
         List<ServerSlot> expired = [];
+        List<Waiter> failed = [];
         var todo = default(PoolTodo);
         lock (_lock)
         {
             foreach (ServerPool pool in _pools.Values)
             {
                 PoolGrowth.CollectExpired(pool, now, expired);
+                pool.ByHost?.FailHeld(pool, now, failed);
                 _growth.EnsureServers(pool, now, ref todo);
                 _growth.EnsureMinimum(pool, now, ref todo);
             }
@@ -434,6 +448,8 @@ internal sealed class Pools
         {
             slot.Server.Thread.Post(() => slot.Server.Terminate("server idle timeout"));
         }
+
+        failed.ForEach(static w => w.PostWake());
     }
 
     /// <summary>
@@ -441,7 +457,7 @@ internal sealed class Pools
     /// </summary>
     public bool Pause(string? database)
     {
-        List<ServerSlot> idle = [];
+        var change = new PoolChange();
         bool isNew;
         lock (_lock)
         {
@@ -449,11 +465,11 @@ internal sealed class Pools
             foreach (ServerPool pool in Matching(database))
             {
                 pool.IsPaused = true;
-                TakeAllIdle(pool, idle);
+                change.CloseIdle(pool, "database paused");
             }
         }
 
-        CloseAll(idle, "database paused");
+        change.Do();
         return isNew;
     }
 
@@ -497,22 +513,21 @@ internal sealed class Pools
     /// <summary>Puts new settings in force; servers made under another target close at their release.</summary>
     public void Reconfigure(long now)
     {
-        List<ServerSlot> idle = [];
-        List<Waiter> rerouted = [];
+        var change = new PoolChange();
         var todo = default(PoolTodo);
         lock (_lock)
         {
             foreach (ServerPool pool in _pools.Values.ToArray())
             {
                 bool isRouted = pool.Key.Host != null || pool.ByHost != null;
-                if (_source.Reconfigure(pool) | Reroute(pool))
+                if (_source.Reconfigure(pool) | HasMoved(pool))
                 {
-                    Retire(pool, idle);
+                    change.Retire(pool, "database configuration changed");
                 }
 
                 if (isRouted || pool.ByHost != null)
                 {
-                    pool.DequeueAll(rerouted);
+                    change.Reroute(pool);
                 }
 
                 _growth.EnsureServers(pool, now, ref todo);
@@ -520,56 +535,27 @@ internal sealed class Pools
         }
 
         todo.Do();
-        CloseAll(idle, "database configuration changed");
-        rerouted.ForEach(static w => w.Thread!.Post(new WakeItem(w)));
+        change.Do();
     }
 
-    /// <summary>
-    /// A cluster's hosts have changed, on any thread. Who waits asks again; servers of a host that is another now (primary, replica)
-    /// go when they are given back, those of one that does not answer at once.
-    /// </summary>
+    /// <summary>A cluster's hosts have changed, on any thread.</summary>
     public void HostsChanged(HostCluster cluster, ClusterState before, ClusterState after)
     {
-        List<ServerSlot> idle = [], lost = [];
-        List<Waiter> rerouted = [];
+        var change = new PoolChange();
         lock (_lock)
         {
             foreach (ServerPool front in _pools.Values.Where(p => p.ByHost?.Cluster == cluster))
             {
-                front.DequeueAll(rerouted);
-                for (int i = 0; i < after.Hosts.Length; i++)
-                {
-                    ServerPool pool = front.ByHost!.Pools[i];
-                    HostState was = before.Hosts[i], host = after.Hosts[i];
-                    pool.DequeueAll(rerouted);
-                    if (host.IsUp)
-                    {
-                        pool.LoginFailure = null; // It may be tried again.
-                    }
-                    else if (was.IsUp)
-                    {
-                        lost.AddRange(pool.Slots);
-                    }
-
-                    if (was.Role != host.Role && was.Role != HostRole.Unknown)
-                    {
-                        Retire(pool, idle);
-                    }
-                }
+                change.Reroute(front);
+                front.ByHost!.Changed(before, after, change);
             }
         }
 
-        CloseAll(idle, "host has another role");
-        foreach (ServerSlot slot in lost)
-        {
-            slot.Server.Thread.Post(() => slot.Server.Close("host is down (health_check_timeout)"));
-        }
-
-        rerouted.ForEach(static w => w.Thread!.Post(new WakeItem(w)));
+        change.Do();
     }
 
     /// <summary>After a RELOAD. True when the pool had servers of its own and has them by host now, or the other way round.</summary>
-    private bool Reroute(ServerPool pool)
+    private bool HasMoved(ServerPool pool)
     {
         if (pool.Key.Host != null)
         {
@@ -581,24 +567,6 @@ internal sealed class Pools
         return had != (pool.ByHost != null);
     }
 
-    /// <summary>None of its servers is lent again: idle ones are to be closed at once, the others at their release.</summary>
-    private static void Retire(ServerPool pool, List<ServerSlot> idle)
-    {
-        TakeAllIdle(pool, idle);
-        foreach (ServerSlot slot in pool.Slots)
-        {
-            slot.CloseNeeded = true;
-        }
-    }
-
-    private static void CloseAll(List<ServerSlot> slots, string reason)
-    {
-        foreach (ServerSlot slot in slots)
-        {
-            slot.Server.Thread.Post(() => slot.Server.Terminate(reason));
-        }
-    }
-
     private static ServerCount CountOf(Dictionary<string, ServerCount> counts, string name)
     {
         if (!counts.TryGetValue(name, out ServerCount? count))
@@ -608,11 +576,6 @@ internal sealed class Pools
 
         return count;
     }
-
-    private static ErrorFields CachedFailure(ServerPool pool) => pool.LoginFailure! with
-    {
-        Message = $"server login has been failing, cached error: {pool.LoginFailure!.Message} (server_login_retry)",
-    };
 
     private static void EndOpening(ServerSlot slot)
     {
@@ -639,20 +602,6 @@ internal sealed class Pools
         return slot;
     }
 
-    /// <summary>Takes the idle servers out of the lists; they count as used until they are closed.</summary>
-    private static void TakeAllIdle(ServerPool pool, List<ServerSlot> taken)
-    {
-        foreach (SlotList list in pool.Idle)
-        {
-            while (list.Newest is { } slot)
-            {
-                list.Remove(slot);
-                slot.State = SlotState.Housekeeping;
-                taken.Add(slot);
-            }
-        }
-    }
-
     private static bool NeedsCheck(ServerSlot slot, long now) =>
         slot.Pool.Settings.ServerCheckQuery.Length > 0 && now - slot.IdleSince >= (long)slot.Pool.Settings.ServerCheckDelay.TotalMicroseconds;
 
@@ -670,23 +619,6 @@ internal sealed class Pools
 
         Waiter? oldest = pool.OldestWaiter;
         return own == null || (oldest != null && own.Since - oldest.Since > 1000) ? oldest : own;
-    }
-
-    private static List<Waiter>? RecordLoginFailure(ServerPool pool, ErrorFields? failure, long now)
-    {
-        pool.LoginFailure = failure ?? new ErrorFields("FATAL", "08006", "server conn crashed?", null, null);
-
-        // A server that is starting or full will soon take logins again; anything else waits as PgBouncer does.
-        bool soon = pool.LoginFailure.SqlState is "57P03" or "53300";
-        pool.RetryAt = now + (soon ? 300_000 : (long)pool.Settings.ServerLoginRetry.TotalMicroseconds);
-        if (pool.Slots.Count > 1)
-        {
-            return null;
-        }
-
-        List<Waiter> failed = pool.DequeueLogins(WaiterState.Failed);
-        failed.ForEach(w => w.Error = pool.LoginFailure);
-        return failed;
     }
 
     private IEnumerable<ServerPool> Matching(string? database) =>
@@ -717,10 +649,5 @@ internal sealed class Pools
         waiter.State = WaiterState.Bound;
         slot.State = SlotState.Moving;
         todo.Add(slot.Server.Thread, () => slot.MoveTo(waiter));
-    }
-
-    private sealed class WakeItem(Waiter waiter) : RunItem
-    {
-        internal override void Run() => waiter.Wake();
     }
 }

@@ -60,8 +60,15 @@ internal sealed class ServerPool
 
     public bool IsPaused { get; set; }
 
+    /// <summary>The pool of another entry, whose servers serve this one's clients (share_pools).</summary>
+    public ServerPool? Lender { get; set; }
+
     /// <summary>The settings its servers report, by which clients are welcomed; null until one has logged in.</summary>
-    public WelcomeSet? Welcome { get; set; }
+    public WelcomeSet? Welcome
+    {
+        get => Lender != null ? Lender.Welcome : field;
+        set;
+    }
 
     /// <summary>Why the last login failed; null after one that succeeded.</summary>
     public ErrorFields? LoginFailure { get; set; }
@@ -108,6 +115,7 @@ internal sealed class ServerPool
         }
 
         waiter.State = WaiterState.Waiting;
+        waiter.HeldSince = ByHost == null ? 0 : waiter.HeldSince == 0 ? waiter.Thread.Now : waiter.HeldSince;
         Waiting++;
         WaitingLogins += waiter.WantsWelcome ? 1 : 0;
     }
@@ -133,6 +141,25 @@ internal sealed class ServerPool
         }
     }
 
+    /// <summary>Takes those out of the queues that no host could take for too long.</summary>
+    public void DequeueHeld(long since, ErrorFields error, List<Waiter> failed)
+    {
+        foreach (WaiterQueue queue in Waiters)
+        {
+            for (Waiter? waiter = queue.Oldest, next; waiter != null; waiter = next)
+            {
+                next = waiter.Next;
+                if (waiter.HeldSince <= since)
+                {
+                    Dequeue(waiter);
+                    waiter.State = WaiterState.Failed;
+                    waiter.Error = error;
+                    failed.Add(waiter);
+                }
+            }
+        }
+    }
+
     /// <summary>Takes those out of the queues that log in and wait for the pool's first server only.</summary>
     public List<Waiter> DequeueLogins(WaiterState outcome)
     {
@@ -152,6 +179,30 @@ internal sealed class ServerPool
         }
 
         return logins;
+    }
+
+    /// <summary>What a client is told that asks for the first server while logins fail.</summary>
+    public ErrorFields CachedFailure => LoginFailure! with
+    {
+        Message = $"server login has been failing, cached error: {LoginFailure!.Message} (server_login_retry)",
+    };
+
+    /// <summary>A login has failed. Those who fail with it, if it was the pool's only server.</summary>
+    public List<Waiter>? RecordLoginFailure(ErrorFields? failure, long now)
+    {
+        LoginFailure = failure ?? new ErrorFields("FATAL", "08006", "server conn crashed?", null, null);
+
+        // A server that is starting or full will soon take logins again; anything else waits as PgBouncer does.
+        bool soon = LoginFailure.SqlState is "57P03" or "53300";
+        RetryAt = now + (soon ? 300_000 : (long)Settings.ServerLoginRetry.TotalMicroseconds);
+        if (Slots.Count > 1)
+        {
+            return null;
+        }
+
+        List<Waiter> failed = DequeueLogins(WaiterState.Failed);
+        failed.ForEach(w => w.Error = LoginFailure);
+        return failed;
     }
 
     /// <summary>The waiter that has waited longest, on any thread.</summary>

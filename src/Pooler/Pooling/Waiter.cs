@@ -21,6 +21,9 @@ internal abstract class Waiter
     /// <summary>Thread clock, microseconds, when it began to wait.</summary>
     internal long Since;
 
+    /// <summary>Since when it is held for want of a host; 0 while it is not.</summary>
+    internal long HeldSince;
+
     /// <summary>It logs in and wants only to know what the pool's servers report, not a server.</summary>
     internal bool WantsWelcome;
 
@@ -32,4 +35,12 @@ internal abstract class Waiter
 
     /// <summary>The state has left Waiting. Called on the waiter's thread; must only wake its session.</summary>
     internal abstract void Wake();
+
+    /// <summary>Wakes it on its own thread, from any.</summary>
+    internal void PostWake() => Thread!.Post(new WakeItem(this));
+
+    private sealed class WakeItem(Waiter waiter) : RunItem
+    {
+        internal override void Run() => waiter.Wake();
+    }
 }

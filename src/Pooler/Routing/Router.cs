@@ -45,8 +45,10 @@ internal static class Router
             : new Route(WritablePrimary(state), RouteReason.NoReplica);
     }
 
-    /// <summary>Whether another choice may be right by now.</summary>
-    public static bool HasChanged(ServerPool pool, ClusterState? seen) => pool.ByHost?.Cluster.State != seen;
+    /// <summary>Whether another choice may be right by now; samples alone, of which there are many, change nothing.</summary>
+    public static bool HasChanged(ServerPool pool, ClusterState? seen) =>
+        pool.ByHost?.Cluster is not { State: var state } cluster ? seen != null
+        : seen == null || (!ReferenceEquals(state, seen) && !state.RoutesAs(seen, cluster.Config));
 
     /// <summary>What a request asks for, whether there is such a host or not. An explicit word outdoes what we think of it.</summary>
     public static RouteReason ReasonOf(RoutingRule rule, in RouteRequest request) => rule switch

@@ -54,6 +54,24 @@ public sealed class StatementClassifierTests
     }
 
     [Theory]
+    [InlineData("select 1", true)]
+    [InlineData("", true)]
+    [InlineData("select 1; select $1::int + 2", true)]
+    [InlineData("values (1)", true)]
+    [InlineData("select current_setting('work_mem'), now()", true)]
+    [InlineData("select * from pg_class", false)]
+    [InlineData("select (select count(*) from pg_class)", false)]
+    [InlineData("table pg_class", false)]
+    [InlineData("select pg_relation_size('pg_class')", false)]
+    [InlineData("select \"Version\"()", false)]
+    [InlineData("select 1; explain select 1", false)]
+    [InlineData("show work_mem", false)]
+    [InlineData("copy pg_class to stdout", false)]
+    [InlineData("insert into t values (1)", false)]
+    public void WhatReadsNoTableIsTheSameEverywhere(string text, bool isDataless) =>
+        Assert.Equal(isDataless, StatementClassifier.Classify(Bytes(text), Context).IsDataless);
+
+    [Theory]
     [InlineData("select 1", "select 2")]
     [InlineData("select 1", "SELECT /* x */ 'a' -- y\n ;")]
     [InlineData("select * from t where a = 1 and b = 'x'", "select * from T where A=$1 and B=$$y$$")]

@@ -1,0 +1,56 @@
+namespace Pooler.Pooling;
+
+/// <summary>
+/// What a change from outside (PAUSE, RELOAD, another host is primary) does to pools: collected under the lock of
+/// <see cref="Pools"/>, done once it was left.
+/// </summary>
+internal sealed class PoolChange
+{
+    private readonly List<(ServerSlot Slot, string Reason)> _idle = [], _lost = [];
+    private readonly List<Waiter> _rerouted = [];
+
+    /// <summary>The idle servers leave the pool's lists and are closed; they count as used until then.</summary>
+    public void CloseIdle(ServerPool pool, string reason)
+    {
+        foreach (SlotList list in pool.Idle)
+        {
+            while (list.Newest is { } slot)
+            {
+                list.Remove(slot);
+                slot.State = SlotState.Housekeeping;
+                _idle.Add((slot, reason));
+            }
+        }
+    }
+
+    /// <summary>None of its servers is lent again: idle ones are closed at once, the others at their release.</summary>
+    public void Retire(ServerPool pool, string reason)
+    {
+        CloseIdle(pool, reason);
+        foreach (ServerSlot slot in pool.Slots)
+        {
+            slot.CloseNeeded = true;
+        }
+    }
+
+    /// <summary>All its servers are closed at once, whatever they do.</summary>
+    public void Cut(ServerPool pool, string reason) => _lost.AddRange(pool.Slots.Select(slot => (slot, reason)));
+
+    /// <summary>Who waits there asks again.</summary>
+    public void Reroute(ServerPool pool) => pool.DequeueAll(_rerouted);
+
+    public void Do()
+    {
+        foreach ((ServerSlot slot, string reason) in _idle)
+        {
+            slot.Server.Thread.Post(() => slot.Server.Terminate(reason));
+        }
+
+        foreach ((ServerSlot slot, string reason) in _lost)
+        {
+            slot.Server.Thread.Post(() => slot.Server.Close(reason));
+        }
+
+        _rerouted.ForEach(static waiter => waiter.PostWake());
+    }
+}
