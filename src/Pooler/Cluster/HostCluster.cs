@@ -30,9 +30,13 @@ internal sealed class HostCluster : IAsyncDisposable
         _log = log;
         _changed = changed;
         _state = ClusterState.Of(config.Hosts);
+        Catalogue = new Catalogue(this, log);
         _monitors = [.. config.Hosts.Select((_, index) => new HostMonitor(this, index))];
-        _running = Task.WhenAll(_monitors.Select(monitor => Task.Run(() => monitor.RunAsync(_end.Token))));
+        _running = Task.WhenAll([.. _monitors.Select(monitor => Task.Run(() => monitor.RunAsync(_end.Token))), Task.Run(() => Catalogue.KeepAsync(_end.Token))]);
     }
+
+    /// <summary>What the names of its database mean.</summary>
+    public Catalogue Catalogue { get; }
 
     /// <summary>What is known now; read by any thread.</summary>
     public ClusterState State => Volatile.Read(ref _state);
@@ -41,7 +45,11 @@ internal sealed class HostCluster : IAsyncDisposable
     public ClusterConfig Config
     {
         get => _config;
-        set => _config = value;
+        set
+        {
+            _config = value;
+            Catalogue.Changed();
+        }
     }
 
     public async ValueTask DisposeAsync()

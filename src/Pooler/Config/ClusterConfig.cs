@@ -53,6 +53,14 @@ internal sealed record ClusterConfig
     /// <summary>The hosts in the zone of this process: bit i is host i.</summary>
     public required ulong Near { get; init; }
 
+    /// <summary>Between two looks at what the database's names mean (read_write_split).</summary>
+    public required TimeSpan CatalogueRefreshInterval { get; init; }
+
+    /// <summary>Names that count as harmless, and as volatile, whatever the database's catalogue says of them.</summary>
+    public required ImmutableArray<string> ReadOnlyFunctions { get; init; }
+
+    public required ImmutableArray<string> VolatileFunctions { get; init; }
+
     /// <summary>Whether probes of this and the other are the same: then its hosts need not be looked at anew.</summary>
     public bool ProbesAs(ClusterConfig other) =>
         Hosts.SequenceEqual(other.Hosts) && this with
@@ -66,6 +74,9 @@ internal sealed record ClusterConfig
             ReadAfterWrite = other.ReadAfterWrite,
             Weights = other.Weights,
             Near = other.Near,
+            CatalogueRefreshInterval = other.CatalogueRefreshInterval,
+            ReadOnlyFunctions = other.ReadOnlyFunctions,
+            VolatileFunctions = other.VolatileFunctions,
         } == other;
 
     /// <summary>The name alone: a record would print the password.</summary>

@@ -51,6 +51,13 @@ internal sealed record DatabaseConfig
 
     public TimeSpan? MaxReplicaLagTime { get; init; }
 
+    public TimeSpan? CatalogueRefreshInterval { get; init; }
+
+    /// <summary>Default: as the [pgbouncer] section has it; the next one too.</summary>
+    public ImmutableArray<string> ReadOnlyFunctions { get; init; }
+
+    public ImmutableArray<string> VolatileFunctions { get; init; }
+
     public TimeSpan? FailoverHoldTime { get; init; }
 
     public PoolMode? PoolMode { get; init; }
@@ -98,6 +105,9 @@ internal sealed record DatabaseConfig
         HealthCheckTimeout = values.Find(Settings.HealthCheckTimeout),
         MaxReplicaLag = values.Find(Settings.MaxReplicaLag),
         MaxReplicaLagTime = values.Find(Settings.MaxReplicaLagTime),
+        CatalogueRefreshInterval = values.Find(Settings.CatalogueRefreshInterval),
+        ReadOnlyFunctions = values.Find(Settings.ReadOnlyFunctions) ?? default,
+        VolatileFunctions = values.Find(Settings.VolatileFunctions) ?? default,
         FailoverHoldTime = values.Find(Settings.FailoverHoldTime),
         PoolMode = values.Find(Settings.PoolMode),
         PoolSize = values.Find(Settings.PoolSize),

@@ -135,6 +135,9 @@ internal sealed class PoolerConfig
             LoadBalance = database.LoadBalance ?? Get(Settings.LoadBalance),
             Weights = WeightsOf(database),
             Near = NearOf(database),
+            CatalogueRefreshInterval = database.CatalogueRefreshInterval ?? Get(Settings.CatalogueRefreshInterval),
+            ReadOnlyFunctions = database.ReadOnlyFunctions.IsDefault ? Get(Settings.ReadOnlyFunctions) : database.ReadOnlyFunctions,
+            VolatileFunctions = database.VolatileFunctions.IsDefault ? Get(Settings.VolatileFunctions) : database.VolatileFunctions,
         };
     }
 

@@ -393,7 +393,11 @@ internal sealed class Pools
         {
             ServerPool pool = slot.Pool;
             pool.LoginFailure = null;
-            pool.Front.Welcome = new WelcomeSet(slot.Server.Welcome, slot.Server.LoginParameters);
+            if (pool.Front.Welcome == null || !IsStandbyOfSplit(slot))
+            {
+                pool.Front.Welcome = new WelcomeSet(slot.Server.Welcome, slot.Server.LoginParameters);
+            }
+
             slot.State = SlotState.Housekeeping;
             welcomed = pool.DequeueLogins(WaiterState.Granted);
         }
@@ -401,6 +405,10 @@ internal sealed class Pools
         _journal.LoggedIn(slot);
         welcomed.ForEach(static w => w.PostWake());
     }
+
+    /// <summary>Where reads are split from writes clients are told what the primary reports: in_hot_standby is off for them.</summary>
+    private static bool IsStandbyOfSplit(ServerSlot slot) => slot.Pool.Front.ByHost?.Cluster.Config.Routing == RoutingRule.ReadWriteSplit
+        && slot.Server.Welcome.Contains(new("in_hot_standby", "on"));
 
     /// <summary>A client entered (+1) or left (-1) a pool.</summary>
     public void CountClient(ServerPool pool, int change)

@@ -65,6 +65,9 @@ internal sealed class Exchange : ServerOwner
 
     internal override Outbox? BlockedBy => _client.Outbox.IsCongested ? _client.Outbox : null;
 
+    /// <summary>The client's prepared statements.</summary>
+    public ClientStatements Statements => _statements;
+
     /// <summary>Names of prepared statements this client has.</summary>
     public int PreparedStatements => _statements.Count;
 
@@ -102,6 +105,7 @@ internal sealed class Exchange : ServerOwner
         server.Socket.DispatchFirst = false;
         _session.Stats.Assignments++;
         _pins.Begin(server);
+        _forwarder.Route = _session.Route is { IsOnReplica: true } route && _session.Mode != PoolMode.Session ? route : null;
         if (LeaseBegin.Write(server, _session, _replies, _statements.IsOn))
         {
             server.Outbox.Flush();
@@ -126,6 +130,13 @@ internal sealed class Exchange : ServerOwner
         if (!MayForward(server, wasIdle))
         {
             return SessionNeed.Wake;
+        }
+
+        if (wasIdle && !_isReadyToForward && _forwarder.Route != null && !_forwarder.IsInFrame && server.Status == 'I' && _replies.IsSettled && !IsPinned)
+        {
+            // The next request may be for another host.
+            AfterReplies(server, everythingUsed: server.Socket.Input.UnreadLength == 0);
+            return _slot == null ? SessionNeed.Nothing : SessionNeed.Wake;
         }
 
         ForwardResult result = PassOn(server);
