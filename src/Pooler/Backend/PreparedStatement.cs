@@ -21,6 +21,7 @@ internal sealed class PreparedStatement
         MayLeaveState = StateScan.MayLeaveState(Text);
         MayPin = MayLeaveState || PinScan.IsLikely(Text);
         MaySet = SetScan.MaySet(Text);
+        Effect = TransactionEffects.Of(Text);
     }
 
     public StatementIdentity Identity { get; }
@@ -46,6 +47,8 @@ internal sealed class PreparedStatement
 
     /// <summary>The command tag SET may be its own, of more than SET LOCAL.</summary>
     public bool MaySet { get; }
+
+    public TransactionEffect Effect { get; }
 
     /// <summary>Names of clients that mean it. Changes, as <see cref="Servers"/>, under the catalogue's lock.</summary>
     public int Clients { get; internal set; }
