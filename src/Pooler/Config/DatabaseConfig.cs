@@ -48,6 +48,8 @@ internal sealed record DatabaseConfig
 
     public TimeSpan? FailoverHoldTime { get; init; }
 
+    public TwoPrimariesRule? OnTwoPrimaries { get; init; }
+
     public PoolMode? PoolMode { get; init; }
 
     public int? PoolSize { get; init; }
@@ -92,6 +94,7 @@ internal sealed record DatabaseConfig
         MaxReplicaLag = values.Find(Settings.MaxReplicaLag),
         MaxReplicaLagTime = values.Find(Settings.MaxReplicaLagTime),
         FailoverHoldTime = values.Find(Settings.FailoverHoldTime),
+        OnTwoPrimaries = values.Find(Settings.OnTwoPrimaries),
         PoolMode = values.Find(Settings.PoolMode),
         PoolSize = values.Find(Settings.PoolSize),
         MinPoolSize = values.Find(Settings.MinPoolSize),

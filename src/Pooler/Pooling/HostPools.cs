@@ -1,5 +1,6 @@
 using System.Collections.Immutable;
 using Pooler.Cluster;
+using Pooler.Protocol;
 
 namespace Pooler.Pooling;
 
@@ -18,6 +19,24 @@ internal sealed class HostPools(HostCluster cluster, ImmutableArray<ServerPool> 
     /// <summary>Counts up, for those who take hosts in turn; any thread.</summary>
     public uint NextTurn() => Interlocked.Increment(ref _turn);
 
+    /// <summary>A server has ended: if that may be the host's doing, its monitor looks at once.</summary>
+    public void ServerGone(ServerSlot slot, ErrorFields? failure, bool wasLogin)
+    {
+        if (failure != null && slot.Pool.Key.Host is { } host
+            && (slot.Server.WasLost || ServerHealth.IsShutdown(failure) || (wasLogin && ServerHealth.IsOfHost(failure))))
+        {
+            cluster.ServerLost(host, failure.Message, wasLogin);
+        }
+    }
+
+    public void ServerOpened(ServerSlot slot)
+    {
+        if (slot.Pool.Key.Host is { } host)
+        {
+            cluster.ServerOpened(host);
+        }
+    }
+
     /// <summary>Who has waited for failover_hold_time waits no longer; before every host was asked once nobody knows.</summary>
     public void FailHeld(ServerPool front, long now, List<Waiter> failed)
     {
@@ -29,7 +48,7 @@ internal sealed class HostPools(HostCluster cluster, ImmutableArray<ServerPool> 
 
     /// <summary>
     /// The hosts have changed. Who waits asks again; servers of a host that is another now (primary, replica) go when they are given
-    /// back, those of one that does not answer at once.
+    /// back, at once those of one that does not answer, or that takes writes although another is primary by now.
     /// </summary>
     public void Changed(ClusterState before, ClusterState after, PoolChange change)
     {
@@ -44,10 +63,14 @@ internal sealed class HostPools(HostCluster cluster, ImmutableArray<ServerPool> 
             }
             else if (was.IsUp)
             {
-                change.Cut(pool, "host is down (health_check_timeout)");
+                change.Cut(pool, $"host is down: {host.Problem}");
             }
 
-            if (was.Role != host.Role && was.Role != HostRole.Unknown)
+            if (host.Role == HostRole.Rival && was.Role == HostRole.Primary)
+            {
+                change.Cut(pool, "host is no longer the primary: another was promoted");
+            }
+            else if (was.Role != host.Role && was.Role != HostRole.Unknown)
             {
                 change.Retire(pool, "host has another role");
             }

@@ -142,7 +142,7 @@ internal sealed class Pools
             {
                 waiter.State = WaiterState.Granted;
             }
-            else if (pool.LoginFailure != null && pool.Slots.Count == 0 && thread.Now < pool.RetryAt)
+            else if (pool.LoginFailure != null && !pool.IsHeldBy(pool.LoginFailure) && pool.Slots.Count == 0 && thread.Now < pool.RetryAt)
             {
                 waiter.State = WaiterState.Failed;
                 waiter.Error = pool.CachedFailure;
@@ -372,6 +372,7 @@ internal sealed class Pools
         }
 
         todo.Do();
+        slot.Pool.Front.ByHost?.ServerGone(slot, failure, wasLogin);
         _journal.Removed(slot, failure, wasLogin);
         failed?.ForEach(static w => w.PostWake());
     }
@@ -389,6 +390,7 @@ internal sealed class Pools
             welcomed = pool.DequeueLogins(WaiterState.Granted);
         }
 
+        slot.Pool.Front.ByHost?.ServerOpened(slot);
         _journal.LoggedIn(slot);
         welcomed.ForEach(static w => w.PostWake());
     }
