@@ -37,9 +37,13 @@ internal sealed class HostCluster : IAsyncDisposable
             Timeline = known?.Timeline ?? 0,
             OnTwoPrimaries = config.OnTwoPrimaries,
         };
+        Catalogue = new Catalogue(this, log);
         _monitors = [.. config.Hosts.Select((_, index) => new HostMonitor(this, index))];
-        _running = Task.WhenAll(_monitors.Select(monitor => Task.Run(() => monitor.RunAsync(_end.Token))));
+        _running = Task.WhenAll([.. _monitors.Select(monitor => Task.Run(() => monitor.RunAsync(_end.Token))), Task.Run(() => Catalogue.KeepAsync(_end.Token))]);
     }
+
+    /// <summary>What the names of its database mean.</summary>
+    public Catalogue Catalogue { get; }
 
     /// <summary>What is known now; read by any thread.</summary>
     public ClusterState State => Volatile.Read(ref _state);
@@ -52,6 +56,7 @@ internal sealed class HostCluster : IAsyncDisposable
         {
             _config = value;
             Update(state => state with { OnTwoPrimaries = value.OnTwoPrimaries });
+            Catalogue.Changed();
         }
     }
 

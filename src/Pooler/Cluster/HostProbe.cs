@@ -47,23 +47,22 @@ internal sealed class HostProbe : IAsyncDisposable
     private long _knownAt;
     private bool _isOwnReadOnly;
 
-    public HostProbe(ClusterConfig config, HostAddress host)
+    public HostProbe(ClusterConfig config, HostAddress host) => _source = new NpgsqlSlimDataSourceBuilder(ConnectString(config, host).ConnectionString).Build();
+
+    /// <summary>How a host is asked about itself and its database; the caller's deadlines are the ones.</summary>
+    internal static NpgsqlConnectionStringBuilder ConnectString(ClusterConfig config, HostAddress host) => new()
     {
-        var connect = new NpgsqlConnectionStringBuilder
-        {
-            Host = host.Name.Length == 0 ? config.UnixSocketDirectory : host.Name,
-            Port = host.Port,
-            Database = config.DbName,
-            Username = config.MonitorUser,
-            Password = config.MonitorPassword,
-            ApplicationName = "pooler monitor",
-            SslMode = Npgsql.SslMode.Disable, // As towards servers, until there is TLS.
-            Pooling = false,
-            Timeout = 0, // The caller's deadline is the one.
-            CommandTimeout = 0,
-        };
-        _source = new NpgsqlSlimDataSourceBuilder(connect.ConnectionString).Build();
-    }
+        Host = host.Name.Length == 0 ? config.UnixSocketDirectory : host.Name,
+        Port = host.Port,
+        Database = config.DbName,
+        Username = config.MonitorUser,
+        Password = config.MonitorPassword,
+        ApplicationName = "pooler monitor",
+        SslMode = Npgsql.SslMode.Disable, // As towards servers, until there is TLS.
+        Pooling = false,
+        Timeout = 0,
+        CommandTimeout = 0,
+    };
 
     /// <summary>When the question was sent whose answer told what the host is now, and how long the answer took (µs).</summary>
     public long AskedAt { get; private set; }

@@ -140,9 +140,13 @@ internal sealed class PoolerConfig
             MaxReplicaLagTime = database.MaxReplicaLagTime ?? Get(Settings.MaxReplicaLagTime),
             FailoverHoldTime = database.FailoverHoldTime ?? Get(Settings.FailoverHoldTime),
             OnTwoPrimaries = database.OnTwoPrimaries ?? Get(Settings.OnTwoPrimaries),
+            ReadAfterWrite = database.ReadAfterWrite ?? Get(Settings.ReadAfterWrite),
             LoadBalance = database.LoadBalance ?? Get(Settings.LoadBalance),
             Weights = WeightsOf(database),
             Near = NearOf(database),
+            CatalogueRefreshInterval = database.CatalogueRefreshInterval ?? Get(Settings.CatalogueRefreshInterval),
+            ReadOnlyFunctions = database.ReadOnlyFunctions.IsDefault ? Get(Settings.ReadOnlyFunctions) : database.ReadOnlyFunctions,
+            VolatileFunctions = database.VolatileFunctions.IsDefault ? Get(Settings.VolatileFunctions) : database.VolatileFunctions,
         };
     }
 

@@ -1,6 +1,5 @@
 using System.Collections.Immutable;
 using Pooler.Cluster;
-using Pooler.Protocol;
 
 namespace Pooler.Pooling;
 
@@ -11,31 +10,27 @@ namespace Pooler.Pooling;
 internal sealed class HostPools(HostCluster cluster, ImmutableArray<ServerPool> pools)
 {
     private uint _turn;
+    private long _wroteAt;
 
     public HostCluster Cluster => cluster;
 
     public ImmutableArray<ServerPool> Pools => pools;
 
+    /// <summary>When one of these clients may have written last, by IoThread.Clock; kept with read_after_write = user.</summary>
+    public long WroteAt => Volatile.Read(ref _wroteAt);
+
+    /// <summary>From any thread.</summary>
+    public void Wrote(long now)
+    {
+        long last = WroteAt;
+        while (now > last && Interlocked.CompareExchange(ref _wroteAt, now, last) is var seen && seen != last)
+        {
+            last = seen;
+        }
+    }
+
     /// <summary>Counts up, for those who take hosts in turn; any thread.</summary>
     public uint NextTurn() => Interlocked.Increment(ref _turn);
-
-    /// <summary>A server has ended: if that may be the host's doing, its monitor looks at once.</summary>
-    public void ServerGone(ServerSlot slot, ErrorFields? failure, bool wasLogin)
-    {
-        if (failure != null && slot.Pool.Key.Host is { } host
-            && (slot.Server.WasLost || ServerHealth.IsShutdown(failure) || (wasLogin && ServerHealth.IsOfHost(failure))))
-        {
-            cluster.ServerLost(host, failure.Message, wasLogin);
-        }
-    }
-
-    public void ServerOpened(ServerSlot slot)
-    {
-        if (slot.Pool.Key.Host is { } host)
-        {
-            cluster.ServerOpened(host);
-        }
-    }
 
     /// <summary>Who has waited for failover_hold_time waits no longer; before every host was asked once nobody knows.</summary>
     public void FailHeld(ServerPool front, long now, List<Waiter> failed)

@@ -60,8 +60,15 @@ internal sealed class ServerPool
 
     public bool IsPaused { get; set; }
 
+    /// <summary>The pool of another entry, whose servers serve this one's clients (share_pools).</summary>
+    public ServerPool? Lender { get; set; }
+
     /// <summary>The settings its servers report, by which clients are welcomed; null until one has logged in.</summary>
-    public WelcomeSet? Welcome { get; set; }
+    public WelcomeSet? Welcome
+    {
+        get => Lender != null ? Lender.Welcome : field;
+        set;
+    }
 
     /// <summary>Why the last login failed; null after one that succeeded.</summary>
     public ErrorFields? LoginFailure { get; set; }

@@ -19,6 +19,11 @@ internal sealed class RequestForwarder(ClientStatements statements, SessionPins 
     private long _frameRemaining;
     private bool _isSwallowing, _hasFlushed;
 
+    private CommitDoubt _doubt;
+
+    // Of the unnamed statement, and of all named ones that pass as they are.
+    private TransactionEffect _unnamedEffect, _namedEffect = TransactionEffect.Inside;
+
     /// <summary>A message was passed on in part: the server waits for the rest.</summary>
     public bool IsInFrame => _frameRemaining > 0 && !_isSwallowing;
 
@@ -42,6 +47,25 @@ internal sealed class RequestForwarder(ClientStatements statements, SessionPins 
     /// client asks what its rows look like: one that goes by an earlier description would misread those of the new plan.
     /// </summary>
     public bool MayReplan => Retained > 0 && _isReplannable;
+
+    /// <summary>Something that was sent, and not fully answered, may be committed: nobody could tell if the server died now.</summary>
+    public bool MayHaveCommitted => _doubt.Is(replies.InCopy);
+
+    /// <summary>What was sent last runs in a transaction block.</summary>
+    public bool IsInBlock => _doubt.IsInBlock;
+
+    /// <summary>The bytes of <see cref="Retained"/>.</summary>
+    public ReadOnlySpan<byte> Kept(ConnectionInput input) => input.Unread[..Retained];
+
+    /// <summary>A lease begins: nothing of the client's was sent.</summary>
+    public void Begin()
+    {
+        _doubt.Settle(isInBlock: false);
+        _unnamedEffect = TransactionEffect.Unknown;
+    }
+
+    /// <summary>Everything that was sent has been answered.</summary>
+    public void Settle(ServerConnection server) => _doubt.Settle(isInBlock: server.Status != 'I');
 
     /// <summary>The server has replied: what was kept is its own now.</summary>
     public void Forget(ConnectionInput input)
@@ -83,6 +107,9 @@ internal sealed class RequestForwarder(ClientStatements statements, SessionPins 
 
     /// <summary>pin = refuse.</summary>
     public bool RefusesPins { get; set; }
+
+    /// <summary>On a server of a replica: what may follow there.</summary>
+    public SessionRoute? Route { get; set; }
 
     /// <summary>Texts are searched for DEFAULT: the client has startup parameters, which that goes back to.</summary>
     public bool LooksForDefault { get; set; }
@@ -191,6 +218,7 @@ internal sealed class RequestForwarder(ClientStatements statements, SessionPins 
             bool isCopyFrame = type is FrontendMessage.CopyData or FrontendMessage.CopyDone or FrontendMessage.CopyFail;
             bool startsRequest = !replies.BatchOpen && !isCopyFrame && !replies.InCopy;
             bool mustSettle = startsRequest && (isContended || statements.MustWait || _mayReset) && replies.Count > 0 && !isFresh;
+            mustSettle |= startsRequest && !mustSettle && Route is { } route && pins.Held == PinReason.None && !route.MayFollow(rest, isFresh, server.Status);
             bool isBarred = statements.IsBarred && replies.Count > 0 && type is not (FrontendMessage.Sync or FrontendMessage.Execute or FrontendMessage.Flush);
             if (replies.IsFull || mustSettle || (isBarred && !isFresh && !isCopyFrame && MayWaitFor(ref run)))
             {
@@ -309,6 +337,7 @@ internal sealed class RequestForwarder(ClientStatements statements, SessionPins 
             _undescribed += type == FrontendMessage.Bind ? 1 : type == FrontendMessage.Describe && body.StartsWith("P"u8) ? -1 : 0;
         }
 
+        Doubt(type, body, isWhole);
         if (use == StatementUse.Untouched && KindOf(type) is { } kind)
         {
             replies.Push(kind);
@@ -345,6 +374,48 @@ internal sealed class RequestForwarder(ClientStatements statements, SessionPins 
                 break;
         }
     }
+
+    /// <summary>What would be in doubt if the server died from here on.</summary>
+    private void Doubt(byte type, ReadOnlySpan<byte> body, bool isWhole)
+    {
+        switch (type)
+        {
+            case FrontendMessage.Query:
+                _doubt.Query(EffectOf(body, isWhole), replies.BatchOpen);
+                break;
+            case FrontendMessage.FunctionCall:
+                _doubt.FunctionCall(replies.BatchOpen);
+                break;
+            case FrontendMessage.Parse when body.StartsWith("\0"u8):
+                _unnamedEffect = EffectOf(body[1..], isWhole);
+                break;
+            case FrontendMessage.Parse when !statements.IsOn:
+                // One of them that may commit, and the use of any may be its.
+                TransactionEffect effect = EffectOf(body[Math.Min(body.Length, body.IndexOf((byte)0) + 1)..], isWhole);
+                _namedEffect = effect == TransactionEffect.Inside ? _namedEffect : TransactionEffect.Unknown;
+                break;
+            case FrontendMessage.Bind:
+                _doubt.Bind(EffectOfBound(body), IsPortalNamed(body));
+                break;
+            case FrontendMessage.Execute:
+                _doubt.Execute(IsPortalNamed(body));
+                break;
+            case FrontendMessage.Sync:
+                _doubt.Sync();
+                break;
+        }
+    }
+
+    private static TransactionEffect EffectOf(ReadOnlySpan<byte> text, bool isWhole) => isWhole ? TransactionEffects.Of(text) : TransactionEffect.Unknown;
+
+    private TransactionEffect EffectOfBound(ReadOnlySpan<byte> bind) =>
+        !IsStatementNamed(bind) ? _unnamedEffect
+        : statements.IsOn ? statements.Last?.Effect ?? TransactionEffect.Unknown
+        : _namedEffect;
+
+    private static bool IsPortalNamed(ReadOnlySpan<byte> body) => !body.StartsWith("\0"u8);
+
+    private static bool IsStatementNamed(ReadOnlySpan<byte> body) => !body[Math.Min(body.Length, body.IndexOf((byte)0) + 1)..].StartsWith("\0"u8);
 
     private void NoteState(ServerConnection server, ReadOnlySpan<byte> text, bool isWhole)
     {

@@ -1,5 +1,6 @@
 using Pooler.Cluster;
 using Pooler.Config;
+using Pooler.Tests.Config;
 using Xunit;
 
 namespace Pooler.Tests.Cluster;
@@ -325,24 +326,14 @@ public sealed class ClusterStateTests
         Assert.Null(state.Hosts[4].SyncState); // Two of one address: nobody knows which.
     }
 
-    internal static ClusterConfig Config { get; } = new()
+    internal static ClusterConfig Config { get; } = Load();
+
+    private static ClusterConfig Load()
     {
-        Name = "app",
-        Hosts = [],
-        UnixSocketDirectory = "/tmp",
-        DbName = "app",
-        Routing = RoutingRule.PreferReplica,
-        MonitorUser = "postgres",
-        HealthCheckInterval = TimeSpan.FromSeconds(2),
-        HealthCheckTimeout = TimeSpan.FromSeconds(3),
-        MaxReplicaLag = 0,
-        MaxReplicaLagTime = TimeSpan.FromSeconds(10),
-        FailoverHoldTime = TimeSpan.FromSeconds(30),
-        OnTwoPrimaries = TwoPrimariesRule.Stay,
-        LoadBalance = LoadBalanceRule.LeastBusy,
-        Weights = [],
-        Near = 0,
-    };
+        using var folder = new TempFolder();
+        PoolerConfig config = folder.LoadRight("[databases]\napp = host=db0,db1,db2 routing=prefer_replica\n[pgbouncer]\nlisten_addr = 127.0.0.1\n");
+        return config.ClusterOf(config.Databases["app"])!;
+    }
 
     private static ClusterState Sampled(ClusterState state, long askedAt, long position) =>
         state.Answered(0, Facts(recovery: false, position: position), askedAt + 50, 50);
