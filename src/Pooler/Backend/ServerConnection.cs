@@ -101,6 +101,9 @@ internal sealed class ServerConnection
     /// <summary>Why it ended: the server's own FATAL, or what we say of it.</summary>
     public ErrorFields? Failure { get; private set; }
 
+    /// <summary>The other side ended it or never took it, without a word of its own.</summary>
+    public bool WasLost { get; internal set; }
+
     public void Start() => _ = RunAsync();
 
     /// <summary>There is a sign of session state we do not carry.</summary>
@@ -258,6 +261,7 @@ internal sealed class ServerConnection
         }
         catch (IOException e)
         {
+            WasLost = true;
             Close($"DNS lookup failed: {Host.Name}: {e.Message}", "08001");
             return;
         }
@@ -277,6 +281,7 @@ internal sealed class ServerConnection
 
         if (error != 0)
         {
+            WasLost = true;
             Close($"server connect failed: {Host}: {Syscalls.ErrorText(error)}", "08001");
         }
     }
@@ -303,6 +308,7 @@ internal sealed class ServerConnection
         input.Advance(0);
         if (input.IsEnded)
         {
+            WasLost = true;
             Close("server conn crashed?");
         }
 
@@ -311,6 +317,10 @@ internal sealed class ServerConnection
 
     private sealed class ConnectTimer(ServerConnection server) : WheelTimer
     {
-        internal override void Expired() => server.Close("connect timeout", "08001");
+        internal override void Expired()
+        {
+            server.WasLost = true;
+            server.Close("connect timeout", "08001");
+        }
     }
 }
