@@ -26,7 +26,7 @@ internal sealed class Exchange : ServerOwner
     private Cancellation? _cancellation;
     private ServerSlot? _slot;
     private int _generation;
-    private bool _isPinned, _isTerminating, _hasRetried, _isReadyToForward, _isFirstRequest;
+    private bool _isPinned, _isTerminating, _hasRetried, _isReadyToForward, _isFirstRequest, _isRefused;
 
     public Exchange(ClientSession session, StatementCatalogue catalogue, SessionClock clock, bool disablePqExec, long maxPacketSize)
     {
@@ -194,6 +194,16 @@ internal sealed class Exchange : ServerOwner
     internal override int Receive(ServerConnection server, ReadOnlySpan<byte> data)
     {
         int used = _replyForwarder.Forward(server, data);
+        if (_isRefused)
+        {
+            if (_replies.IsSettled && used == data.Length && server.Failure == null)
+            {
+                LeaveReplica(server);
+            }
+
+            return used;
+        }
+
         if (_client.Outbox.Pending > 0)
         {
             _clock.Arm(Thread); // client_write_timeout has begun.
@@ -216,7 +226,15 @@ internal sealed class Exchange : ServerOwner
             _statements.Undo();
             _slot = null;
             slot.Pools.Remove(slot, server.Failure);
-            if (isMissed)
+            if (_isRefused)
+            {
+                _isRefused = false;
+                _replies.Clear();
+                _forwarder.TakeBack();
+                _session.EnterIdle(leftOut: 0);
+                _session.Wake();
+            }
+            else if (isMissed)
             {
                 EndOverServer(server);
             }
@@ -264,7 +282,7 @@ internal sealed class Exchange : ServerOwner
     /// </summary>
     internal bool TryAnotherServer(ServerConnection server, ErrorFields goodbye)
     {
-        bool nothingRan = _session.Phase == SessionPhase.Syncing || _forwarder.MayRunElsewhere;
+        bool nothingRan = _session.Phase == SessionPhase.Syncing || _forwarder.MayRunElsewhere || _forwarder.MayRefuse;
         if (!nothingRan || _hasRetried)
         {
             return false;
@@ -272,6 +290,11 @@ internal sealed class Exchange : ServerOwner
 
         _hasRetried = true;
         _isReadyToForward = false;
+        if (_forwarder.MayRefuse)
+        {
+            _forwarder.Route!.Refuse(isWrite: false);
+        }
+
         ServerSlot slot = _slot!;
         _slot = null;
         server.Owner = slot;
@@ -299,6 +322,19 @@ internal sealed class Exchange : ServerOwner
         _replies.Push(ReplyKind.Sync, ReplyUse.Swallow); // It goes its way and ends the failed batch.
         _forwarder.TakeBack();
         _session.Wake();
+    }
+
+    /// <summary>What the client gets of its request so far is nothing: a replica that refuses it is not the last to be asked.</summary>
+    internal bool MayRefuse => _forwarder.MayRefuse && !IsCanceled && _session.Phase == SessionPhase.Leased;
+
+    /// <summary>The replica has refused what is under way, and what it still owes for it goes nowhere.</summary>
+    internal bool IsRefused => _isRefused;
+
+    /// <summary>The replica will not run it: unseen by the client it runs once more, on the primary or on another replica.</summary>
+    internal void Refuse(bool isWrite)
+    {
+        _forwarder.Route!.Refuse(isWrite);
+        _isRefused = true;
     }
 
     /// <summary>The leased server has said something: it is alive and the request is its own.</summary>
@@ -335,6 +371,26 @@ internal sealed class Exchange : ServerOwner
         {
             SendCancel();
         }
+    }
+
+    /// <summary>All replies to what was refused are there and gone.</summary>
+    private void LeaveReplica(ServerConnection server)
+    {
+        if (server.Status != 'I' || server.FrameRemaining > 0)
+        {
+            server.Close("a refused read has left the server in a transaction", "08P01"); // Closed goes on from here.
+            return;
+        }
+
+        _isRefused = false;
+        _isReadyToForward = false;
+        if (_statements.TakeBack())
+        {
+            server.MarkDirty(); // It may have prepared what we have no record of.
+        }
+
+        _forwarder.TakeBack();
+        ReleaseServer();
     }
 
     /// <summary>The server died under this client.</summary>
@@ -394,7 +450,7 @@ internal sealed class Exchange : ServerOwner
     /// <summary>Whether the server can be given more now; what is ours to send ahead goes first.</summary>
     private bool MayForward(ServerConnection server, bool wasIdle)
     {
-        if (server.Outbox.HoldsUp(_client.Input))
+        if (_isRefused || server.Outbox.HoldsUp(_client.Input))
         {
             return false;
         }
@@ -432,7 +488,7 @@ internal sealed class Exchange : ServerOwner
         _isReadyToForward &= _forwarder.LastForwarded == 0;
         SendCancel();
         _session.Stats.Received += _forwarder.LastForwarded;
-        if (_replies.IsAnswerDue && server.FrameRemaining == 0)
+        if (_replies.IsAnswerDue && server.FrameRemaining == 0 && !MayRefuse)
         {
             _replyForwarder.WriteAnswers();
             _client.Outbox.Flush();

@@ -17,22 +17,55 @@ internal sealed class SessionRoute(ClientSession session)
     private readonly RequestClassifier _classifier = new(session);
     private RouteRequest _request;
     private StartupParameters? _isolationOf;
-    private bool _isSerializable, _isSteady;
+    private bool _isSerializable, _isSteady, _isRead, _isAgain, _isRefused;
+    private ulong _avoided;
+    private int? _host;
 
     /// <summary>Its last request does not run on the primary.</summary>
     public bool IsOnReplica { get; private set; }
 
+    /// <summary>All that is under way only reads: if a replica refuses it, it may run once elsewhere.</summary>
+    public bool MayRunAgain => _isRead && !_isAgain;
+
+    /// <summary>DDL went by that may change what names mean.</summary>
+    public bool HasChangedNames { get; set; }
+
     /// <summary>Looks at the request in front of a client without a server.</summary>
     public void Read(ReadOnlySpan<byte> data, HostCluster cluster)
     {
-        _request = Classify(data, cluster);
+        bool isAgain = _isRefused || _avoided != 0;
+        RouteRequest request = Classify(data, cluster);
+        _request = request with { IsRefused = request.IsRefused || _isRefused, Avoided = _avoided };
         _isSteady = IsSteady(_request);
+        _isRead = Router.ReasonOf(cluster.Config.Routing, _request) == RouteReason.Read;
+        (_isAgain, _isRefused, _avoided) = (isAgain, false, 0);
+    }
+
+    /// <summary>The replica that has it would not run it: the next look at it leads elsewhere.</summary>
+    public void Refuse(bool isWrite)
+    {
+        _isRefused = isWrite;
+        _avoided = _host is { } host ? 1ul << host : 0;
+        if (isWrite)
+        {
+            Remember();
+        }
+    }
+
+    /// <summary>The statement took itself for a read: from now on nobody else's goes to a replica.</summary>
+    public void Remember()
+    {
+        if (_isRead)
+        {
+            session.Pool.ByHost?.Cluster.Catalogue.Writes.Add(_request.Fingerprint);
+        }
     }
 
     /// <summary>The pool of the host that it goes to, or the client's own, where it waits for one.</summary>
     public ServerPool Choose(HostPools hosts, ClusterState state)
     {
         Route route = Router.Choose(hosts, state, _request);
+        _host = route.Host;
         IsOnReplica = route.Host is { } index && index != state.Primary;
         return route.Host is { } host ? hosts.Pools[host] : session.Pool;
     }
@@ -49,9 +82,14 @@ internal sealed class SessionRoute(ClientSession session)
         }
 
         RouteRequest request = Classify(data, hosts.Cluster);
-        bool may = isFirst
-            || (_isSteady && (status != 'I' || RouteReasons.IsForReplicas(Router.ReasonOf(hosts.Cluster.Config.Routing, request))));
-        _isSteady = may ? IsSteady(request) : _isSteady;
+        RouteReason reason = Router.ReasonOf(hosts.Cluster.Config.Routing, request);
+        bool may = isFirst || (_isSteady && (status != 'I' || RouteReasons.IsForReplicas(reason)));
+        if (may)
+        {
+            _isSteady = IsSteady(request);
+            _isRead &= reason == RouteReason.Read;
+        }
+
         return may;
     }
 
