@@ -21,6 +21,7 @@ internal sealed class PreparedStatement
         MayLeaveState = StateScan.MayLeaveState(Text);
         MayPin = MayLeaveState || PinScan.IsLikely(Text);
         MaySet = SetScan.MaySet(Text);
+        Effect = TransactionEffects.Of(Text);
     }
 
     public StatementIdentity Identity { get; }
@@ -49,6 +50,8 @@ internal sealed class PreparedStatement
 
     /// <summary>Its class, once a router has asked for it. Whoever asks on another thread may find it a little later.</summary>
     public ClassifiedText? Classified { get; set; }
+
+    public TransactionEffect Effect { get; }
 
     /// <summary>Names of clients that mean it. Changes, as <see cref="Servers"/>, under the catalogue's lock.</summary>
     public int Clients { get; internal set; }

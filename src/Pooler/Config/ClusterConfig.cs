@@ -44,6 +44,9 @@ internal sealed record ClusterConfig
     /// <summary>Which of several hosts that may serve a request does.</summary>
     public required LoadBalanceRule LoadBalance { get; init; }
 
+    /// <summary>Whose writes a read must not miss.</summary>
+    public required ReadAfterWrite ReadAfterWrite { get; init; }
+
     /// <summary>Of each host.</summary>
     public required ImmutableArray<int> Weights { get; init; }
 
@@ -68,6 +71,7 @@ internal sealed record ClusterConfig
             MaxReplicaLagTime = other.MaxReplicaLagTime,
             FailoverHoldTime = other.FailoverHoldTime,
             LoadBalance = other.LoadBalance,
+            ReadAfterWrite = other.ReadAfterWrite,
             Weights = other.Weights,
             Near = other.Near,
             CatalogueRefreshInterval = other.CatalogueRefreshInterval,

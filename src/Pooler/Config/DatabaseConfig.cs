@@ -33,6 +33,8 @@ internal sealed record DatabaseConfig
 
     public LoadBalanceRule? LoadBalance { get; init; }
 
+    public ReadAfterWrite? ReadAfterWrite { get; init; }
+
     /// <summary>One for all hosts, or one for each; default: as the [pgbouncer] section has it.</summary>
     public ImmutableArray<int> Weights { get; init; }
 
@@ -95,6 +97,7 @@ internal sealed record DatabaseConfig
         Routing = values.Find(Settings.Routing) ?? RoutingOf(values.Find(Settings.TargetSessionAttrs)),
         SharePools = values.FindText(Settings.SharePools),
         LoadBalance = values.Find(Settings.LoadBalance),
+        ReadAfterWrite = values.Find(Settings.ReadAfterWrite),
         Weights = values.Find(Settings.Weight) ?? default,
         Zones = values.Find(Settings.Zone) ?? default,
         MonitorUser = values.FindText(Settings.MonitorUser),

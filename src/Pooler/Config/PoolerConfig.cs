@@ -131,6 +131,7 @@ internal sealed class PoolerConfig
             MaxReplicaLag = database.MaxReplicaLag ?? Get(Settings.MaxReplicaLag),
             MaxReplicaLagTime = database.MaxReplicaLagTime ?? Get(Settings.MaxReplicaLagTime),
             FailoverHoldTime = database.FailoverHoldTime ?? Get(Settings.FailoverHoldTime),
+            ReadAfterWrite = database.ReadAfterWrite ?? Get(Settings.ReadAfterWrite),
             LoadBalance = database.LoadBalance ?? Get(Settings.LoadBalance),
             Weights = WeightsOf(database),
             Near = NearOf(database),

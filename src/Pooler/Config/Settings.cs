@@ -166,6 +166,8 @@ internal static class Settings
         "A waiting client gets a NOTICE after that long; 0 = never.");
     public static readonly Setting<TimeSpan> QueryWaitTimeout = Row("query_wait_timeout", Seconds, "120", Global | Database | User,
         "Closes a client that waited that long for a server; 0 = never.");
+    public static readonly Setting<ReadAfterWrite> ReadAfterWrite = Row("read_after_write", ReadAfterWriteWord, "session", Global | Database,
+        "Ours: with routing = read_write_split, whose writes a read on a replica must not miss: its own session's, those of its user in this process, or nobody's.");
     public static readonly Setting<ImmutableArray<string>> ReadOnlyFunctions = Row("read_only_functions", NameList, "", Global | Database,
         "Ours: for routing = read_write_split, functions, views and types that a replica may use although the catalogue calls them volatile.");
     public static readonly Setting<int> ReservePoolSize = Row("reserve_pool_size", Count, "0", Global | Database | User,

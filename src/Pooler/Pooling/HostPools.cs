@@ -10,10 +10,24 @@ namespace Pooler.Pooling;
 internal sealed class HostPools(HostCluster cluster, ImmutableArray<ServerPool> pools)
 {
     private uint _turn;
+    private long _wroteAt;
 
     public HostCluster Cluster => cluster;
 
     public ImmutableArray<ServerPool> Pools => pools;
+
+    /// <summary>When one of these clients may have written last, by IoThread.Clock; kept with read_after_write = user.</summary>
+    public long WroteAt => Volatile.Read(ref _wroteAt);
+
+    /// <summary>From any thread.</summary>
+    public void Wrote(long now)
+    {
+        long last = WroteAt;
+        while (now > last && Interlocked.CompareExchange(ref _wroteAt, now, last) is var seen && seen != last)
+        {
+            last = seen;
+        }
+    }
 
     /// <summary>Counts up, for those who take hosts in turn; any thread.</summary>
     public uint NextTurn() => Interlocked.Increment(ref _turn);

@@ -14,6 +14,9 @@ namespace Pooler.Session;
 /// </summary>
 internal sealed class Exchange : ServerOwner
 {
+    /// <summary>So many servers may die before a request is sent to them; then something else is wrong.</summary>
+    private const int MaxUnsentTries = 32;
+
     private readonly ClientSession _session;
     private readonly Connection _client;
     private readonly SessionClock _clock;
@@ -25,7 +28,7 @@ internal sealed class Exchange : ServerOwner
 
     private Cancellation? _cancellation;
     private ServerSlot? _slot;
-    private int _generation;
+    private int _generation, _unsentTries;
     private bool _isPinned, _isTerminating, _hasRetried, _isReadyToForward, _isFirstRequest, _isRefused;
 
     public Exchange(ClientSession session, StatementCatalogue catalogue, SessionClock clock, bool disablePqExec, long maxPacketSize)
@@ -101,6 +104,8 @@ internal sealed class Exchange : ServerOwner
         _generation = slot.Generation;
         _isReadyToForward = _isFirstRequest = true;
         _statements.Begin();
+        _forwarder.Begin();
+        _replyForwarder.Begin();
         server.Owner = this;
         server.Socket.DispatchFirst = false;
         _session.Stats.Assignments++;
@@ -124,6 +129,11 @@ internal sealed class Exchange : ServerOwner
         if (_generation != _slot.Generation)
         {
             throw new InvalidOperationException("The lease has ended without its session.");
+        }
+
+        if (_replies.IsSettled)
+        {
+            _forwarder.Settle(server);
         }
 
         bool wasIdle = _replies.Count == 0;
@@ -219,30 +229,29 @@ internal sealed class Exchange : ServerOwner
 
     internal override void Closed(ServerConnection server)
     {
-        if (_slot?.Server == server)
+        if (_slot?.Server != server)
         {
-            ServerSlot slot = _slot;
-            bool isMissed = !CanSpare(server);
-            _statements.Undo();
-            _slot = null;
-            slot.Pools.Remove(slot, server.Failure);
-            if (_isRefused)
-            {
-                _isRefused = false;
-                _replies.Clear();
-                _forwarder.TakeBack();
-                _session.EnterIdle(leftOut: 0);
-                _session.Wake();
-            }
-            else if (isMissed)
-            {
-                EndOverServer(server);
-            }
-            else
-            {
-                _session.EnterIdle(_forwarder.TakeLeftOut());
-                _session.Wake();
-            }
+            return;
+        }
+
+        ServerSlot slot = _slot;
+        bool isRead = MayReadAgain(server), goesElsewhere = _isRefused || MayGoElsewhere(isRead);
+        bool isMissed = !goesElsewhere && !CanSpare(server);
+        _statements.Undo();
+        _slot = null;
+        slot.Pools.Remove(slot, server.Failure);
+        if (goesElsewhere)
+        {
+            GoElsewhere();
+        }
+        else if (isMissed)
+        {
+            EndOverServer(server, isRead);
+        }
+        else
+        {
+            _session.EnterIdle(_forwarder.TakeLeftOut());
+            _session.Wake();
         }
     }
 
@@ -282,17 +291,9 @@ internal sealed class Exchange : ServerOwner
     /// </summary>
     internal bool TryAnotherServer(ServerConnection server, ErrorFields goodbye)
     {
-        bool nothingRan = _session.Phase == SessionPhase.Syncing || _forwarder.MayRunElsewhere || _forwarder.MayRefuse;
-        if (!nothingRan || _hasRetried)
+        if (!MayGoElsewhere(isRead: _forwarder.MayRunElsewhere || _forwarder.MayRefuse))
         {
             return false;
-        }
-
-        _hasRetried = true;
-        _isReadyToForward = false;
-        if (_forwarder.MayRefuse)
-        {
-            _forwarder.Route!.Refuse(isWrite: false);
         }
 
         ServerSlot slot = _slot!;
@@ -300,12 +301,45 @@ internal sealed class Exchange : ServerOwner
         server.Owner = slot;
         _statements.Undo();
         server.Close(goodbye);
+        GoElsewhere();
+        return true;
+    }
+
+    /// <summary>
+    /// The server of the moment is lost. What was not sent goes to the next one, as often as it takes; a read that nothing was
+    /// answered of runs once more.
+    /// </summary>
+    private bool MayGoElsewhere(bool isRead)
+    {
+        bool isUnsent = _session.Phase == SessionPhase.Syncing || (_session.Phase == SessionPhase.Leased && _isReadyToForward);
+        if (isUnsent ? _unsentTries >= MaxUnsentTries : !isRead || _hasRetried)
+        {
+            return false;
+        }
+
+        _unsentTries += isUnsent ? 1 : 0;
+        _hasRetried |= !isUnsent;
+        return true;
+    }
+
+    private void GoElsewhere()
+    {
+        if (_forwarder.MayRefuse && !_isRefused)
+        {
+            _forwarder.Route!.Refuse(isWrite: false); // Not to the same host again, which may be known to be gone only later.
+        }
+
+        _isRefused = false;
+        _isReadyToForward = false;
         _replies.Clear();
         _forwarder.TakeBack();
         _session.EnterIdle(leftOut: 0);
         _session.Wake();
-        return true;
     }
+
+    /// <summary>It died without a word: what was sent may have run to its end, so it must be known to be a read.</summary>
+    private bool MayReadAgain(ServerConnection server) =>
+        server.FrameRemaining == 0 && (_forwarder.MayRefuse || (_forwarder.MayRunElsewhere && RereadCheck.IsRead(_forwarder.Kept(_client.Input), _statements, ReadsAs(server.Parameters))));
 
     /// <summary>
     /// The batch that is kept has failed over an invalid plan, outside a transaction and before anything of it went to the
@@ -352,6 +386,7 @@ internal sealed class Exchange : ServerOwner
 
         _isFirstRequest &= _isReadyToForward;
         _hasRetried = false;
+        _unsentTries = 0;
     }
 
     /// <summary>The server has taken the client's settings: its request may follow.</summary>
@@ -394,7 +429,23 @@ internal sealed class Exchange : ServerOwner
     }
 
     /// <summary>The server died under this client.</summary>
-    internal void EndOverServer(ServerConnection server) => _session.End(SessionEnd.OverServer(server, AwaitsReplies));
+    /// <param name="isRead">What was under way changes nothing.</param>
+    /// <param name="isAnswered">There is no more under way than the queue of replies says.</param>
+    internal void EndOverServer(ServerConnection server, bool isRead = false, bool isAnswered = true)
+    {
+        bool isOpen = _session.Phase == SessionPhase.Leased && !_isReadyToForward && !(_replies.IsSettled && isAnswered);
+        ServerLoss loss = isOpen && _forwarder.MayHaveCommitted && !isRead ? ServerLoss.Unknown
+            : (isOpen && !isRead) || server.Status != 'I' ? ServerLoss.RolledBack
+            : ServerLoss.Nothing;
+        _session.End(SessionEnd.OverServer(server, loss, _replyForwarder.LastWords));
+    }
+
+    private static ClassifierContext ReadsAs(SessionParameters parameters)
+    {
+        bool conforms = parameters[SessionParameters.IndexOf("standard_conforming_strings")] != "off";
+        TextEncoding encoding = ClassifierContext.EncodingOf(System.Text.Encoding.UTF8.GetBytes(parameters[SessionParameters.IndexOf("client_encoding")] ?? ""));
+        return new ClassifierContext(VolatileNames.Unknown, conforms, encoding);
+    }
 
     /// <summary>Step 9: when everything is answered, the mode decides whether the lease ends.</summary>
     private void AfterReplies(ServerConnection server, bool everythingUsed)

@@ -9,10 +9,16 @@ namespace Pooler.Session;
 /// <summary>The server's half of the data path: what a leased server sends goes to its client, or is the answer to our own SET.</summary>
 internal sealed class ReplyForwarder(ClientSession session, Exchange exchange, ClientStatements statements, ReplyQueue replies, SessionClock clock)
 {
-    private ErrorFields? _syncError;
+    private ErrorFields? _syncError, _lastWords;
 
     // What the client gets in the place of a frame that it must not see as it is.
     private byte[]? _instead;
+
+    /// <summary>What the server said last, if it is gone behind it.</summary>
+    public ErrorFields? LastWords => _lastWords;
+
+    /// <summary>A lease begins.</summary>
+    public void Begin() => _lastWords = null;
 
     /// <summary>Step 8: the server's bytes go to the client in the longest run of whole frames; only headers are looked at.</summary>
     public int Forward(ServerConnection server, ReadOnlySpan<byte> data)
@@ -23,6 +29,7 @@ internal sealed class ReplyForwarder(ClientSession session, Exchange exchange, C
         }
 
         int at = 0, runStart = 0;
+        _lastWords = null;
         while (at < data.Length && !session.IsEnding)
         {
             if (server.FrameRemaining > 0)
@@ -85,6 +92,12 @@ internal sealed class ReplyForwarder(ClientSession session, Exchange exchange, C
             }
 
             ReadOnlySpan<byte> body = isWhole ? rest[FrameHeader.Size..(int)length] : default;
+            if (type == BackendMessage.NoticeResponse && rest.Length == length && AreLastWords(body))
+            {
+                _lastWords = ErrorFields.Parse(body);
+                break; // Left where it is until it is known whether more follows.
+            }
+
             if (!Take(server, isOurs && !isWhole, type, body, isOurs))
             {
                 session.Client.Outbox.Append(data[runStart..at]);
@@ -245,7 +258,14 @@ internal sealed class ReplyForwarder(ClientSession session, Exchange exchange, C
     }
 
     private static bool MattersAsWhole(byte type) => type is BackendMessage.CommandComplete or BackendMessage.ReadyForQuery
-        or BackendMessage.ParameterStatus or BackendMessage.ErrorResponse;
+        or BackendMessage.ParameterStatus or BackendMessage.ErrorResponse or BackendMessage.NoticeResponse;
+
+    /// <summary>
+    /// A server that is shut down at once, or over the crash of another, says so in a warning and is gone (quickdie). Functions
+    /// may raise the same: it is only believed if nothing follows.
+    /// </summary>
+    private static bool AreLastWords(ReadOnlySpan<byte> body) => ErrorFields.Has(body, (byte)'V', "WARNING"u8)
+        && (ErrorFields.Has(body, (byte)'C', "57P01"u8) || ErrorFields.Has(body, (byte)'C', "57P02"u8));
 
     /// <summary>Takes one frame of the server; false when the client must not see it.</summary>
     private bool Handle(ServerConnection server, ReplyVerdict verdict, byte type, ReadOnlySpan<byte> body, bool isOurs)
@@ -317,10 +337,7 @@ internal sealed class ReplyForwarder(ClientSession session, Exchange exchange, C
             case BackendMessage.ReadyForQuery:
                 return HandleReady(server, body);
             case BackendMessage.ErrorResponse when ErrorFields.Has(body, (byte)'V', "FATAL"u8) || ErrorFields.Has(body, (byte)'V', "PANIC"u8):
-                // The client gets it as it is; the server closes behind it.
-                server.Close(ErrorFields.Parse(body));
-                session.End(SessionEnd.Quiet(server.Failure!.Message));
-                return true;
+                return HandleFatal(server, body);
             case BackendMessage.ErrorResponse when session.Settings.Pin == PinRule.Refuse && PinRefusal.TryExplain(body, out byte[]? refusal):
                 _instead = refusal;
                 return false;
@@ -351,6 +368,24 @@ internal sealed class ReplyForwarder(ClientSession session, Exchange exchange, C
         string hint = $"The client keeps its server, on a replica, for {PinReasons.Text(exchange.PinReasons)}; DISCARD ALL lets it go.";
         new MessageWriter(output).WriteErrorResponse(error.Severity, error.SqlState, error.Message, error.Detail, hint);
         _instead = output.WrittenSpan.ToArray();
+        return false;
+    }
+
+    /// <summary>
+    /// The client gets it as it is, and the server closes behind it; but that the server stops or breaks down does not say what
+    /// became of a commit.
+    /// </summary>
+    private bool HandleFatal(ServerConnection server, ReadOnlySpan<byte> body)
+    {
+        ErrorFields fatal = ErrorFields.Parse(body);
+        server.Close(fatal);
+        if (fatal.Severity != "PANIC" && !fatal.SqlState.StartsWith("57P", StringComparison.Ordinal))
+        {
+            session.End(SessionEnd.Quiet(fatal.Message));
+            return true;
+        }
+
+        exchange.EndOverServer(server, isAnswered: false);
         return false;
     }
 
@@ -603,6 +638,6 @@ internal sealed class ReplyForwarder(ClientSession session, Exchange exchange, C
     private void EndOverViolation(ServerConnection server, string problem, bool isAnswered = true)
     {
         server.Close(problem, "08P01");
-        session.End(SessionEnd.OverServer(server, exchange.AwaitsReplies || !isAnswered));
+        exchange.EndOverServer(server, isAnswered: isAnswered);
     }
 }

@@ -19,6 +19,11 @@ internal sealed class RequestForwarder(ClientStatements statements, SessionPins 
     private long _frameRemaining;
     private bool _isSwallowing, _hasFlushed;
 
+    private CommitDoubt _doubt;
+
+    // Of the unnamed statement, and of all named ones that pass as they are.
+    private TransactionEffect _unnamedEffect, _namedEffect = TransactionEffect.Inside;
+
     /// <summary>A message was passed on in part: the server waits for the rest.</summary>
     public bool IsInFrame => _frameRemaining > 0 && !_isSwallowing;
 
@@ -45,6 +50,25 @@ internal sealed class RequestForwarder(ClientStatements statements, SessionPins 
 
     /// <summary>The kept bytes are reads on a replica, outside a transaction: if it refuses them they may run elsewhere.</summary>
     public bool MayRefuse => Retained > 0 && _isRefusable;
+
+    /// <summary>Something that was sent, and not fully answered, may be committed: nobody could tell if the server died now.</summary>
+    public bool MayHaveCommitted => _doubt.Is(replies.InCopy);
+
+    /// <summary>What was sent last runs in a transaction block.</summary>
+    public bool IsInBlock => _doubt.IsInBlock;
+
+    /// <summary>The bytes of <see cref="Retained"/>.</summary>
+    public ReadOnlySpan<byte> Kept(ConnectionInput input) => input.Unread[..Retained];
+
+    /// <summary>A lease begins: nothing of the client's was sent.</summary>
+    public void Begin()
+    {
+        _doubt.Settle(isInBlock: false);
+        _unnamedEffect = TransactionEffect.Unknown;
+    }
+
+    /// <summary>Everything that was sent has been answered.</summary>
+    public void Settle(ServerConnection server) => _doubt.Settle(isInBlock: server.Status != 'I');
 
     /// <summary>The server has replied: what was kept is its own now.</summary>
     public void Forget(ConnectionInput input)
@@ -326,6 +350,7 @@ internal sealed class RequestForwarder(ClientStatements statements, SessionPins 
             _undescribed += type == FrontendMessage.Bind ? 1 : type == FrontendMessage.Describe && body.StartsWith("P"u8) ? -1 : 0;
         }
 
+        Doubt(type, body, isWhole);
         if (use == StatementUse.Untouched && KindOf(type) is { } kind)
         {
             replies.Push(kind);
@@ -362,6 +387,48 @@ internal sealed class RequestForwarder(ClientStatements statements, SessionPins 
                 break;
         }
     }
+
+    /// <summary>What would be in doubt if the server died from here on.</summary>
+    private void Doubt(byte type, ReadOnlySpan<byte> body, bool isWhole)
+    {
+        switch (type)
+        {
+            case FrontendMessage.Query:
+                _doubt.Query(EffectOf(body, isWhole), replies.BatchOpen);
+                break;
+            case FrontendMessage.FunctionCall:
+                _doubt.FunctionCall(replies.BatchOpen);
+                break;
+            case FrontendMessage.Parse when body.StartsWith("\0"u8):
+                _unnamedEffect = EffectOf(body[1..], isWhole);
+                break;
+            case FrontendMessage.Parse when !statements.IsOn:
+                // One of them that may commit, and the use of any may be its.
+                TransactionEffect effect = EffectOf(body[Math.Min(body.Length, body.IndexOf((byte)0) + 1)..], isWhole);
+                _namedEffect = effect == TransactionEffect.Inside ? _namedEffect : TransactionEffect.Unknown;
+                break;
+            case FrontendMessage.Bind:
+                _doubt.Bind(EffectOfBound(body), IsPortalNamed(body));
+                break;
+            case FrontendMessage.Execute:
+                _doubt.Execute(IsPortalNamed(body));
+                break;
+            case FrontendMessage.Sync:
+                _doubt.Sync();
+                break;
+        }
+    }
+
+    private static TransactionEffect EffectOf(ReadOnlySpan<byte> text, bool isWhole) => isWhole ? TransactionEffects.Of(text) : TransactionEffect.Unknown;
+
+    private TransactionEffect EffectOfBound(ReadOnlySpan<byte> bind) =>
+        !IsStatementNamed(bind) ? _unnamedEffect
+        : statements.IsOn ? statements.Last?.Effect ?? TransactionEffect.Unknown
+        : _namedEffect;
+
+    private static bool IsPortalNamed(ReadOnlySpan<byte> body) => !body.StartsWith("\0"u8);
+
+    private static bool IsStatementNamed(ReadOnlySpan<byte> body) => !body[Math.Min(body.Length, body.IndexOf((byte)0) + 1)..].StartsWith("\0"u8);
 
     private void NoteState(ServerConnection server, ReadOnlySpan<byte> text, bool isWhole)
     {

@@ -12,22 +12,34 @@ internal sealed record SessionEnd(string Reason, ErrorFields? Error)
         new(message, new ErrorFields("FATAL", sqlState, message, null, null));
 
     /// <summary>
-    /// The server died under the client: in its own words when it had any, else as 08007 when something was under way, since
-    /// nobody knows whether it was done.
+    /// The server died under the client: in its own words when it had any, else as 08006. If something was under way that may have
+    /// been committed it is 08007 (transaction_resolution_unknown) whatever the server said. The connection ends, as PgBouncer's
+    /// does: what the client had there is gone, and drivers connect anew over class 08 and 57P01.
     /// </summary>
-    public static SessionEnd OverServer(ServerConnection server, bool awaitsReplies)
+    public static SessionEnd OverServer(ServerConnection server, ServerLoss loss, ErrorFields? lastWords)
     {
-        ErrorFields failure = server.Failure!;
+        ErrorFields failure = (server.Failure!.SqlState == "08006" ? lastWords ?? server.Failure : server.Failure) with { Severity = "FATAL" };
         if (server.FrameRemaining > 0)
         {
             return Quiet(failure.Message); // The client would take our words for the rest of its row.
         }
 
-        if (awaitsReplies && failure.SqlState is "08006" or "08P01")
+        failure = loss switch
         {
-            failure = failure with { SqlState = "08007", Message = $"{failure.Message} (the outcome of the request is unknown)" };
-        }
-
-        return new SessionEnd(failure.Message, failure with { Severity = "FATAL" });
+            ServerLoss.Unknown => failure with
+            {
+                SqlState = "08007",
+                Message = $"{failure.Message} (the outcome of the request is unknown)",
+                Detail = "It was sent to the server and not answered: it may or may not have been committed.",
+                Hint = "Look whether its changes are there before you run it again.",
+            },
+            ServerLoss.RolledBack => failure with
+            {
+                Detail = failure.Detail ?? "The transaction was not committed.",
+                Hint = failure.Hint ?? "Connect again and run it from its beginning.",
+            },
+            _ => failure,
+        };
+        return new SessionEnd(failure.Message, failure);
     }
 }

@@ -307,7 +307,7 @@ public sealed class LeaseTests
         RawPeer a = rig.Client(), server = rig.Postgres.Next();
         a.Send(Wire.Query("a"));
         server.Expect(Wire.Query("a"));
-        byte[] fatal = Wire.Error("terminating connection due to administrator command", "FATAL", "57P01");
+        byte[] fatal = Wire.Error("terminating connection due to transaction timeout", "FATAL", "25P04");
         server.Send(fatal);
         Assert.Equal(fatal, a.ReceiveToEnd());
         rig.WaitFor(static p => p.Slots.Count == 0, "the server is gone");

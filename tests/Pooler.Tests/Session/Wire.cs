@@ -44,6 +44,10 @@ internal static class Wire
     public static byte[] Startup(string user, string database, int minor = 0) =>
         Write(w => w.WriteStartup((3 << 16) | minor, new("user", user), new("database", database)));
 
+    /// <summary>One that asks for a setting servers do not report: it is set, and waited for, on each server the client gets.</summary>
+    public static byte[] StartupWith(string name, string value) =>
+        Write(w => w.WriteStartup(3 << 16, new("user", "u"), new("database", "db"), new(name, value)));
+
     /// <summary>CancelRequest with the body of a BackendKeyData.</summary>
     public static byte[] Cancel(byte[] key) => Write(w => w.WriteCancelRequest(BinaryPrimitives.ReadInt32BigEndian(key), key.AsSpan(4)));
 
@@ -59,6 +63,9 @@ internal static class Wire
         Write(w => w.WriteErrorResponse(severity, sqlState, message));
 
     public static byte[] Notice(string message) => Write(w => w.WriteNotice("NOTICE", "00000", message));
+
+    /// <summary>What a server says that is shut down at once (57P01), or because another has crashed (57P02).</summary>
+    public static byte[] Warning(string message, string sqlState) => [(byte)'N', .. Error(message, "WARNING", sqlState)[1..]];
 
     public static byte[] Parameter(string name, string value) => Write(w => w.WriteParameterStatus(name, value));
 
