@@ -53,6 +53,9 @@ internal sealed class ServerConnection
     /// <summary>Thread clock, microseconds, when the connect began.</summary>
     public long StartedAt { get; }
 
+    /// <summary>IoThread.Clock when the login was through: it is of the postmaster that was running then.</summary>
+    public long LoggedInAt { get; private set; }
+
     /// <summary>All settings the server reported at login, in its order: what a client is told when it is welcomed.</summary>
     public List<KeyValuePair<string, string>> Welcome { get; } = [];
 
@@ -181,6 +184,7 @@ internal sealed class ServerConnection
             if (!_closing)
             {
                 IsLoggedIn = true;
+                LoggedInAt = IoThread.Clock();
                 _loggedIn(this);
                 if (_socket!.Input.UnreadLength > 0)
                 {

@@ -566,6 +566,7 @@ internal sealed class Pools
 
         bool had = pool.ByHost != null;
         pool.ByHost = HostsOf(pool);
+        pool.ByHost?.Wrote(IoThread.Clock()); // What was known of writes went with the old ones.
         return had != (pool.ByHost != null);
     }
 
