@@ -69,6 +69,29 @@ public sealed class LoadBalanceTests(LoadBalanceTests.Hosts fixture) : IClassFix
             Assert.Equal(isInRecovery, (await client.QueryAsync("SELECT pg_is_in_recovery()")).Scalar);
     }
 
+    /// <summary>An entry per purpose: one server is enough for the clients of both.</summary>
+    [Fact]
+    public async Task TwoEntriesShareTheirServers()
+    {
+        var ini = new PoolerIni
+        {
+            Databases =
+            {
+                ["app"] = fixture.Set.Entry("routing=primary pool_size=1"),
+                ["app_ro"] = fixture.Set.Entry("routing=replica share_pools=app", 1, 0, 2),
+            },
+        };
+        await using PoolerProcess pooler = await PoolerProcess.StartAsync(ini);
+        using PgWire readOnly = await pooler.LoginAsync("app_ro"), app = await pooler.LoginAsync("app");
+        string? written = (await app.QueryAsync("SELECT pg_backend_pid()")).Scalar;
+        await readOnly.QueryAsync("SELECT 1");
+        Assert.Equal("t", (await readOnly.QueryAsync("SELECT pg_is_in_recovery()")).Scalar);
+        Assert.Equal(written, (await app.QueryAsync("SELECT pg_backend_pid()")).Scalar);
+        List<Dictionary<string, string?>> servers = await pooler.ConsoleAsync("SHOW SERVERS");
+        Assert.All(servers, static server => Assert.Equal("app", server["database"]));
+        Assert.InRange(servers.Count, 2, 3);
+    }
+
     private async Task<PoolerProcess> StartAsync(string entry, string routing = "routing=prefer_replica")
     {
         var ini = new PoolerIni { Databases = { ["app"] = fixture.Set.Entry($"{routing} {entry}") } };

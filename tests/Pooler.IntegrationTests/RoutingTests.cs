@@ -88,6 +88,27 @@ public sealed class RoutingTests
         Assert.Equal(0L, await set.Primary.ScalarAsync<long>("SELECT count(*) FROM t"));
     }
 
+    /// <summary>Requests and logins are held for a host, but not for ever.</summary>
+    [Fact]
+    public async Task WhatNoHostTakesFailsAfterTheHoldTime()
+    {
+        await using ReplicaSet set = await ReplicaSet.StartAsync(standbys: 1);
+        await using PoolerProcess pooler = await StartAsync(set.Entry("routing=primary failover_hold_time=1"));
+        using PgWire client = await pooler.LoginAsync(Database), login = await PgWire.ConnectAsync(pooler.EndPoint);
+        Assert.Equal($"{set.Primary.Port}", (await client.QueryAsync(Where)).Scalar);
+        await set.Primary.KillAsync();
+        await Eventually.EqualsAsync("the primary is seen to be down", "down", async () => (await pooler.ConsoleAsync("SHOW HOSTS"))[0]["status"]);
+
+        await client.SendAsync(new PgRequest().Query(Where));
+        await login.SendAsync(PgRequest.Startup(("user", PoolerIni.Admin), ("database", Database)));
+        foreach (PgWire held in (PgWire[])[client, login])
+        {
+            PgMessage error = (await held.ReadToEndAsync()).Last();
+            Assert.Equal(("57P03", "FATAL"), (error.SqlState, error.Fields()['S']));
+            Assert.Contains("failover_hold_time", error.Fields()['M'], StringComparison.Ordinal);
+        }
+    }
+
     /// <summary>RELOAD turns routing on and off under a client.</summary>
     [Fact]
     public async Task RoutingComesAndGoesWithAReload()

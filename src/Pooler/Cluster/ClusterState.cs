@@ -24,11 +24,34 @@ internal sealed record ClusterState(ImmutableArray<HostState> Hosts)
     /// <summary>Where the primary's WAL was.</summary>
     public LagHistory History { get; init; } = LagHistory.Empty;
 
+    /// <summary>When the primary's postmaster had started, as it last said.</summary>
+    public DateTime Started { get; init; }
+
+    /// <summary>Its positions by the time they were asked for.</summary>
+    public WalSamples Samples { get; init; } = WalSamples.Empty;
+
     /// <summary>A host that takes writes although another is primary; null when there is none.</summary>
     public int? Rival => Hosts.IndexOf(Hosts.FirstOrDefault(static h => h is { Role: HostRole.Rival, IsUp: true })!) is >= 0 and int index ? index : null;
 
     /// <summary>The primary, if writes can go there.</summary>
     public HostState? WritablePrimary => Primary is { } index && Hosts[index] is { IsUp: true, Role: HostRole.Primary } host ? host : null;
+
+    /// <summary>
+    /// What a read has to see that must not miss what was written up to this time: the position in the first sample of the present
+    /// primary that was asked for later, within the present <see cref="Epoch"/>. Null while there is none.
+    /// </summary>
+    public long? Bound(long after) => Samples.PositionAfter(after);
+
+    /// <summary>Every host was asked once.</summary>
+    public bool IsKnown => Hosts.All(static h => h.SeenAt != 0);
+
+    /// <summary>Whether there is a host for whatever clients of the entry ask for.</summary>
+    public bool IsServing(ClusterConfig config) => config.Routing switch
+    {
+        RoutingRule.Replica => Hosts.Any(host => host.ServesReads(config)),
+        RoutingRule.PreferReplica => WritablePrimary != null || Hosts.Any(host => host.ServesReads(config)),
+        _ => WritablePrimary != null,
+    };
 
     /// <summary>Whether requests go the same ways as before.</summary>
     public bool RoutesAs(ClusterState other, ClusterConfig config)
@@ -57,7 +80,7 @@ internal sealed record ClusterState(ImmutableArray<HostState> Hosts)
             : facts.IsInRecovery ? HostRole.Replica
             : index == Primary && facts.Timeline >= Timeline ? HostRole.Primary
             : HostRole.Rival; // Until it is elected.
-        HostState seen = Hosts[index] with { Role = role, IsUp = true, Facts = facts, Problem = null, SeenAt = now, Latency = latency };
+        HostState seen = Hosts[index] with { Role = role, IsUp = true, Facts = facts, Problem = null, SeenAt = now, Latency = latency, AskedAt = now - latency };
         return (With(index, seen) with { SystemIdentifier = identifier }).Elect(now).Measured(now);
     }
 
@@ -74,7 +97,7 @@ internal sealed record ClusterState(ImmutableArray<HostState> Hosts)
         }
 
         int least = Primary == null ? Timeline : Timeline + 1;
-        if (Primary == null && Hosts.Any(static h => h.SeenAt == 0))
+        if (Primary == null && !IsKnown)
         {
             return this;
         }
@@ -94,8 +117,10 @@ internal sealed record ClusterState(ImmutableArray<HostState> Hosts)
 
     private ClusterState Follow(int index, long now)
     {
-        HostFacts facts = Hosts[index].Facts!;
+        HostState host = Hosts[index];
+        HostFacts facts = host.Facts!;
         bool isNew = Primary != index || facts.Timeline != Timeline;
+        WalSamples samples = isNew || facts.StartedAt != Started ? WalSamples.Empty : Samples;
         ClusterState state = Primary is { } before && before != index && Hosts[before].Role == HostRole.Primary
             ? With(before, Hosts[before] with { Role = HostRole.Rival })
             : this;
@@ -104,6 +129,8 @@ internal sealed record ClusterState(ImmutableArray<HostState> Hosts)
             Primary = index,
             Timeline = facts.Timeline,
             Epoch = isNew ? Epoch + 1 : Epoch,
+            Started = facts.StartedAt,
+            Samples = samples.Kept is [.., var last] && last.AskedAt == host.AskedAt ? samples : samples.With(new WalSample(host.AskedAt, facts.Position)),
             History = (isNew ? LagHistory.Empty : History).With(facts.Position, now),
         };
     }

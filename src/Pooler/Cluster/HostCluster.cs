@@ -2,6 +2,7 @@ using System.Collections.Immutable;
 using Microsoft.Extensions.Logging;
 using Pooler.Config;
 using Pooler.Net;
+using Pooler.Protocol;
 using Pooler.Telemetry;
 
 namespace Pooler.Cluster;
@@ -9,12 +10,18 @@ namespace Pooler.Cluster;
 /// <summary>The hosts of one database entry with <c>routing</c>: a monitor for each, and what they have found as one snapshot.</summary>
 internal sealed class HostCluster : IAsyncDisposable
 {
+    // Microseconds between two questions: while work is held for want of a host, and while samples are wanted; how long these go on
+    // after the last was wanted, so that the next finds them running.
+    private const long HeldPeriod = 20_000, SamplePeriod = 25_000, SampleGrace = 200_000;
+
     private volatile ClusterConfig _config;
     private readonly ILogger _log;
     private readonly Action<HostCluster, ClusterState, ClusterState> _changed;
     private readonly CancellationTokenSource _end = new();
-    private readonly Task _monitors;
+    private readonly ImmutableArray<HostMonitor> _monitors;
+    private readonly Task _running;
     private ClusterState _state;
+    private long _wantedAfter = long.MinValue / 2, _heldUntil;
 
     /// <param name="changed">Told, on any thread, when requests have to go other ways: this, what was known before, what is now.</param>
     public HostCluster(ClusterConfig config, ILogger log, Action<HostCluster, ClusterState, ClusterState> changed)
@@ -23,8 +30,13 @@ internal sealed class HostCluster : IAsyncDisposable
         _log = log;
         _changed = changed;
         _state = ClusterState.Of(config.Hosts);
-        _monitors = Task.WhenAll(config.Hosts.Select((_, index) => Task.Run(() => MonitorAsync(index))));
+        Catalogue = new Catalogue(this, log);
+        _monitors = [.. config.Hosts.Select((_, index) => new HostMonitor(this, index))];
+        _running = Task.WhenAll([.. _monitors.Select(monitor => Task.Run(() => monitor.RunAsync(_end.Token))), Task.Run(() => Catalogue.KeepAsync(_end.Token))]);
     }
+
+    /// <summary>What the names of its database mean.</summary>
+    public Catalogue Catalogue { get; }
 
     /// <summary>What is known now; read by any thread.</summary>
     public ClusterState State => Volatile.Read(ref _state);
@@ -33,43 +45,102 @@ internal sealed class HostCluster : IAsyncDisposable
     public ClusterConfig Config
     {
         get => _config;
-        set => _config = value;
+        set
+        {
+            _config = value;
+            Catalogue.Changed();
+        }
     }
 
     public async ValueTask DisposeAsync()
     {
         await _end.CancelAsync().ConfigureAwait(false);
-        await _monitors.ConfigureAwait(false);
+        await _running.ConfigureAwait(false);
         _end.Dispose();
-    }
-
-    private async Task MonitorAsync(int index)
-    {
-        await using var probe = new HostProbe(_config, _config.Hosts[index]);
-        while (!_end.IsCancellationRequested)
+        foreach (HostMonitor monitor in _monitors)
         {
-            await ProbeAsync(probe, index).ConfigureAwait(false);
-            await Task.Delay(_config.HealthCheckInterval, _end.Token).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+            monitor.Dispose();
         }
     }
 
-    private async Task ProbeAsync(HostProbe probe, int index)
+    /// <summary>
+    /// Somebody will need to know where the WAL is, of primary and replicas, as asked for after this time (microseconds of
+    /// <see cref="IoThread.Clock"/>). From any thread, and nearly free while sampling runs already.
+    /// </summary>
+    public void WantSample(long after)
     {
-        using var deadline = CancellationTokenSource.CreateLinkedTokenSource(_end.Token);
-        deadline.CancelAfter(_config.HealthCheckTimeout);
-        long start = IoThread.Clock();
-        try
+        long wanted = Volatile.Read(ref _wantedAfter);
+        while (after > wanted)
         {
-            HostFacts facts = await probe.AskAsync(deadline.Token).ConfigureAwait(false);
-            long now = IoThread.Clock();
-            Update(state => state.Answered(index, facts, now, now - start));
-        }
-        catch (Exception fault) // Of whatever kind: a monitor that ended would leave its host as it was last seen.
-        {
-            if (!_end.IsCancellationRequested)
+            long seen = Interlocked.CompareExchange(ref _wantedAfter, after, wanted);
+            if (seen == wanted)
             {
-                string problem = deadline.IsCancellationRequested ? "no answer within health_check_timeout" : Innermost(fault).Message;
-                Update(state => state.Failed(index, problem, IoThread.Clock()));
+                WakeDozing();
+                return;
+            }
+
+            wanted = seen;
+        }
+    }
+
+    /// <summary>Work is held for want of a host that may take it, since now: every host is looked at in short order.</summary>
+    public void WantHost(long now)
+    {
+        long until = now + (long)_config.FailoverHoldTime.TotalMicroseconds;
+        if (until > Volatile.Read(ref _heldUntil))
+        {
+            Interlocked.Exchange(ref _heldUntil, until); // The later of two at once may be lost, by nothing that matters.
+            WakeDozing();
+        }
+    }
+
+    /// <summary>What clients are told whom no host could take for failover_hold_time.</summary>
+    public ErrorFields Shortage
+    {
+        get
+        {
+            string missing = _config.Routing == RoutingRule.Replica ? "no replica is up and fresh enough" : "no host takes writes";
+            return new ErrorFields("FATAL", "57P03", $"{missing}, for longer than failover_hold_time (database \"{_config.Name}\")", null,
+                "SHOW HOSTS on the console tells what each host is.");
+        }
+    }
+
+    /// <summary>From one question to the next, microseconds.</summary>
+    internal long PeriodOf(int index, out bool isLong)
+    {
+        long now = IoThread.Clock(), wanted = Volatile.Read(ref _wantedAfter);
+        ClusterState state = State;
+        HostState host = state.Hosts[index];
+        isLong = false;
+        if (now < Volatile.Read(ref _heldUntil) && !state.IsServing(_config))
+        {
+            return HeldPeriod;
+        }
+
+        if (now < wanted + SampleGrace || (host.IsUp && host.AskedAt <= wanted))
+        {
+            return SamplePeriod;
+        }
+
+        isLong = true;
+        return (long)_config.HealthCheckInterval.TotalMicroseconds;
+    }
+
+    internal void Answered(int index, HostFacts facts, long asked)
+    {
+        long now = IoThread.Clock();
+        Update(state => state.Answered(index, facts, now, now - asked));
+    }
+
+    internal void Failed(int index, string problem) => Update(state => state.Failed(index, problem, IoThread.Clock()));
+
+    private void WakeDozing()
+    {
+        foreach (HostMonitor monitor in _monitors)
+        {
+            if (monitor.IsDozing)
+            {
+                monitor.Wake();
             }
         }
     }
@@ -125,6 +196,4 @@ internal sealed class HostCluster : IAsyncDisposable
         HostRole.Foreign => "foreign",
         _ => "unknown",
     };
-
-    private static Exception Innermost(Exception fault) => fault.InnerException is { } inner ? Innermost(inner) : fault;
 }

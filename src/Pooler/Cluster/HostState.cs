@@ -19,6 +19,12 @@ internal sealed record HostState(HostAddress Address)
     /// <summary>Microseconds of the process's clock when it was probed last; 0: never.</summary>
     public long SeenAt { get; init; }
 
+    /// <summary>When the last question that was answered had been sent; 0: none was.</summary>
+    public long AskedAt { get; init; }
+
+    /// <summary>Of its WAL, as answered to that: written by a primary, replayed by a standby.</summary>
+    public long Position => Facts?.Position ?? 0;
+
     /// <summary>How long the last answer took, microseconds.</summary>
     public long Latency { get; init; }
 

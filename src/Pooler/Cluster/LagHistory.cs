@@ -20,11 +20,10 @@ internal sealed record LagHistory(ImmutableArray<(long Position, long At)> Sampl
             return this;
         }
 
-        ImmutableArray<(long, long)> samples = Samples.Length < Most ? Samples : Samples.RemoveAt(0);
-        return new LagHistory(samples.Add((position, at)));
+        return new LagHistory((Samples.Length < Most ? Samples : Thinned()).Add((position, at)));
     }
 
-    /// <summary>How long ago the primary went beyond this position; 0 if it has not, null when that is longer ago than we remember.</summary>
+    /// <summary>How long ago the primary went beyond this position; 0 if it has not, null before anything is known.</summary>
     public long? TimeSince(long position, long now)
     {
         if (Samples.Length == 0)
@@ -43,7 +42,9 @@ internal sealed record LagHistory(ImmutableArray<(long Position, long At)> Sampl
             first++;
         }
 
-        // Before the first sample nobody looked.
-        return first > 0 || Samples.Length < Most ? now - Samples[first].At : null;
+        return now - Samples[first].At;
     }
+
+    /// <summary>The older half loses every second sample, so that quick probing does not shorten what is remembered.</summary>
+    private ImmutableArray<(long Position, long At)> Thinned() => [.. Samples.Where(static (_, i) => i >= Most / 2 || i % 2 == 0)];
 }

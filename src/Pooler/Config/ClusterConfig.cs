@@ -38,14 +38,28 @@ internal sealed record ClusterConfig
     /// <summary>One that lacks what the primary had so long ago serves nobody; zero: any lag will do.</summary>
     public required TimeSpan MaxReplicaLagTime { get; init; }
 
+    /// <summary>How long work waits for a host that may take it.</summary>
+    public required TimeSpan FailoverHoldTime { get; init; }
+
     /// <summary>Which of several hosts that may serve a request does.</summary>
     public required LoadBalanceRule LoadBalance { get; init; }
+
+    /// <summary>Whose writes a read must not miss.</summary>
+    public required ReadAfterWrite ReadAfterWrite { get; init; }
 
     /// <summary>Of each host.</summary>
     public required ImmutableArray<int> Weights { get; init; }
 
     /// <summary>The hosts in the zone of this process: bit i is host i.</summary>
     public required ulong Near { get; init; }
+
+    /// <summary>Between two looks at what the database's names mean (read_write_split).</summary>
+    public required TimeSpan CatalogueRefreshInterval { get; init; }
+
+    /// <summary>Names that count as harmless, and as volatile, whatever the database's catalogue says of them.</summary>
+    public required ImmutableArray<string> ReadOnlyFunctions { get; init; }
+
+    public required ImmutableArray<string> VolatileFunctions { get; init; }
 
     /// <summary>Whether probes of this and the other are the same: then its hosts need not be looked at anew.</summary>
     public bool ProbesAs(ClusterConfig other) =>
@@ -55,9 +69,14 @@ internal sealed record ClusterConfig
             Routing = other.Routing,
             MaxReplicaLag = other.MaxReplicaLag,
             MaxReplicaLagTime = other.MaxReplicaLagTime,
+            FailoverHoldTime = other.FailoverHoldTime,
             LoadBalance = other.LoadBalance,
+            ReadAfterWrite = other.ReadAfterWrite,
             Weights = other.Weights,
             Near = other.Near,
+            CatalogueRefreshInterval = other.CatalogueRefreshInterval,
+            ReadOnlyFunctions = other.ReadOnlyFunctions,
+            VolatileFunctions = other.VolatileFunctions,
         } == other;
 
     /// <summary>The name alone: a record would print the password.</summary>

@@ -95,21 +95,35 @@ internal sealed class ConfigDraft(List<ConfigError> errors)
         return fits;
     }
 
-    /// <summary>What can be said only when all is read: defaults of [pgbouncer] against the hosts of an entry.</summary>
+    /// <summary>What can be said only when all is read: entries against the defaults of [pgbouncer] and against each other.</summary>
     private void CheckClusters(PoolerConfig config, string filePath)
     {
-        int weights = config.Get(Settings.Weight).Length;
-        foreach (DatabaseConfig database in config.Databases.Values)
+        foreach (DatabaseConfig database in config.Databases.Values.OrderBy(static d => d.Name, StringComparer.Ordinal))
         {
-            if ((database.Routing ?? config.Get(Settings.Routing)) == RoutingRule.Off) continue;
+            if (ClusterProblem(config, database) is not { } problem) continue;
             ConfigEntry? entry = seen.GetValueOrDefault((ConfigSection.Databases, database.Name));
-            int hosts = database.Hosts.Length;
-            if (hosts > ClusterConfig.MostHosts)
-                errors.Add(new ConfigError(entry?.File ?? filePath, entry?.Line ?? 0, $"{database.Name}: {hosts} hosts: with routing there are at most {ClusterConfig.MostHosts}"));
-            if (database.Weights.IsDefault && weights != 1 && weights != hosts)
-                errors.Add(new ConfigError(entry?.File ?? filePath, entry?.Line ?? 0, $"{database.Name}: weight of [{ConfigSection.Main}] has {weights} items and host {hosts}: give the entry a weight of its own"));
+            errors.Add(new ConfigError(entry?.File ?? filePath, entry?.Line ?? 0, $"{database.Name}: {problem}"));
         }
     }
+
+    private static string? ClusterProblem(PoolerConfig config, DatabaseConfig database)
+    {
+        int hosts = database.Hosts.Length, weights = config.Get(Settings.Weight).Length;
+        bool isRouted = IsRouted(config, database);
+        return isRouted && hosts > ClusterConfig.MostHosts ? $"{hosts} hosts: with routing there are at most {ClusterConfig.MostHosts}"
+            : isRouted && database.Weights.IsDefault && weights != 1 && weights != hosts
+                ? $"weight of [{ConfigSection.Main}] has {weights} items and host {hosts}: give the entry a weight of its own"
+            : database.SharePools is { } name && !(isRouted && config.Databases.GetValueOrDefault(name) is { } lender && IsRouted(config, lender)
+                    && CanLend(lender, database))
+                ? $"share_pools = \"{name}\": both entries need routing, the same host, port, dbname and user, and {name} no share_pools"
+            : null;
+    }
+
+    private static bool IsRouted(PoolerConfig config, DatabaseConfig database) => (database.Routing ?? config.Get(Settings.Routing)) != RoutingRule.Off;
+
+    private static bool CanLend(DatabaseConfig lender, DatabaseConfig borrower) => lender.SharePools == null && lender.Name != borrower.Name
+        && lender.Hosts.ToHashSet().SetEquals(borrower.Hosts) && lender.DbName == borrower.DbName
+        && lender.ForcedUser == borrower.ForcedUser && lender.Password == borrower.Password && lender.ConnectQuery == borrower.ConnectQuery;
 
     private void ApplyUser(ConfigEntry entry)
     {

@@ -28,7 +28,12 @@ internal sealed record DatabaseConfig
 
     public RoutingRule? Routing { get; init; }
 
+    /// <summary>The entry whose servers its clients use.</summary>
+    public string? SharePools { get; init; }
+
     public LoadBalanceRule? LoadBalance { get; init; }
+
+    public ReadAfterWrite? ReadAfterWrite { get; init; }
 
     /// <summary>One for all hosts, or one for each; default: as the [pgbouncer] section has it.</summary>
     public ImmutableArray<int> Weights { get; init; }
@@ -45,6 +50,15 @@ internal sealed record DatabaseConfig
     public long? MaxReplicaLag { get; init; }
 
     public TimeSpan? MaxReplicaLagTime { get; init; }
+
+    public TimeSpan? CatalogueRefreshInterval { get; init; }
+
+    /// <summary>Default: as the [pgbouncer] section has it; the next one too.</summary>
+    public ImmutableArray<string> ReadOnlyFunctions { get; init; }
+
+    public ImmutableArray<string> VolatileFunctions { get; init; }
+
+    public TimeSpan? FailoverHoldTime { get; init; }
 
     public PoolMode? PoolMode { get; init; }
 
@@ -81,7 +95,9 @@ internal sealed record DatabaseConfig
         Password = values.FindText(Settings.Password),
         ConnectQuery = values.FindText(Settings.ConnectQuery),
         Routing = values.Find(Settings.Routing) ?? RoutingOf(values.Find(Settings.TargetSessionAttrs)),
+        SharePools = values.FindText(Settings.SharePools),
         LoadBalance = values.Find(Settings.LoadBalance),
+        ReadAfterWrite = values.Find(Settings.ReadAfterWrite),
         Weights = values.Find(Settings.Weight) ?? default,
         Zones = values.Find(Settings.Zone) ?? default,
         MonitorUser = values.FindText(Settings.MonitorUser),
@@ -89,6 +105,10 @@ internal sealed record DatabaseConfig
         HealthCheckTimeout = values.Find(Settings.HealthCheckTimeout),
         MaxReplicaLag = values.Find(Settings.MaxReplicaLag),
         MaxReplicaLagTime = values.Find(Settings.MaxReplicaLagTime),
+        CatalogueRefreshInterval = values.Find(Settings.CatalogueRefreshInterval),
+        ReadOnlyFunctions = values.Find(Settings.ReadOnlyFunctions) ?? default,
+        VolatileFunctions = values.Find(Settings.VolatileFunctions) ?? default,
+        FailoverHoldTime = values.Find(Settings.FailoverHoldTime),
         PoolMode = values.Find(Settings.PoolMode),
         PoolSize = values.Find(Settings.PoolSize),
         MinPoolSize = values.Find(Settings.MinPoolSize),

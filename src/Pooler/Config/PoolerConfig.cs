@@ -130,9 +130,14 @@ internal sealed class PoolerConfig
             HealthCheckTimeout = database.HealthCheckTimeout ?? Get(Settings.HealthCheckTimeout),
             MaxReplicaLag = database.MaxReplicaLag ?? Get(Settings.MaxReplicaLag),
             MaxReplicaLagTime = database.MaxReplicaLagTime ?? Get(Settings.MaxReplicaLagTime),
+            FailoverHoldTime = database.FailoverHoldTime ?? Get(Settings.FailoverHoldTime),
+            ReadAfterWrite = database.ReadAfterWrite ?? Get(Settings.ReadAfterWrite),
             LoadBalance = database.LoadBalance ?? Get(Settings.LoadBalance),
             Weights = WeightsOf(database),
             Near = NearOf(database),
+            CatalogueRefreshInterval = database.CatalogueRefreshInterval ?? Get(Settings.CatalogueRefreshInterval),
+            ReadOnlyFunctions = database.ReadOnlyFunctions.IsDefault ? Get(Settings.ReadOnlyFunctions) : database.ReadOnlyFunctions,
+            VolatileFunctions = database.VolatileFunctions.IsDefault ? Get(Settings.VolatileFunctions) : database.VolatileFunctions,
         };
     }
 

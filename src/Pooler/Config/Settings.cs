@@ -46,6 +46,8 @@ internal static class Settings
         "A database made from the entry * is forgotten after that long without use.", support: Later);
     public static readonly Setting<TimeSpan> CancelWaitTimeout = Row("cancel_wait_timeout", Seconds, "10", Global,
         "Longest time for passing a cancel request on to the server; 0 = server_connect_timeout. A server it was not confirmed by is closed.");
+    public static readonly Setting<TimeSpan> CatalogueRefreshInterval = Row("catalogue_refresh_interval", Seconds, "60", Global | Database,
+        "Ours: for routing = read_write_split, pause between two looks at the database's functions, views and operators; CREATE, ALTER and DROP through here lead to one at once.");
     public static readonly Setting<TimeSpan> ClientIdleTimeout = Row("client_idle_timeout", Seconds, "0", Global | User,
         "Closes a client that is idle that long; 0 = never.");
     public static readonly Setting<TimeSpan> ClientLoginTimeout = Row("client_login_timeout", Seconds, "60", Global,
@@ -82,6 +84,8 @@ internal static class Settings
         "How long a failed name lookup is kept.", support: Later);
     public static readonly Setting<TimeSpan> DnsZoneCheckPeriod = Row("dns_zone_check_period", Seconds, "0", Global,
         "How often the serial of a DNS zone is looked at; 0 = never.", support: Later);
+    public static readonly Setting<TimeSpan> FailoverHoldTime = Row("failover_hold_time", Seconds, "30", Global | Database,
+        "Ours: work of an entry with routing that no host may take waits so long, then fails with 57P03; 0 = it fails at once.");
     public static readonly Setting<TimeSpan> HealthCheckInterval = Row("health_check_interval", Seconds, "2", Global | Database,
         "Ours: pause between two probes of a host of an entry with routing.");
     public static readonly Setting<TimeSpan> HealthCheckTimeout = Row("health_check_timeout", Seconds, "3", Global | Database,
@@ -162,6 +166,10 @@ internal static class Settings
         "A waiting client gets a NOTICE after that long; 0 = never.");
     public static readonly Setting<TimeSpan> QueryWaitTimeout = Row("query_wait_timeout", Seconds, "120", Global | Database | User,
         "Closes a client that waited that long for a server; 0 = never.");
+    public static readonly Setting<ReadAfterWrite> ReadAfterWrite = Row("read_after_write", ReadAfterWriteWord, "session", Global | Database,
+        "Ours: with routing = read_write_split, whose writes a read on a replica must not miss: its own session's, those of its user in this process, or nobody's.");
+    public static readonly Setting<ImmutableArray<string>> ReadOnlyFunctions = Row("read_only_functions", NameList, "", Global | Database,
+        "Ours: for routing = read_write_split, functions, views and types that a replica may use although the catalogue calls them volatile.");
     public static readonly Setting<int> ReservePoolSize = Row("reserve_pool_size", Count, "0", Global | Database | User,
         "Servers a pool may open beyond its size when clients wait too long.", alias: "reserve_pool");
     public static readonly Setting<TimeSpan> ReservePoolTimeout = Row("reserve_pool_timeout", Seconds, "5", Global,
@@ -169,8 +177,7 @@ internal static class Settings
     public static readonly Setting<string> ResolvConf = Row("resolv_conf", Text, "", Global,
         "The resolver's configuration file.", AtRestart, Later);
     public static readonly Setting<RoutingRule> Routing = Row("routing", RoutingWord, "off", Global | Database,
-        "Ours: off = plain pooling; primary = everything to the host that is primary; prefer_replica, replica = everything to replicas (docs/routing.md).",
-        notYet: [RoutingRule.ReadWriteSplit]);
+        "Ours: off = plain pooling; primary = everything to the host that is primary; prefer_replica, replica = everything to replicas; read_write_split = what only reads to replicas (docs/routing.md).");
     public static readonly Setting<int> SBufLoopCount = Row("sbuf_loopcnt", Count, "5", Global,
         "Reads of one connection before the others get their turn; 0 = no limit.");
     public static readonly Setting<int> ScramIterations = Row("scram_iterations", Count, "4096", Global,
@@ -257,6 +264,8 @@ internal static class Settings
         "System user to change to after the start.", AtRestart, Later);
     public static readonly Setting<int> Verbose = Row("verbose", Verbosity, null, Global,
         "How much is logged, 0 to 3.");
+    public static readonly Setting<ImmutableArray<string>> VolatileFunctions = Row("volatile_functions", NameList, "", Global | Database,
+        "Ours: for routing = read_write_split, functions, views and types whose use makes a statement a write, whatever the catalogue says.");
     public static readonly Setting<ImmutableArray<int>> Weight = Row("weight", WeightList, "1", Global | Database,
         "Ours: with routing, a host's share of the reads, for load_balance weighted and least_busy: one for all hosts, or one for each; 0 = only when no other can.");
     public static readonly Setting<int> Workers = Row("workers", Count, "0", Global,
@@ -281,6 +290,8 @@ internal static class Settings
         "Sent to each new server; its errors are logged and ignored.");
     public static readonly Setting<LoadBalanceHosts> LoadBalanceHosts = Row("load_balance_hosts", LoadBalanceWord, "round-robin", Database,
         "Without routing: which host of a list a new server goes to: the next one each time, the same one until it fails, or any.");
+    public static readonly Setting<string?> SharePools = Row("share_pools", OptionalText, null, Database,
+        "Ours: with routing, the entry whose servers this one's clients use too; its limits count. Both have the same hosts, dbname and forced user.");
     public static readonly Setting<TargetSessionAttrs> TargetSessionAttrs = Row("target_session_attrs", TargetSessionAttrsWord, null, Database,
         "Ours: libpq's words for routing: read-write, primary = primary; standby, read-only = replica; prefer-standby = prefer_replica; any = off.");
     public static readonly Setting<string?> ClientEncoding = Row("client_encoding", OptionalText, null, Database,

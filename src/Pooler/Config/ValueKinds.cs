@@ -96,6 +96,9 @@ internal static class ValueKinds
         ("least_busy", LoadBalanceRule.LeastBusy), ("round_robin", LoadBalanceRule.RoundRobin), ("random", LoadBalanceRule.Random),
         ("weighted", LoadBalanceRule.Weighted), ("latency", LoadBalanceRule.Latency));
 
+    public static ValueKind<ReadAfterWrite> ReadAfterWriteWord { get; } = Choice(
+        ("session", ReadAfterWrite.Session), ("user", ReadAfterWrite.User), ("off", ReadAfterWrite.Off));
+
     public static ValueKind<TargetSessionAttrs> TargetSessionAttrsWord { get; } = Choice(
         ("any", TargetSessionAttrs.Any), ("read-write", TargetSessionAttrs.ReadWrite), ("read-only", TargetSessionAttrs.ReadOnly),
         ("primary", TargetSessionAttrs.Primary), ("standby", TargetSessionAttrs.Standby), ("prefer-standby", TargetSessionAttrs.PreferStandby));

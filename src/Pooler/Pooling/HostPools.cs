@@ -10,13 +10,36 @@ namespace Pooler.Pooling;
 internal sealed class HostPools(HostCluster cluster, ImmutableArray<ServerPool> pools)
 {
     private uint _turn;
+    private long _wroteAt;
 
     public HostCluster Cluster => cluster;
 
     public ImmutableArray<ServerPool> Pools => pools;
 
+    /// <summary>When one of these clients may have written last, by IoThread.Clock; kept with read_after_write = user.</summary>
+    public long WroteAt => Volatile.Read(ref _wroteAt);
+
+    /// <summary>From any thread.</summary>
+    public void Wrote(long now)
+    {
+        long last = WroteAt;
+        while (now > last && Interlocked.CompareExchange(ref _wroteAt, now, last) is var seen && seen != last)
+        {
+            last = seen;
+        }
+    }
+
     /// <summary>Counts up, for those who take hosts in turn; any thread.</summary>
     public uint NextTurn() => Interlocked.Increment(ref _turn);
+
+    /// <summary>Who has waited for failover_hold_time waits no longer; before every host was asked once nobody knows.</summary>
+    public void FailHeld(ServerPool front, long now, List<Waiter> failed)
+    {
+        if (front.HasWaiters && cluster.State.IsKnown)
+        {
+            front.DequeueHeld(now - (long)cluster.Config.FailoverHoldTime.TotalMicroseconds, cluster.Shortage, failed);
+        }
+    }
 
     /// <summary>
     /// The hosts have changed. Who waits asks again; servers of a host that is another now (primary, replica) go when they are given

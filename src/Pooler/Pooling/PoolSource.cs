@@ -24,6 +24,9 @@ internal sealed class PoolSource(LiveConfig live, ClientKeys keys, Clusters clus
     /// <summary>The cluster of an entry; null without routing.</summary>
     public HostCluster? ClusterOf(string database) => clusters.Find(database);
 
+    /// <summary>The entry whose pools this one shares.</summary>
+    public DatabaseConfig? LenderOf(DatabaseConfig database) => database.SharePools is { } name ? live.Current.FindDatabase(name) : null;
+
     /// <summary>After a RELOAD. True when present servers are not what a new one would be and must be replaced.</summary>
     public bool Reconfigure(ServerPool pool)
     {

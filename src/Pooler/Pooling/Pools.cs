@@ -35,18 +35,23 @@ internal sealed class Pools
     /// <summary>The pool of a database entry and user, made at first use.</summary>
     public ServerPool Get(DatabaseConfig database, string user)
     {
-        // A forced user makes one pool for all clients of the entry (PgBouncer).
-        var key = new PoolKey(database.Name, database.ForcedUser ?? user);
         lock (_lock)
         {
-            if (!_pools.TryGetValue(key, out ServerPool? pool))
-            {
-                pool = Add(key, front: null, database);
-                pool.ByHost = HostsOf(pool);
-            }
-
-            return pool;
+            return FrontOf(database, user);
         }
+    }
+
+    private ServerPool FrontOf(DatabaseConfig database, string user)
+    {
+        // A forced user makes one pool for all clients of the entry (PgBouncer).
+        var key = new PoolKey(database.Name, database.ForcedUser ?? user);
+        if (!_pools.TryGetValue(key, out ServerPool? pool))
+        {
+            pool = Add(key, front: null, database);
+            pool.ByHost = HostsOf(pool);
+        }
+
+        return pool;
     }
 
     private ServerPool Add(PoolKey key, ServerPool? front, DatabaseConfig database)
@@ -61,9 +66,13 @@ internal sealed class Pools
         return pool;
     }
 
-    /// <summary>The pools of the hosts, if the entry has routing.</summary>
-    private HostPools? HostsOf(ServerPool front) => _source.ClusterOf(front.Key.Database) is not { } cluster ? null
-        : new HostPools(cluster, [.. cluster.Config.Hosts.Select(host => PoolOf(front, host))]);
+    /// <summary>The pools of the hosts, if the entry has routing: its own, or those of the entry whose it shares.</summary>
+    private HostPools? HostsOf(ServerPool front)
+    {
+        front.Lender = _source.LenderOf(front.DatabaseConfig) is { } lender ? FrontOf(lender, front.Key.User) : null;
+        return _source.ClusterOf(front.Key.Database) is not { } cluster ? null
+            : new HostPools(cluster, [.. cluster.Config.Hosts.Select(host => PoolOf(front.Lender ?? front, host))]);
+    }
 
     private ServerPool PoolOf(ServerPool front, HostAddress host)
     {
@@ -97,6 +106,7 @@ internal sealed class Pools
             if (!atHead && waiter.State != WaiterState.Rerouted)
             {
                 waiter.Since = thread.Now;
+                waiter.HeldSince = 0;
             }
 
             if (!pool.IsPaused && TakeIdle(pool, thread) is { } slot)
@@ -124,6 +134,7 @@ internal sealed class Pools
 
         todo.Do();
         toCheck?.Check();
+        pool.ByHost?.Cluster.WantHost(thread.Now);
         return granted;
     }
 
@@ -153,6 +164,7 @@ internal sealed class Pools
         }
 
         todo.Do();
+        pool.ByHost?.Cluster.WantHost(thread.Now);
     }
 
     /// <summary>A waiter stops waiting. False when a server had been granted meanwhile: it is then the caller's to give back.</summary>
@@ -381,7 +393,11 @@ internal sealed class Pools
         {
             ServerPool pool = slot.Pool;
             pool.LoginFailure = null;
-            pool.Front.Welcome = new WelcomeSet(slot.Server.Welcome, slot.Server.LoginParameters);
+            if (pool.Front.Welcome == null || !IsStandbyOfSplit(slot))
+            {
+                pool.Front.Welcome = new WelcomeSet(slot.Server.Welcome, slot.Server.LoginParameters);
+            }
+
             slot.State = SlotState.Housekeeping;
             welcomed = pool.DequeueLogins(WaiterState.Granted);
         }
@@ -389,6 +405,10 @@ internal sealed class Pools
         _journal.LoggedIn(slot);
         welcomed.ForEach(static w => w.PostWake());
     }
+
+    /// <summary>Where reads are split from writes clients are told what the primary reports: in_hot_standby is off for them.</summary>
+    private static bool IsStandbyOfSplit(ServerSlot slot) => slot.Pool.Front.ByHost?.Cluster.Config.Routing == RoutingRule.ReadWriteSplit
+        && slot.Server.Welcome.Contains(new("in_hot_standby", "on"));
 
     /// <summary>A client entered (+1) or left (-1) a pool.</summary>
     public void CountClient(ServerPool pool, int change)
@@ -410,12 +430,14 @@ internal sealed class Pools
         }
 
         List<ServerSlot> expired = [];
+        List<Waiter> failed = [];
         var todo = default(PoolTodo);
         lock (_lock)
         {
             foreach (ServerPool pool in _pools.Values)
             {
                 PoolGrowth.CollectExpired(pool, now, expired);
+                pool.ByHost?.FailHeld(pool, now, failed);
                 _growth.EnsureServers(pool, now, ref todo);
                 _growth.EnsureMinimum(pool, now, ref todo);
             }
@@ -426,6 +448,8 @@ internal sealed class Pools
         {
             slot.Server.Thread.Post(() => slot.Server.Terminate("server idle timeout"));
         }
+
+        failed.ForEach(static w => w.PostWake());
     }
 
     /// <summary>

@@ -60,8 +60,15 @@ internal sealed class ServerPool
 
     public bool IsPaused { get; set; }
 
+    /// <summary>The pool of another entry, whose servers serve this one's clients (share_pools).</summary>
+    public ServerPool? Lender { get; set; }
+
     /// <summary>The settings its servers report, by which clients are welcomed; null until one has logged in.</summary>
-    public WelcomeSet? Welcome { get; set; }
+    public WelcomeSet? Welcome
+    {
+        get => Lender != null ? Lender.Welcome : field;
+        set;
+    }
 
     /// <summary>Why the last login failed; null after one that succeeded.</summary>
     public ErrorFields? LoginFailure { get; set; }
@@ -108,6 +115,7 @@ internal sealed class ServerPool
         }
 
         waiter.State = WaiterState.Waiting;
+        waiter.HeldSince = ByHost == null ? 0 : waiter.HeldSince == 0 ? waiter.Thread.Now : waiter.HeldSince;
         Waiting++;
         WaitingLogins += waiter.WantsWelcome ? 1 : 0;
     }
@@ -129,6 +137,25 @@ internal sealed class ServerPool
                 Dequeue(waiter);
                 waiter.State = WaiterState.Rerouted;
                 rerouted.Add(waiter);
+            }
+        }
+    }
+
+    /// <summary>Takes those out of the queues that no host could take for too long.</summary>
+    public void DequeueHeld(long since, ErrorFields error, List<Waiter> failed)
+    {
+        foreach (WaiterQueue queue in Waiters)
+        {
+            for (Waiter? waiter = queue.Oldest, next; waiter != null; waiter = next)
+            {
+                next = waiter.Next;
+                if (waiter.HeldSince <= since)
+                {
+                    Dequeue(waiter);
+                    waiter.State = WaiterState.Failed;
+                    waiter.Error = error;
+                    failed.Add(waiter);
+                }
             }
         }
     }

@@ -21,6 +21,9 @@ internal abstract class Waiter
     /// <summary>Thread clock, microseconds, when it began to wait.</summary>
     internal long Since;
 
+    /// <summary>Since when it is held for want of a host; 0 while it is not.</summary>
+    internal long HeldSince;
+
     /// <summary>It logs in and wants only to know what the pool's servers report, not a server.</summary>
     internal bool WantsWelcome;
 

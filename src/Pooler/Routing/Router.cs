@@ -1,15 +1,20 @@
 using Pooler.Cluster;
 using Pooler.Config;
 using Pooler.Pooling;
+using Pooler.Sql;
 
 namespace Pooler.Routing;
 
 /// <summary>
-/// Step 5: which pool a request goes to. Without routing it is the client's own; with it that of a host, chosen by what the cluster
-/// looks like at the moment, or the client's own again, where it waits until a host can take it.
+/// Step 5: which pool a request goes to. Without routing it is the client's own; with it that of a host, chosen by what the request
+/// is and what the cluster looks like at the moment, or the client's own again, where it waits until a host can take it.
 /// </summary>
 internal static class Router
 {
+    /// <summary>
+    /// Of what no statement is known: every request unless statements are looked at (read_write_split), and logins, which then ask
+    /// the primary, if there is one, what to tell their clients.
+    /// </summary>
     /// <param name="seen">What the choice rests on; null without routing.</param>
     public static ServerPool Choose(ServerPool pool, out ClusterState? seen)
     {
@@ -19,30 +24,79 @@ internal static class Router
             return pool;
         }
 
-        ClusterState state = seen = hosts.Cluster.State;
-        int? index = hosts.Cluster.Config.Routing switch
-        {
-            RoutingRule.Replica => Replica(hosts, state),
-            RoutingRule.PreferReplica => Replica(hosts, state) ?? WritablePrimary(state),
-            _ => WritablePrimary(state),
-        };
-        return index is { } host ? hosts.Pools[host] : pool;
+        seen = hosts.Cluster.State;
+        Route route = Choose(hosts, seen, new RouteRequest { Hint = RouteHint.Primary });
+        route = route.Host == null ? Choose(hosts, seen, default) : route;
+        return route.Host is { } host ? hosts.Pools[host] : pool;
     }
 
-    /// <summary>Whether another choice may be right by now.</summary>
-    public static bool HasChanged(ServerPool pool, ClusterState? seen) => pool.ByHost?.Cluster.State != seen;
-
-    private static int? WritablePrimary(ClusterState state) => state.WritablePrimary != null ? state.Primary : null;
-
-    /// <summary>One of the replicas that are fresh enough.</summary>
-    private static int? Replica(HostPools hosts, ClusterState state)
+    public static Route Choose(HostPools hosts, ClusterState state, in RouteRequest request)
     {
-        ulong fresh = 0;
-        for (int i = 0; i < state.Hosts.Length; i++)
+        ClusterConfig config = hosts.Cluster.Config;
+        RouteReason reason = ReasonOf(config.Routing, request);
+        if (!RouteReasons.IsForReplicas(reason))
         {
-            fresh |= state.Hosts[i].ServesReads(hosts.Cluster.Config) ? 1ul << i : 0;
+            return new Route(WritablePrimary(state), reason);
         }
 
-        return LoadBalance.Pick(hosts, state, fresh);
+        int? replica = LoadBalance.Pick(hosts, state, Readable(state, config) & ~request.Avoided);
+        return replica != null ? new Route(replica, reason)
+            : config.Routing == RoutingRule.Replica ? new Route(null, RouteReason.NoReplica)
+            : new Route(WritablePrimary(state), RouteReason.NoReplica);
     }
+
+    /// <summary>Whether another choice may be right by now; samples alone, of which there are many, change nothing.</summary>
+    public static bool HasChanged(ServerPool pool, ClusterState? seen) =>
+        pool.ByHost?.Cluster is not { State: var state } cluster ? seen != null
+        : seen == null || (!ReferenceEquals(state, seen) && !state.RoutesAs(seen, cluster.Config));
+
+    /// <summary>What a request asks for, whether there is such a host or not. An explicit word outdoes what we think of it.</summary>
+    public static RouteReason ReasonOf(RoutingRule rule, in RouteRequest request) => rule switch
+    {
+        RoutingRule.Replica or RoutingRule.PreferReplica => RouteReason.ReplicaRouting,
+        RoutingRule.ReadWriteSplit when request.IsRefused => RouteReason.Refused,
+        RoutingRule.ReadWriteSplit => request.Hint switch
+        {
+            RouteHint.Primary => RouteReason.PrimaryHint,
+            RouteHint.Replica when !IsWriteTransaction(request) => RouteReason.ReplicaHint,
+            _ => ReasonOf(request),
+        },
+        _ => RouteReason.PrimaryRouting,
+    };
+
+    /// <summary>The replicas that are fresh enough: bit i is host i.</summary>
+    public static ulong Readable(ClusterState state, ClusterConfig config)
+    {
+        ulong readable = 0;
+        for (int i = 0; i < state.Hosts.Length; i++)
+        {
+            readable |= state.Hosts[i].ServesReads(config) ? 1ul << i : 0;
+        }
+
+        return readable;
+    }
+
+    private static RouteReason ReasonOf(in RouteRequest request)
+    {
+        if (request.IsForSession)
+        {
+            return RouteReason.SessionMode;
+        }
+
+        bool isRead = request.Class == StatementClass.Read;
+        bool isReadOnlyTransaction = request is { Class: StatementClass.Transaction, Step: TransactionStep.Begin, Access: TransactionAccess.ReadOnly };
+        return request.Class switch
+        {
+            _ when request.IsSerializable && (isRead || isReadOnlyTransaction) => RouteReason.Serializable,
+            StatementClass.Read => request.FollowsClient ? RouteReason.FollowsClient : RouteReason.Read,
+            StatementClass.Transaction => isReadOnlyTransaction ? RouteReason.ReadOnlyTransaction : RouteReason.Transaction,
+            StatementClass.Session => RouteReason.SessionState,
+            _ => RouteReason.Write,
+        };
+    }
+
+    /// <summary>BEGIN READ WRITE: no standby takes that, whoever asks for it.</summary>
+    private static bool IsWriteTransaction(in RouteRequest request) => request is { Step: TransactionStep.Begin, Access: TransactionAccess.ReadWrite };
+
+    private static int? WritablePrimary(ClusterState state) => state.WritablePrimary != null ? state.Primary : null;
 }

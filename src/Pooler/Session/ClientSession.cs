@@ -29,6 +29,7 @@ internal sealed class ClientSession
     private SessionClock? _clock;
     private Exchange? _exchange;
     private LeaseRequest? _request;
+    private SessionRoute? _route;
     private int _requestNumber;
     private SessionEnd? _end;
 
@@ -74,6 +75,9 @@ internal sealed class ClientSession
 
     /// <summary>Those of it that its servers do not report, as the client has changed them since: they are set on each server it is lent.</summary>
     public StartupParameters Unreported { get; set; } = StartupParameters.Empty;
+
+    /// <summary>How its requests are routed by what they say; null while nobody looks at that.</summary>
+    public SessionRoute? Route => _route;
 
     /// <summary>The server held at the moment.</summary>
     public ServerConnection? Server => _exchange?.Server;
@@ -272,17 +276,37 @@ internal sealed class ClientSession
         }
 
         clock.QueryStart = clock.TransactionStart = clock.WaitSince = Thread.Now;
+        _route = _pool.ByHost is { Cluster: { Config.Routing: RoutingRule.ReadWriteSplit } cluster } ? LookAt(cluster) : null;
         Lease(atHead: false);
+    }
+
+    private SessionRoute LookAt(HostCluster cluster)
+    {
+        SessionRoute route = _route ?? new SessionRoute(this);
+        route.Read(_client.Input.Unread, cluster);
+        return route;
+    }
+
+    /// <summary>Step 5.</summary>
+    private ServerPool Choose(out ClusterState? seen)
+    {
+        if (_route == null || _pool.ByHost is not { } hosts)
+        {
+            return Router.Choose(_pool, out seen);
+        }
+
+        seen = hosts.Cluster.State;
+        return _route.Choose(hosts, seen);
     }
 
     /// <summary>Step 6: a server at once, or a place in the queue.</summary>
     private void Lease(bool atHead)
     {
-        ServerSlot? slot = _pools.Acquire(Router.Choose(_pool, out ClusterState? seen), _request ??= new LeaseRequest(this), Thread, atHead);
+        ServerSlot? slot = _pools.Acquire(Choose(out ClusterState? seen), _request ??= new LeaseRequest(this), Thread, atHead);
         while (slot == null && Router.HasChanged(_pool, seen) && _pools.TakeBack(_request))
         {
             // The hosts have changed meanwhile: it would wait where nobody comes.
-            slot = _pools.Acquire(Router.Choose(_pool, out seen), _request, Thread, atHead);
+            slot = _pools.Acquire(Choose(out seen), _request, Thread, atHead);
         }
 
         if (slot != null)

@@ -129,6 +129,10 @@ internal sealed class ClientStatements
         return _names != null && _names.GetAlternateLookup<ReadOnlySpan<byte>>().TryGetValue(name, out key, out statement);
     }
 
+    /// <summary>The statement of a name, if it is still read as it was when it was named; null when nobody knows.</summary>
+    public PreparedStatement? FindAsNamed(ReadOnlySpan<byte> name) =>
+        TryFind(name, out _, out PreparedStatement? statement) && statement.Identity == Identity() ? statement : null;
+
     /// <summary>The server has done the oldest change.</summary>
     public void Confirm() => _journal?.Confirm();
 

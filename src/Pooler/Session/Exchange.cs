@@ -68,6 +68,9 @@ internal sealed class Exchange : ServerOwner
 
     internal override Outbox? BlockedBy => _client.Outbox.IsCongested ? _client.Outbox : null;
 
+    /// <summary>The client's prepared statements.</summary>
+    public ClientStatements Statements => _statements;
+
     /// <summary>Names of prepared statements this client has.</summary>
     public int PreparedStatements => _statements.Count;
 
@@ -107,6 +110,7 @@ internal sealed class Exchange : ServerOwner
         server.Socket.DispatchFirst = false;
         _session.Stats.Assignments++;
         _pins.Begin(server);
+        _forwarder.Route = _session.Route is { IsOnReplica: true } route && _session.Mode != PoolMode.Session ? route : null;
         if (LeaseBegin.Write(server, _session, _replies, _statements.IsOn))
         {
             server.Outbox.Flush();
@@ -136,6 +140,13 @@ internal sealed class Exchange : ServerOwner
         if (!MayForward(server, wasIdle))
         {
             return SessionNeed.Wake;
+        }
+
+        if (wasIdle && !_isReadyToForward && _forwarder.Route != null && !_forwarder.IsInFrame && server.Status == 'I' && _replies.IsSettled && !IsPinned)
+        {
+            // The next request may be for another host.
+            AfterReplies(server, everythingUsed: server.Socket.Input.UnreadLength == 0);
+            return _slot == null ? SessionNeed.Nothing : SessionNeed.Wake;
         }
 
         ForwardResult result = PassOn(server);
@@ -312,7 +323,7 @@ internal sealed class Exchange : ServerOwner
 
     /// <summary>It died without a word: what was sent may have run to its end, so it must be known to be a read.</summary>
     private bool MayReadAgain(ServerConnection server) =>
-        server.FrameRemaining == 0 && _forwarder.MayRunElsewhere && RereadCheck.IsRead(_forwarder.Kept(_client.Input), _statements, ReadsAs(server.Parameters));
+        server.FrameRemaining == 0 && _forwarder.MayRunElsewhere && new RereadCheck(_session, _statements).IsRead(_forwarder.Kept(_client.Input));
 
     /// <summary>
     /// The batch that is kept has failed over an invalid plan, outside a transaction and before anything of it went to the
@@ -378,13 +389,6 @@ internal sealed class Exchange : ServerOwner
             : (isOpen && !isRead) || server.Status != 'I' ? ServerLoss.RolledBack
             : ServerLoss.Nothing;
         _session.End(SessionEnd.OverServer(server, loss, _replyForwarder.LastWords));
-    }
-
-    private static ClassifierContext ReadsAs(SessionParameters parameters)
-    {
-        bool conforms = parameters[SessionParameters.IndexOf("standard_conforming_strings")] != "off";
-        TextEncoding encoding = ClassifierContext.EncodingOf(System.Text.Encoding.UTF8.GetBytes(parameters[SessionParameters.IndexOf("client_encoding")] ?? ""));
-        return new ClassifierContext(VolatileNames.Unknown, conforms, encoding);
     }
 
     /// <summary>Step 9: when everything is answered, the mode decides whether the lease ends.</summary>

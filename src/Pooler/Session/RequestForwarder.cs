@@ -108,6 +108,9 @@ internal sealed class RequestForwarder(ClientStatements statements, SessionPins 
     /// <summary>pin = refuse.</summary>
     public bool RefusesPins { get; set; }
 
+    /// <summary>On a server of a replica: what may follow there.</summary>
+    public SessionRoute? Route { get; set; }
+
     /// <summary>Texts are searched for DEFAULT: the client has startup parameters, which that goes back to.</summary>
     public bool LooksForDefault { get; set; }
 
@@ -215,6 +218,7 @@ internal sealed class RequestForwarder(ClientStatements statements, SessionPins 
             bool isCopyFrame = type is FrontendMessage.CopyData or FrontendMessage.CopyDone or FrontendMessage.CopyFail;
             bool startsRequest = !replies.BatchOpen && !isCopyFrame && !replies.InCopy;
             bool mustSettle = startsRequest && (isContended || statements.MustWait || _mayReset) && replies.Count > 0 && !isFresh;
+            mustSettle |= startsRequest && !mustSettle && Route is { } route && pins.Held == PinReason.None && !route.MayFollow(rest, isFresh, server.Status);
             bool isBarred = statements.IsBarred && replies.Count > 0 && type is not (FrontendMessage.Sync or FrontendMessage.Execute or FrontendMessage.Flush);
             if (replies.IsFull || mustSettle || (isBarred && !isFresh && !isCopyFrame && MayWaitFor(ref run)))
             {

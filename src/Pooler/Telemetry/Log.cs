@@ -32,6 +32,9 @@ internal static partial class Log
     [LoggerMessage(Level = LogLevel.Error, Message = "{Host} takes writes and is not the primary ({Primary} is): nothing is sent there")]
     public static partial void TwoPrimaries(this ILogger log, string host, string primary);
 
+    [LoggerMessage(Level = LogLevel.Information, Message = "{Cluster}: the catalogue was read at {Host}")]
+    public static partial void CatalogueRead(this ILogger log, string cluster, string host);
+
     [LoggerMessage(Level = LogLevel.Information, Message = "listening on {Address}")]
     public static partial void Listening(this ILogger log, string address);
 

@@ -120,6 +120,61 @@ public sealed class ClusterStateTests
         Assert.Null(state.Hosts[1].LagTime);
     }
 
+    [Fact]
+    public void ABoundIsTheFirstSampleAskedForLater()
+    {
+        ClusterState state = Of(2);
+        Assert.Null(state.Bound(0));
+        state = Sampled(Down(state, 1), askedAt: 100, position: 1000);
+        state = Sampled(state, askedAt: 200, position: 1500);
+        state = Replica(state, 1, position: 900); // A replica's answer is no sample of the primary.
+        Assert.Equal((1000, 1500, 1500, null), (state.Bound(99), state.Bound(100), state.Bound(199), state.Bound(200)));
+        Assert.Equal((200, 1500), (state.Hosts[0].AskedAt, state.Hosts[0].Position));
+    }
+
+    [Fact]
+    public void OfManySamplesTheOldestFallOutAndALaterOneStandsIn()
+    {
+        ClusterState state = Down(Of(2), 1);
+        for (int i = 1; i <= 300; i++)
+        {
+            state = Sampled(state, askedAt: i * 10, position: i);
+        }
+
+        Assert.Equal((173, 200, 300, null), (state.Bound(0), state.Bound(1995), state.Bound(2999), state.Bound(3000)));
+        Assert.Equal(128, state.Samples.Kept.Length);
+    }
+
+    [Fact]
+    public void APromotionOrARestartTakesTheSamplesAway()
+    {
+        ClusterState state = Sampled(Replica(Of(2), 1), askedAt: 100, position: 1000);
+        ClusterState restarted = state.Answered(0, Facts(recovery: false, position: 1100) with { StartedAt = DateTime.UnixEpoch.AddDays(1) }, 300, 50);
+        Assert.Equal((1, 1100), (restarted.Epoch, restarted.Bound(0)));
+
+        state = Down(state, 0);
+        Assert.Equal(1000, state.Bound(0));
+        state = state.Answered(1, Facts(recovery: false, timeline: 2, position: 900), 500, 100);
+        Assert.Equal((2, 900, null), (state.Epoch, state.Bound(0), state.Bound(400)));
+    }
+
+    /// <summary>Quick probing must not make Pooler forget how long a replica has lagged.</summary>
+    [Fact]
+    public void TheLagInTimeIsKnownForLong()
+    {
+        ClusterState state = Replica(Of(2), 1, position: 500);
+        for (int i = 1; i <= 2000; i++)
+        {
+            _now += 25_000;
+            state = Writes(state, 0, position: 500 + i);
+        }
+
+        state = Replica(state, 1, position: 500);
+        Assert.InRange(state.Hosts[1].LagTime!.Value, 49_000_000, 50_000_000);
+        state = Replica(state, 1, position: 2480);
+        Assert.Equal(19 * 25_000, state.Hosts[1].LagTime);
+    }
+
     /// <summary>Random answers in random order: there is never a step back to an older timeline, and never a primary nobody elected.</summary>
     [Fact]
     public void TheTimelineNeverGoesBack()
@@ -158,6 +213,9 @@ public sealed class ClusterStateTests
 
     private ClusterState Replica(ClusterState state, int host, int timeline = 1, long position = 0) =>
         state.Answered(host, Facts(recovery: true, timeline, position), _now, 1);
+
+    private static ClusterState Sampled(ClusterState state, long askedAt, long position) =>
+        state.Answered(0, Facts(recovery: false, position: position), askedAt + 50, 50);
 
     private ClusterState Down(ClusterState state, int host) => state.Failed(host, "gone", _now);
 }

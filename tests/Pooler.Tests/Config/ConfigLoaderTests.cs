@@ -79,6 +79,10 @@ public sealed class ConfigLoaderTests : IDisposable
             d = host=a,b routing=primary
             e = host={string.Join(',', Enumerable.Repeat("a", 65))} routing=primary weight=1
             f = host=a,b
+            g = host=a,b dbname=g routing=primary weight=1
+            h = host=b,a dbname=g routing=replica weight=1 share_pools=g
+            i = host=b,a dbname=g weight=1 share_pools=g
+            j = host=b,a dbname=g weight=1 routing=replica share_pools=h
             """);
         Assert.Equal(
         [
@@ -87,6 +91,8 @@ public sealed class ConfigLoaderTests : IDisposable
             "pooler.ini:6: c: target_session_attrs is another word for routing: give one of them",
             "pooler.ini:7: d: weight of [pgbouncer] has 3 items and host 2: give the entry a weight of its own",
             "pooler.ini:8: e: 65 hosts: with routing there are at most 64",
+            "pooler.ini:12: i: share_pools = \"g\": both entries need routing, the same host, port, dbname and user, and g no share_pools",
+            "pooler.ini:13: j: share_pools = \"h\": both entries need routing, the same host, port, dbname and user, and h no share_pools",
         ], errors);
     }
 

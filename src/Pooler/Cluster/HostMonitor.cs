@@ -1,0 +1,77 @@
+using Pooler.Net;
+
+namespace Pooler.Cluster;
+
+/// <summary>
+/// Asks one host again and again, one probe at a time: each health_check_interval, and more often while somebody waits for what it
+/// says. Runs on ordinary threads.
+/// </summary>
+internal sealed class HostMonitor(HostCluster cluster, int index) : IDisposable
+{
+    private readonly SemaphoreSlim _woken = new(0);
+    private int _isWoken, _isDozing;
+
+    /// <summary>It is in a long pause: who wants an answer soon has to wake it.</summary>
+    public bool IsDozing => Volatile.Read(ref _isDozing) != 0;
+
+    /// <summary>Ends the pause of the moment, on any thread; a probe that runs is followed by another at once.</summary>
+    public void Wake()
+    {
+        if (Interlocked.Exchange(ref _isWoken, 1) == 0)
+        {
+            _woken.Release();
+        }
+    }
+
+    public async Task RunAsync(CancellationToken end)
+    {
+        await using var probe = new HostProbe(cluster.Config, cluster.Config.Hosts[index]);
+        while (!end.IsCancellationRequested)
+        {
+            Interlocked.Exchange(ref _isWoken, 0); // Who wakes it from now on wants an answer asked for later than this.
+            long asked = IoThread.Clock();
+            await AskAsync(probe, asked, end).ConfigureAwait(false);
+            await PauseAsync(asked, end).ConfigureAwait(false);
+        }
+    }
+
+    public void Dispose() => _woken.Dispose();
+
+    private async Task AskAsync(HostProbe probe, long asked, CancellationToken end)
+    {
+        using var deadline = CancellationTokenSource.CreateLinkedTokenSource(end);
+        deadline.CancelAfter(cluster.Config.HealthCheckTimeout);
+        try
+        {
+            HostFacts facts = await probe.AskAsync(cluster.Config.HealthCheckInterval, deadline.Token).ConfigureAwait(false);
+            cluster.Answered(index, facts, asked);
+        }
+        catch (Exception fault) // Of whatever kind: a monitor that ended would leave its host as it was last seen.
+        {
+            if (!end.IsCancellationRequested)
+            {
+                cluster.Failed(index, deadline.IsCancellationRequested ? "no answer within health_check_timeout" : Innermost(fault).Message);
+            }
+        }
+    }
+
+    private async Task PauseAsync(long asked, CancellationToken end)
+    {
+        long due = asked + cluster.PeriodOf(index, out bool isLong);
+        if (isLong)
+        {
+            // Who wants a sample says so first and looks at this mark then; here it is the other way round, so one sees the other.
+            Interlocked.Exchange(ref _isDozing, 1);
+            due = Math.Min(due, asked + cluster.PeriodOf(index, out _));
+        }
+
+        if (due - IoThread.Clock() is var pause and > 0)
+        {
+            await _woken.WaitAsync(TimeSpan.FromMicroseconds(pause), end).ContinueWith(static _ => { }, TaskScheduler.Default).ConfigureAwait(false);
+        }
+
+        Volatile.Write(ref _isDozing, 0);
+    }
+
+    private static Exception Innermost(Exception fault) => fault.InnerException is { } inner ? Innermost(inner) : fault;
+}
