@@ -15,11 +15,15 @@ namespace Pooler.Session;
 internal sealed class SessionRoute(ClientSession session)
 {
     private readonly RequestClassifier _classifier = new(session);
+    private readonly PoolerAnswers _answers = new(session);
     private RouteRequest _request;
     private StartupParameters? _isolationOf;
     private bool _isSerializable, _isSteady, _isRead, _isAgain, _isRefused;
     private ulong _avoided;
     private int? _host;
+
+    /// <summary>What the client has asked of the pooler itself.</summary>
+    public PoolerAnswers Answers => _answers;
 
     /// <summary>Its last request does not run on the primary.</summary>
     public bool IsOnReplica { get; private set; }
@@ -96,11 +100,18 @@ internal sealed class SessionRoute(ClientSession session)
     private static bool IsSteady(in RouteRequest request) =>
         !request.IsUnknown && request.Step is not (TransactionStep.Begin or TransactionStep.Commit or TransactionStep.Rollback or TransactionStep.TwoPhase);
 
-    private RouteRequest Classify(ReadOnlySpan<byte> data, HostCluster cluster)
+    /// <summary>What one text would be as the next request.</summary>
+    public RouteRequest ClassifyText(ReadOnlySpan<byte> text, HostCluster cluster) =>
+        OfSession(_classifier.ClassifyText(text, cluster.Catalogue.Names), cluster);
+
+    private RouteRequest Classify(ReadOnlySpan<byte> data, HostCluster cluster) =>
+        OfSession(_classifier.Classify(data, session.Exchange?.Statements, cluster.Catalogue.Names), cluster);
+
+    private RouteRequest OfSession(in RouteRequest request, HostCluster cluster)
     {
-        RouteRequest request = _classifier.Classify(data, session.Exchange?.Statements, cluster.Catalogue.Names);
         return request with
         {
+            Hint = request.Hint == RouteHint.None ? _answers.Route : request.Hint,
             IsSerializable = request.IsSerializable || IsSerializable(),
             IsForSession = session.Mode == PoolMode.Session,
             IsRefused = cluster.Catalogue.Writes.Contains(request.Fingerprint),
