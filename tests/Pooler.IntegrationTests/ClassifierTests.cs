@@ -18,8 +18,8 @@ public sealed class ClassifierTests(PostgresCluster postgres, ITestOutputHelper 
     {
         string database = await CreateAsync();
         ClassifierContext context = new(await ReadCatalogueAsync(postgres.Direct(database), [], []));
-        await using StandbyServer standby = await StandbyServer.StartAsync(postgres);
-        await standby.CatchUpAsync(postgres);
+        await using PostgresHost standby = await PostgresHost.CopyAsync(postgres.Port);
+        await standby.ReplaysAsync(await postgres.ScalarAsync<string>(PostgresCluster.Superuser, "SELECT pg_current_wal_insert_lsn()::text"));
 
         List<string> wrong = [], harmless = [];
         int reads = 0, ran = 0;
@@ -194,7 +194,7 @@ public sealed class ClassifierTests(PostgresCluster postgres, ITestOutputHelper 
         return rows;
     }
 
-    private async Task<List<string>> RunReadAsync(CorpusStatement statement, string database, StandbyServer standby)
+    private async Task<List<string>> RunReadAsync(CorpusStatement statement, string database, PostgresHost standby)
     {
         List<string> wrong = [];
         using (PgWire wire = await LoginAsync(standby.Port, database))
@@ -215,7 +215,7 @@ public sealed class ClassifierTests(PostgresCluster postgres, ITestOutputHelper 
         return wrong;
     }
 
-    private static async Task<bool> RunsAsync(CorpusStatement statement, string database, StandbyServer standby)
+    private static async Task<bool> RunsAsync(CorpusStatement statement, string database, PostgresHost standby)
     {
         using PgWire wire = await LoginAsync(standby.Port, database);
         return (await RunAsync(wire, statement)).Error is null;

@@ -17,7 +17,7 @@ internal sealed record RouteReport(string Class, string? Cause, HostAddress? Hos
     {
         HostState? seen = host is { } index ? state.Hosts[index] : null;
         return new RouteReport(
-            request.Class.ToString().ToLowerInvariant(), CauseOf(request), seen?.Address, seen == null ? null : HostCluster.Word(seen.Role), seen?.Lag, seen?.LagTime, "none", reason);
+            request.Class.ToString().ToLowerInvariant(), CauseOf(request), seen?.Address, seen == null ? null : ClusterJournal.Word(seen.Role), seen?.Lag, seen?.LagTime, "none", reason);
     }
 
     /// <summary>The rows of EXPLAIN (POOLER).</summary>

@@ -295,6 +295,11 @@ internal sealed class Exchange : ServerOwner
     internal void RequestEnded()
     {
         _session.CountAnswered();
+        if (_slot is { Server.Status: (byte)'I' })
+        {
+            _session.SplitRoute?.Answered();
+        }
+
         _cancellation?.RequestEnded();
     }
 

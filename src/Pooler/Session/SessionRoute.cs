@@ -1,6 +1,7 @@
 using Pooler.Backend;
 using Pooler.Cluster;
 using Pooler.Config;
+using Pooler.Net;
 using Pooler.Pooling;
 using Pooler.Protocol;
 using Pooler.Routing;
@@ -18,9 +19,12 @@ internal sealed class SessionRoute(ClientSession session)
     private readonly PoolerAnswers _answers = new(session);
     private RouteRequest _request;
     private StartupParameters? _isolationOf;
-    private bool _isSerializable, _isSteady, _isRead, _isAgain, _isRefused;
-    private ulong _avoided;
-    private int? _host;
+    private bool _isSerializable, _isSteady, _isRead, _isAgain, _isRefused, _readsData;
+    private ReadBound? _bound;
+
+    // Hosts that lack what the session has seen; those that have refused the request.
+    private ulong _avoided, _refusedBy;
+    private int _host;
 
     /// <summary>What the client has asked of the pooler itself.</summary>
     public PoolerAnswers Answers => _answers;
@@ -37,19 +41,21 @@ internal sealed class SessionRoute(ClientSession session)
     /// <summary>Looks at the request in front of a client without a server.</summary>
     public void Read(ReadOnlySpan<byte> data, HostCluster cluster)
     {
-        bool isAgain = _isRefused || _avoided != 0;
+        bool isAgain = _isRefused || _refusedBy != 0;
         RouteRequest request = Classify(data, cluster);
-        _request = request with { IsRefused = request.IsRefused || _isRefused, Avoided = _avoided };
+        _request = request with { IsRefused = request.IsRefused || _isRefused, Avoided = _refusedBy };
+        _readsData = _request.ReadsData;
+        _avoided = 0;
         _isSteady = IsSteady(_request);
         _isRead = Router.ReasonOf(cluster.Config.Routing, _request) == RouteReason.Read;
-        (_isAgain, _isRefused, _avoided) = (isAgain, false, 0);
+        (_isAgain, _isRefused, _refusedBy) = (isAgain, false, 0);
     }
 
     /// <summary>The replica that has it would not run it: the next look at it leads elsewhere.</summary>
     public void Refuse(bool isWrite)
     {
         _isRefused = isWrite;
-        _avoided = _host is { } host ? 1ul << host : 0;
+        _refusedBy = _host >= 0 ? 1ul << _host : 0;
         if (isWrite)
         {
             Remember();
@@ -68,10 +74,58 @@ internal sealed class SessionRoute(ClientSession session)
     /// <summary>The pool of the host that it goes to, or the client's own, where it waits for one.</summary>
     public ServerPool Choose(HostPools hosts, ClusterState state)
     {
-        Route route = Router.Choose(hosts, state, _request);
-        _host = route.Host;
+        ulong avoided = _avoided;
+        if (_readsData && BoundOf(hosts) is { } bound && RouteReasons.IsForReplicas(Router.ReasonOf(hosts.Cluster.Config.Routing, _request)))
+        {
+            avoided |= ~bound.Admitted(state, Router.Readable(state, hosts.Cluster.Config));
+        }
+
+        Route route = Router.Choose(hosts, state, _request with { Avoided = _request.Avoided | avoided });
+        _host = route.Host ?? -1;
         IsOnReplica = route.Host is { } index && index != state.Primary;
         return route.Host is { } host ? hosts.Pools[host] : session.Pool;
+    }
+
+    /// <summary>Whether the server that was found may serve the request; if not, its host is left out of the next choice.</summary>
+    public bool Admits(ServerConnection server)
+    {
+        bool admits = !IsOnReplica || !_readsData || session.Pool.ByHost is not { } hosts || BoundOf(hosts) is not { } bound
+            || bound.Admits(hosts.Cluster.State, _host, server.LoggedInAt);
+        _avoided |= admits ? 0 : 1ul << _host;
+        return admits;
+    }
+
+    /// <summary>The client has an answer, and the server is in no transaction.</summary>
+    public void Answered()
+    {
+        if (session.Mode == PoolMode.Session || session.Pool.ByHost is not { } hosts || BoundOf(hosts) is not { } bound)
+        {
+            return;
+        }
+
+        if (!IsOnReplica)
+        {
+            bound.AnsweredByPrimary(IoThread.Clock()); // What followed the first request of a lease was not looked at.
+        }
+        else if (_readsData)
+        {
+            bound.AnsweredByReplica(_host, IoThread.Clock());
+        }
+    }
+
+    /// <summary>Null if reads may miss what the session has written.</summary>
+    private ReadBound? BoundOf(HostPools hosts)
+    {
+        if (!ReferenceEquals(_bound?.Hosts, hosts))
+        {
+            _bound = hosts.Cluster.Config.ReadAfterWrite == ReadAfterWrite.Off ? null : new ReadBound(hosts);
+            if (session.RequestNumber > 0)
+            {
+                _bound?.AnsweredByPrimary(IoThread.Clock()); // A RELOAD: what was known before is forgotten.
+            }
+        }
+
+        return _bound;
     }
 
     /// <summary>
@@ -87,7 +141,7 @@ internal sealed class SessionRoute(ClientSession session)
 
         RouteRequest request = Classify(data, hosts.Cluster);
         RouteReason reason = Router.ReasonOf(hosts.Cluster.Config.Routing, request);
-        bool may = isFirst || (_isSteady && (status != 'I' || RouteReasons.IsForReplicas(reason)));
+        bool may = isFirst || (_isSteady && (_readsData || !request.ReadsData) && (status != 'I' || RouteReasons.IsForReplicas(reason)));
         if (may)
         {
             _isSteady = IsSteady(request);
