@@ -9,6 +9,7 @@ internal static class ConsoleHelp
         + "\n\tSHOW STATS|STATS_TOTALS|STATS_AVERAGES|TOTALS"
         + "\n\tSET key = arg"
         + "\n\tRELOAD"
+        + "\n\tSWITCHOVER <db> TO <host>[:<port>]"
         + "\n\tPAUSE [<db>]"
         + "\n\tRESUME [<db>]";
 }

@@ -26,6 +26,7 @@ internal sealed class ConsoleSession(AdminConsole console, Connection client, Cl
         ["resume"] = new Resume(),
         ["select"] = new Show(),
         ["show"] = new Show(),
+        ["switchover"] = new SwitchoverCommand(),
     }.ToFrozenDictionary(StringComparer.OrdinalIgnoreCase);
 
     private readonly Set _set = new();
@@ -219,7 +220,7 @@ internal sealed class ConsoleSession(AdminConsole console, Connection client, Cl
             return;
         }
 
-        ConsoleCommand? command = statement.Value != null ? _set : Commands.GetValueOrDefault(statement.Word);
+        ConsoleCommand? command = statement.IsSet ? _set : Commands.GetValueOrDefault(statement.Word);
         if (command == null)
         {
             Invalid();

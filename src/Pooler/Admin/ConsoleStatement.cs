@@ -4,13 +4,15 @@ namespace Pooler.Admin;
 
 /// <summary>
 /// One console command, taken apart as PgBouncer's three expressions do (src/admin.c, cmd_normal_rx and cmd_set_…_rx): a word and
-/// perhaps an argument, each bare or in double quotes, or SET key = value.
+/// perhaps an argument, each bare or in double quotes, or SET key = value; and ours, SWITCHOVER database TO host.
 /// </summary>
-/// <param name="Value">Not null: it is SET, and <paramref name="Argument"/> is the key.</param>
+/// <param name="Value">Of SET, whose key is <paramref name="Argument"/>; the host of SWITCHOVER; else null.</param>
 internal sealed record ConsoleStatement(string Word, string Argument, string? Value)
 {
     // Bytes that fit PgBouncer's buffers, without their closing zero.
     private const int LongestWord = 15, LongestArgument = 63, LongestValue = 255;
+
+    public bool IsSet => Value != null && Word.Equals("set", StringComparison.OrdinalIgnoreCase);
 
     /// <summary>PgBouncer answers "bad arguments" to what is longer.</summary>
     public bool IsTooLong => IsLonger(Word, LongestWord) || IsLonger(Argument, LongestArgument) || IsLonger(Value ?? "", LongestValue);
@@ -35,6 +37,11 @@ internal sealed record ConsoleStatement(string Word, string Argument, string? Va
         if (IsEnd(rest))
         {
             return new ConsoleStatement(word, argument, null);
+        }
+
+        if (word.Equals("switchover", StringComparison.OrdinalIgnoreCase) && argument.Length > 0)
+        {
+            return TakeHost(ref rest, out string host) && IsEnd(rest) ? new ConsoleStatement(word, argument, host) : null;
         }
 
         bool isSet = word.Equals("set", StringComparison.OrdinalIgnoreCase) && argument.Length > 0 && TakeEquals(ref rest);
@@ -72,6 +79,26 @@ internal sealed record ConsoleStatement(string Word, string Argument, string? Va
         word = length > 0 ? rest.Slice(skip, length).ToString() : "";
         rest = length > 0 ? rest[(length + (2 * skip))..] : rest;
         return length > 0;
+    }
+
+    /// <summary>TO and a host: bare up to a blank, or in quotes.</summary>
+    private static bool TakeHost(ref ReadOnlySpan<char> rest, out string host)
+    {
+        host = "";
+        if (!TakeWord(ref rest, out string to) || !to.Equals("to", StringComparison.OrdinalIgnoreCase) || !SkipBlanks(ref rest) || rest.IsEmpty)
+        {
+            return false;
+        }
+
+        if (rest[0] is '\'' or '"')
+        {
+            return rest[0] == '"' ? TakeWord(ref rest, out host) : TakeValue(ref rest, out host);
+        }
+
+        int length = rest.IndexOfAny(" \t\n\r;");
+        host = (length < 0 ? rest : rest[..length]).ToString();
+        rest = rest[host.Length..];
+        return host.Length > 0;
     }
 
     private static bool TakeEquals(ref ReadOnlySpan<char> rest)

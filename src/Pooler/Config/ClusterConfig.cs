@@ -50,6 +50,12 @@ internal sealed record ClusterConfig
     /// <summary>Whose writes a read must not miss.</summary>
     public required ReadAfterWrite ReadAfterWrite { get; init; }
 
+    /// <summary>Makes another host the primary, when a switchover is ready for it; null: somebody else does.</summary>
+    public string? SwitchoverCommand { get; init; }
+
+    /// <summary>How long a switchover waits for transactions to end.</summary>
+    public required TimeSpan SwitchoverDrainTime { get; init; }
+
     /// <summary>Of each host.</summary>
     public required ImmutableArray<int> Weights { get; init; }
 
@@ -75,6 +81,8 @@ internal sealed record ClusterConfig
             FailoverHoldTime = other.FailoverHoldTime,
             OnTwoPrimaries = other.OnTwoPrimaries,
             LoadBalance = other.LoadBalance,
+            SwitchoverCommand = other.SwitchoverCommand,
+            SwitchoverDrainTime = other.SwitchoverDrainTime,
             ReadAfterWrite = other.ReadAfterWrite,
             Weights = other.Weights,
             Near = other.Near,

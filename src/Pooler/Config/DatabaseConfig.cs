@@ -35,6 +35,10 @@ internal sealed record DatabaseConfig
 
     public ReadAfterWrite? ReadAfterWrite { get; init; }
 
+    public string? SwitchoverCommand { get; init; }
+
+    public TimeSpan? SwitchoverDrainTime { get; init; }
+
     /// <summary>One for all hosts, or one for each; default: as the [pgbouncer] section has it.</summary>
     public ImmutableArray<int> Weights { get; init; }
 
@@ -100,6 +104,8 @@ internal sealed record DatabaseConfig
         SharePools = values.FindText(Settings.SharePools),
         LoadBalance = values.Find(Settings.LoadBalance),
         ReadAfterWrite = values.Find(Settings.ReadAfterWrite),
+        SwitchoverCommand = values.FindText(Settings.SwitchoverCommand),
+        SwitchoverDrainTime = values.Find(Settings.SwitchoverDrainTime),
         Weights = values.Find(Settings.Weight) ?? default,
         Zones = values.Find(Settings.Zone) ?? default,
         MonitorUser = values.FindText(Settings.MonitorUser),

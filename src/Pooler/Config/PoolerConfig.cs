@@ -141,6 +141,8 @@ internal sealed class PoolerConfig
             FailoverHoldTime = database.FailoverHoldTime ?? Get(Settings.FailoverHoldTime),
             OnTwoPrimaries = database.OnTwoPrimaries ?? Get(Settings.OnTwoPrimaries),
             ReadAfterWrite = database.ReadAfterWrite ?? Get(Settings.ReadAfterWrite),
+            SwitchoverCommand = database.SwitchoverCommand ?? Get(Settings.SwitchoverCommand),
+            SwitchoverDrainTime = database.SwitchoverDrainTime ?? Get(Settings.SwitchoverDrainTime),
             LoadBalance = database.LoadBalance ?? Get(Settings.LoadBalance),
             Weights = WeightsOf(database),
             Near = NearOf(database),

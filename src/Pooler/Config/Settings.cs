@@ -233,6 +233,10 @@ internal static class Settings
         "Users who may read the console (SHOW except FDS).");
     public static readonly Setting<TimeSpan> SuspendTimeout = Row("suspend_timeout", Seconds, "10", Global,
         "Longest flush of SUSPEND.", support: Later);
+    public static readonly Setting<string?> SwitchoverCommand = Row("switchover_command", OptionalText, null, Global | Database,
+        "Ours: what SWITCHOVER runs (/bin/sh -c) once writes are held and the new primary has all; left out = it waits for whoever promotes it. POOLER_DATABASE, POOLER_OLD_HOST, POOLER_OLD_PORT, POOLER_NEW_HOST and POOLER_NEW_PORT tell what of.");
+    public static readonly Setting<TimeSpan> SwitchoverDrainTime = Row("switchover_drain_time", Seconds, "10", Global | Database,
+        "Ours: longest wait of SWITCHOVER for transactions on the old primary to end; then it gives up and names them.");
     public static readonly Setting<bool> Syslog = Row("syslog", Switch, "0", Global,
         "Logs to syslog.", support: Later);
     public static readonly Setting<string> SyslogFacility = Row("syslog_facility", Text, "daemon", Global,

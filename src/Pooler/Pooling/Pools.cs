@@ -556,6 +556,16 @@ internal sealed class Pools
         change.Do();
     }
 
+    /// <summary>Whether clients of the cluster hold servers of a host, or are about to.</summary>
+    public bool IsUsed(HostCluster cluster, HostAddress host)
+    {
+        lock (_lock)
+        {
+            return _pools.Values.Where(p => p.ByHost?.Cluster == cluster).SelectMany(static p => p.ByHost!.Pools).Where(p => p.Key.Host == host)
+                .Any(static p => p.Slots.Any(static s => s.State is SlotState.Active or SlotState.Moving));
+        }
+    }
+
     /// <summary>After a RELOAD. True when the pool had servers of its own and has them by host now, or the other way round.</summary>
     private bool HasMoved(ServerPool pool)
     {
