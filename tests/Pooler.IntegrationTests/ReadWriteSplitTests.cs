@@ -280,6 +280,99 @@ public sealed class ReadWriteSplitTests(ReadWriteSplitTests.Hosts fixture) : ICl
         Assert.Null((await client.QueryAsync("INSERT INTO t VALUES (1)")).Error);
     }
 
+    [Fact]
+    public async Task ASessionSaysWhereItsStatementsGo()
+    {
+        using PgWire client = await fixture.Pooler.LoginAsync(Database);
+        Assert.Equal("auto", (await client.QueryAsync("SHOW pooler.route")).Scalar);
+        Assert.Equal("CZ", (await client.QueryAsync("SET pooler.route = 'primary'")).Types);
+        Assert.Equal(Primary, RoleOf(await client.QueryAsync(Where)));
+        Assert.Equal(Replica, RoleOf(await client.QueryAsync(Where + " /* pooler: replica */")));
+
+        await client.SendAsync(new PgRequest().Parse("", "set session Pooler.Route TO replica;").Bind("", "").Describe('P', "").Execute().Sync());
+        Assert.Equal("12nCZ", (await client.ReadReplyAsync()).Types);
+        Assert.Equal(Replica, RoleOf(await client.QueryAsync("SELECT inet_server_port(), pg_is_in_recovery()")));
+        Assert.Equal("25006", (await client.QueryAsync("INSERT INTO t VALUES (1)")).Error?.SqlState);
+        await client.SendAsync(new PgRequest().Parse("", "-- which?\nSHOW pooler.route").Describe('S', "").Bind("", "").Describe('P', "").Execute().Close('P', "").Sync());
+        PgReply shown = await client.ReadReplyAsync();
+        Assert.Equal(("1tT2TDC3Z", Replica), (shown.Types, shown.Scalar));
+        Assert.Equal("pooler.route", Assert.Single(shown.Messages.First(static m => m.Type == 'T').Columns()));
+
+        Assert.Equal("22023", (await client.QueryAsync("SET pooler.route = 'nowhere'")).Error?.SqlState);
+        Assert.Equal("42704", (await client.QueryAsync("SHOW pooler.nothing")).Error?.SqlState);
+        await client.SendAsync(new PgRequest().Parse("named", "SHOW pooler.route").Describe('S', "named").Sync());
+        Assert.Equal("EZ", (await client.ReadReplyAsync()).Types);
+        Assert.Equal("CZ", (await client.QueryAsync("RESET pooler.route")).Types);
+        Assert.Equal("auto", (await client.QueryAsync("SHOW pooler.route")).Scalar);
+        await client.QueryAsync("SET pooler.route = 'primary'");
+        await client.QueryAsync("DISCARD ALL");
+        Assert.Equal(Replica, RoleOf(await client.QueryAsync(Where)));
+    }
+
+    /// <summary>Between other requests, in transactions, and behind replies that are outstanding.</summary>
+    [Fact]
+    public async Task WhatIsAskedOfThePoolerKeepsItsPlace()
+    {
+        using PgWire client = await fixture.Pooler.LoginAsync(Database);
+        await client.SendAsync(new PgRequest().Query(Where).Query("SET pooler.route = 'primary'").Query(Where).Query("SHOW pooler.route")
+            .Parse("", "RESET pooler.route").Bind("", "").Execute().Sync().Query(Where));
+        Assert.Equal(Replica, RoleOf(await client.ReadReplyAsync()));
+        Assert.Equal("CZ", (await client.ReadReplyAsync()).Types);
+        Assert.Equal(Primary, RoleOf(await client.ReadReplyAsync()));
+        Assert.Equal(Primary, (await client.ReadReplyAsync()).Scalar);
+        Assert.Equal("12CZ", (await client.ReadReplyAsync()).Types);
+        Assert.Equal(Replica, RoleOf(await client.ReadReplyAsync()));
+
+        await client.QueryAsync("BEGIN READ ONLY");
+        PgReply set = await client.QueryAsync("SET pooler.route = 'primary'");
+        Assert.Equal(("CZ", 'T'), (set.Types, set.TransactionStatus));
+        Assert.Equal(Replica, RoleOf(await client.QueryAsync(Where))); // The transaction has its host.
+        Assert.NotNull((await client.QueryAsync("SELECT 1/0")).Error);
+        Assert.Equal("25P02", (await client.QueryAsync("SET pooler.route = 'replica'")).Error?.SqlState);
+        await client.QueryAsync("ROLLBACK");
+        Assert.Equal(Primary, RoleOf(await client.QueryAsync(Where)));
+    }
+
+    [Theory]
+    [InlineData("primary", Primary)]
+    [InlineData("replica", Replica)]
+    [InlineData("auto", Replica)]
+    public async Task AStartupOptionSaysItToo(string route, string role)
+    {
+        foreach (string database in (string[])[Database, "keeping"])
+        {
+            using PgWire client = await PgWire.ConnectAsync(fixture.Pooler.EndPoint);
+            await client.LoginAsync(database, PostgresCluster.User, ("options", $"-c pooler.route={route}"));
+            Assert.Equal(database == "keeping" && route == "auto" ? Primary : role, RoleOf(await client.QueryAsync(Where)));
+            await client.QueryAsync("SET pooler.route = 'auto'");
+            await client.QueryAsync("RESET pooler.route");
+            Assert.Equal(route, (await client.QueryAsync("SHOW pooler.route")).Scalar);
+        }
+    }
+
+    [Fact]
+    public async Task ExplainTellsTheRoute()
+    {
+        using PgWire client = await fixture.Pooler.LoginAsync(Database);
+        string[] read = await ExplainAsync(client, Where);
+        Assert.Equal("Class: read", read[0]);
+        Assert.Equal($"Host: 127.0.0.1:{fixture.Set.Hosts[1].Port} (replica)", read[1]);
+        Assert.Contains("Bound: none", read);
+        Assert.Equal("Reason: it only reads", read[^1]);
+        string[] write = await ExplainAsync(client, "SELECT nextval('s')");
+        Assert.Equal(("Class: write (a volatile function)", $"Host: 127.0.0.1:{fixture.Set.Primary.Port} (primary)"), (write[0], write[1]));
+        await client.QueryAsync("BEGIN");
+        Assert.Equal("Reason: its transaction runs there", (await ExplainAsync(client, Where))[^1]);
+        await client.QueryAsync("ROLLBACK");
+    }
+
+    private static async Task<string[]> ExplainAsync(PgWire client, string sql)
+    {
+        PgReply reply = await client.QueryAsync($"EXPLAIN (POOLER) {sql}");
+        Assert.True(reply.Error == null, $"{reply}");
+        return [.. reply.Rows.Select(static row => row[0]!)];
+    }
+
     private async Task<string> RunAsync(PgWire client, PgRequest request)
     {
         await client.SendAsync(request);

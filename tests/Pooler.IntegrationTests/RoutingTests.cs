@@ -75,7 +75,7 @@ public sealed class RoutingTests
         Assert.Equal($"{set.Hosts[1].Port}", (await client.ReadReplyAsync()).Scalar);
 
         await set.Primary.StartAsync();
-        await Eventually.EqualsAsync("the old primary is not followed", "rival", async () => (await pooler.ConsoleAsync("SHOW HOSTS"))[0]["role"]);
+        await Eventually.EqualsAsync("the old primary is not followed", ("rival", "up"), async () => (await pooler.ConsoleAsync("SHOW HOSTS"))[0] is var h ? (h["role"], h["status"]) : default);
         Assert.Equal($"{set.Hosts[1].Port}", (await client.QueryAsync("INSERT INTO t VALUES (2) RETURNING current_setting('port')")).Scalar);
         Assert.Equal(0L, await set.Primary.ScalarAsync<long>("SELECT count(*) FROM t"));
         Assert.Equal(2L, await set.Hosts[1].ScalarAsync<long>("SELECT count(*) FROM t"));

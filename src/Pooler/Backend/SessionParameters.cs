@@ -11,6 +11,9 @@ internal sealed class SessionParameters
     /// <summary>How many names every server reports that we speak to; those behind them some do (search_path since PostgreSQL 18).</summary>
     public const int WellKnown = 6;
 
+    /// <summary>The index of standard_conforming_strings, and of client_encoding.</summary>
+    public const int ConformingStrings = 4, ClientEncoding = 0;
+
     private const int ApplicationNameIndex = 5;
     private const int MostNames = 64, LongestName = 63;
 

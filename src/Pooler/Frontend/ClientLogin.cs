@@ -8,6 +8,7 @@ using Pooler.Pooling;
 using Pooler.Protocol;
 using Pooler.Routing;
 using Pooler.Session;
+using Pooler.Sql;
 using Pooler.Telemetry;
 
 namespace Pooler.Frontend;
@@ -26,6 +27,7 @@ internal sealed class ClientLogin
     private readonly bool _isUnix;
     private readonly DeadlineTimer _deadline;
     private readonly WelcomeRequest _welcome;
+    private RouteHint _route;
     private ErrorFields? _refusal;
     private string? _name;
     private bool _isCancel, _hasLongKey;
@@ -308,6 +310,11 @@ internal sealed class ClientLogin
 
     private async ValueTask<Session.ClientSession?> WelcomeAsync(ClientIdentity identity, DatabaseConfig database, List<StartupParameter> asked)
     {
+        if (!TakeRoute(asked))
+        {
+            return Refuse($"invalid value for parameter \"{PoolerAnswers.RouteName}\"; use primary, replica or auto", "22023");
+        }
+
         ServerPool pool = _context.Pools.Get(database, identity.User);
         WelcomeSet? welcome = pool.Welcome ?? await AwaitWelcomeAsync(pool);
         if (welcome == null)
@@ -348,6 +355,23 @@ internal sealed class ClientLogin
         return session;
     }
 
+    /// <summary>pooler.route is for ourselves: no server gets it. False when it has no such value.</summary>
+    private bool TakeRoute(List<StartupParameter> asked)
+    {
+        foreach (StartupParameter parameter in asked.Where(static p => p.Name.Equals(PoolerAnswers.RouteName, StringComparison.OrdinalIgnoreCase)))
+        {
+            if (PoolerAnswers.HintOf(parameter.Value) is not { } hint)
+            {
+                return false;
+            }
+
+            _route = hint;
+        }
+
+        asked.RemoveAll(static p => p.Name.Equals(PoolerAnswers.RouteName, StringComparison.OrdinalIgnoreCase));
+        return true;
+    }
+
     private Session.ClientSession Admit(
         ClientIdentity identity, DatabaseConfig database, ServerPool pool, SessionParameters parameters, StartupParameters startup, StartupParameters unreported)
     {
@@ -361,6 +385,7 @@ internal sealed class ClientLogin
         {
             HasLongKey = _hasLongKey,
             Startup = startup,
+            StartupRoute = _route,
             Unreported = unreported,
         };
         _context.Sessions.Add(session);

@@ -2,6 +2,7 @@ using System.Collections.Immutable;
 using Pooler.Backend;
 using Pooler.Config;
 using Pooler.Protocol;
+using Pooler.Session;
 
 namespace Pooler.Frontend;
 
@@ -69,6 +70,12 @@ internal static class StartupSettings
         if (index is >= 0 and < SessionParameters.WellKnown)
         {
             followed.Add(parameter with { Value = SessionParameters.Clean(parameter.Value) });
+            return true;
+        }
+
+        if (parameter.Name.Equals(PoolerAnswers.RouteName, StringComparison.OrdinalIgnoreCase))
+        {
+            followed.Add(parameter); // For ourselves.
             return true;
         }
 

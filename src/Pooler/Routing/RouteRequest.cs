@@ -6,7 +6,7 @@ namespace Pooler.Routing;
 internal readonly record struct RouteRequest
 {
     /// <summary>What is not known: it does not fit into the look-ahead, or is not told by its text.</summary>
-    public static RouteRequest Unknown => new() { Class = StatementClass.Write, Cause = StatementCause.Unreadable, HasData = true, IsUnknown = true, ReadsData = true };
+    public static RouteRequest Unknown => new() { Class = StatementClass.Write, Cause = StatementCause.Unreadable, IsUnknown = true, ReadsData = true };
 
     public StatementClass Class { get; init; }
 
@@ -21,9 +21,6 @@ internal readonly record struct RouteRequest
 
     /// <summary>Of its comments, else of the session (pooler.route).</summary>
     public RouteHint Hint { get; init; }
-
-    /// <summary>Its answer depends on what a standby has replayed.</summary>
-    public bool HasData { get; init; }
 
     /// <summary>It sets what follows the client.</summary>
     public bool FollowsClient { get; init; }
@@ -57,9 +54,8 @@ internal readonly record struct RouteRequest
             Access = next.Access > Access ? next.Access : Access,
             IsSerializable = IsSerializable || next.IsSerializable,
             Hint = next.Hint > Hint ? next.Hint : Hint,
-            HasData = HasData || !(next.IsDataless || followsClient),
             FollowsClient = FollowsClient || followsClient,
-            ReadsData = ReadsData || !next.IsDataless,
+            ReadsData = ReadsData || !(next.IsDataless || followsClient),
             Fingerprint = Fingerprint == 0 ? next.Fingerprint : ulong.RotateLeft(Fingerprint, 17) ^ next.Fingerprint,
         };
     }

@@ -5,6 +5,7 @@ using Pooler.Net;
 using Pooler.Pooling;
 using Pooler.Protocol;
 using Pooler.Routing;
+using Pooler.Sql;
 
 namespace Pooler.Session;
 
@@ -30,6 +31,8 @@ internal sealed class ClientSession
     private Exchange? _exchange;
     private LeaseRequest? _request;
     private SessionRoute? _route;
+    private bool _isSplit;
+    private ServerPool? _home;
     private int _requestNumber;
     private SessionEnd? _end;
 
@@ -73,11 +76,20 @@ internal sealed class ClientSession
     /// <summary>What its startup packet asked for: what a RESET goes back to.</summary>
     public StartupParameters Startup { get; init; } = StartupParameters.Empty;
 
+    /// <summary>pooler.route of its startup packet.</summary>
+    public RouteHint StartupRoute { get; init; }
+
     /// <summary>Those of it that its servers do not report, as the client has changed them since: they are set on each server it is lent.</summary>
     public StartupParameters Unreported { get; set; } = StartupParameters.Empty;
 
     /// <summary>How its requests are routed by what they say; null while nobody looks at that.</summary>
-    public SessionRoute? Route => _route;
+    public SessionRoute? SplitRoute => _isSplit ? _route : null;
+
+    /// <summary>There may be something that it has asked of the router.</summary>
+    public bool AsksPooler => _route != null;
+
+    /// <summary>What it has asked of the router.</summary>
+    public SessionRoute Route => _route ??= new SessionRoute(this);
 
     /// <summary>The server held at the moment.</summary>
     public ServerConnection? Server => _exchange?.Server;
@@ -246,8 +258,7 @@ internal sealed class ClientSession
             case RequestRead.More:
                 return SessionNeed.Input;
             case RequestRead.Request:
-                Begin();
-                break;
+                return BeginOrAnswer();
             case RequestRead.Answered:
                 _clock?.IdleSince = Thread.Now;
                 break;
@@ -257,6 +268,24 @@ internal sealed class ClientSession
         }
 
         return SessionNeed.Nothing;
+    }
+
+    private SessionNeed BeginOrAnswer()
+    {
+        switch (AnswerOwn())
+        {
+            case PoolerRequestState.None:
+                Begin();
+                return SessionNeed.Nothing;
+            case PoolerRequestState.Part:
+                _client.Input.Advance(0);
+                return SessionNeed.Input;
+            case PoolerRequestState.Mixed:
+                _reader.Refuse(_client, "0A000", "what is asked of the pooler itself stands in a batch of its own, and not under a name", "Send it by itself, as a simple query or without Prepare.");
+                return SessionNeed.Nothing;
+            default:
+                return SessionNeed.Nothing;
+        }
     }
 
     private void Begin()
@@ -276,27 +305,54 @@ internal sealed class ClientSession
         }
 
         clock.QueryStart = clock.TransactionStart = clock.WaitSince = Thread.Now;
-        _route = _pool.ByHost is { Cluster: { Config.Routing: RoutingRule.ReadWriteSplit } cluster } ? LookAt(cluster) : null;
+        _isSplit = _pool.ByHost is { Cluster.Config.Routing: RoutingRule.ReadWriteSplit };
+        if (_isSplit)
+        {
+            Route.Read(_client.Input.Unread, _pool.ByHost!.Cluster);
+        }
+
         Lease(atHead: false);
     }
 
-    private SessionRoute LookAt(HostCluster cluster)
+    /// <summary>Step 4: SET pooler.…, EXPLAIN (POOLER) … need no server. True when the request in front was answered.</summary>
+    /// <param name="status">Of the transaction of a client that holds a server.</param>
+    internal PoolerRequestState AnswerOwn(byte status = (byte)'I')
     {
-        SessionRoute route = _route ?? new SessionRoute(this);
-        route.Read(_client.Input.Unread, cluster);
-        return route;
+        if (_pool.ByHost == null)
+        {
+            return PoolerRequestState.None;
+        }
+
+        PoolerRequest request = FindOwn(_client.Input.Unread);
+        if (request.State == PoolerRequestState.Whole)
+        {
+            Route.Answers.Answer(request, status);
+            _client.Input.Advance(request.Length);
+            _reader.Restart();
+            CountAnswered();
+            Clock.IdleSince = Thread.Now;
+        }
+
+        return request.State;
     }
+
+    internal PoolerRequest FindOwn(ReadOnlySpan<byte> data) => PoolerRequest.Find(data, Parameters[SessionParameters.ConformingStrings] != "off");
 
     /// <summary>Step 5.</summary>
     private ServerPool Choose(out ClusterState? seen)
     {
-        if (_route == null || _pool.ByHost is not { } hosts)
+        if (_pool.ByHost is { Cluster.Config.Routing: RoutingRule.MultiPrimary } primaries)
+        {
+            return Router.ChooseHome(primaries, _pool, ref _home, out seen);
+        }
+
+        if (!_isSplit || _pool.ByHost is not { } hosts)
         {
             return Router.Choose(_pool, out seen);
         }
 
         seen = hosts.Cluster.State;
-        return _route.Choose(hosts, seen);
+        return Route.Choose(hosts, seen);
     }
 
     /// <summary>Step 6: a server at once, or a place in the queue.</summary>
@@ -368,7 +424,7 @@ internal sealed class ClientSession
 
     private void Hold(ServerSlot slot)
     {
-        if (_route?.Admits(slot.Server) == false)
+        if (SplitRoute?.Admits(slot.Server) == false)
         {
             slot.TakeBack(); // Its replica may lack what this client has seen.
             Lease(atHead: false);

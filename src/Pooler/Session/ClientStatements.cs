@@ -48,6 +48,8 @@ internal sealed class ClientStatements
     /// </summary>
     public bool IsOn { get; private set; }
 
+    public bool HasConformingStrings => _session.Parameters[SessionParameters.ConformingStrings] != "off";
+
     /// <summary>Names the client has.</summary>
     public int Count => _names?.Count ?? 0;
 

@@ -110,7 +110,8 @@ internal sealed class Exchange : ServerOwner
         server.Socket.DispatchFirst = false;
         _session.Stats.Assignments++;
         _pins.Begin(server);
-        _forwarder.Route = _session.Route is { IsOnReplica: true } route && _session.Mode != PoolMode.Session ? route : null;
+        _forwarder.AnswersOwn = _session.Pool.ByHost != null;
+        _forwarder.Route = _session.SplitRoute is { IsOnReplica: true } route && _session.Mode != PoolMode.Session ? route : null;
         if (LeaseBegin.Write(server, _session, _replies, _statements.IsOn))
         {
             server.Outbox.Flush();
@@ -147,6 +148,18 @@ internal sealed class Exchange : ServerOwner
             // The next request may be for another host.
             AfterReplies(server, everythingUsed: server.Socket.Input.UnreadLength == 0);
             return _slot == null ? SessionNeed.Nothing : SessionNeed.Wake;
+        }
+
+        if (wasIdle && _replies.IsSettled && !_forwarder.IsInFrame && _forwarder.AnswersOwn)
+        {
+            switch (_session.AnswerOwn(server.Status))
+            {
+                case PoolerRequestState.Whole:
+                    return SessionNeed.Nothing;
+                case PoolerRequestState.Part:
+                    _client.Input.Advance(0);
+                    return SessionNeed.Input;
+            }
         }
 
         ForwardResult result = PassOn(server);
@@ -284,7 +297,7 @@ internal sealed class Exchange : ServerOwner
         _session.CountAnswered();
         if (_slot is { Server.Status: (byte)'I' })
         {
-            _session.Route?.Answered();
+            _session.SplitRoute?.Answered();
         }
 
         _cancellation?.RequestEnded();

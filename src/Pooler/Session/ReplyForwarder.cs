@@ -318,7 +318,7 @@ internal sealed class ReplyForwarder(ClientSession session, Exchange exchange, C
                     server.MarkDirty();
                 }
 
-                if (session.Route is { } route && body.Length > 4 && CommandTag.ChangesNames(body[..^1]))
+                if (session.SplitRoute is { } route && body.Length > 4 && CommandTag.ChangesNames(body[..^1]))
                 {
                     route.HasChangedNames = true;
                 }
@@ -326,6 +326,11 @@ internal sealed class ReplyForwarder(ClientSession session, Exchange exchange, C
                 if (body.Length > 7 && body[0] is (byte)'D' or (byte)'P')
                 {
                     HandleStatementTag(server, body[..^1]);
+                }
+
+                if (session.AsksPooler && body.Length > 11 && CommandTag.DiscardsAll(body[..^1]))
+                {
+                    session.Route.Answers.Reset();
                 }
 
                 if (body.Length > 3 && body[0] is (byte)'S' or (byte)'R' or (byte)'D' && session.Startup.Count > 0)
@@ -341,7 +346,7 @@ internal sealed class ReplyForwarder(ClientSession session, Exchange exchange, C
             case BackendMessage.ErrorResponse when session.Settings.Pin == PinRule.Refuse && PinRefusal.TryExplain(body, out byte[]? refusal):
                 _instead = refusal;
                 return false;
-            case BackendMessage.ErrorResponse when session.Route is { IsOnReplica: true } && RefusedReads.IsReadOnly(body):
+            case BackendMessage.ErrorResponse when session.SplitRoute is { IsOnReplica: true } && RefusedReads.IsReadOnly(body):
                 return HandleReadOnly(server, body);
             case BackendMessage.ErrorResponse when statements.IsOn:
                 return HandleStatementError(server, body);
@@ -355,7 +360,7 @@ internal sealed class ReplyForwarder(ClientSession session, Exchange exchange, C
     {
         if (server.Status == 'I' && exchange.PinReasons == PinReason.None)
         {
-            session.Route!.Remember(); // It was too late to run it elsewhere; the next time it is not.
+            session.Route.Remember(); // It was too late to run it elsewhere; the next time it is not.
         }
 
         if (exchange.PinReasons == PinReason.None)
@@ -490,7 +495,7 @@ internal sealed class ReplyForwarder(ClientSession session, Exchange exchange, C
             session.Stats.Transactions++;
             session.Stats.TransactionTime += now - clock.TransactionStart;
             clock.TransactionStart = now;
-            if (session.Route is { HasChangedNames: true } route)
+            if (session.SplitRoute is { HasChangedNames: true } route)
             {
                 route.HasChangedNames = false;
                 session.Pool.ByHost?.Cluster.Catalogue.Changed();

@@ -12,8 +12,6 @@ namespace Pooler.Session;
 /// </summary>
 internal sealed class RequestClassifier(ClientSession session)
 {
-    private const int EncodingIndex = 0, ConformingStringsIndex = 4;
-
     private ClassifierContext _context;
     private SessionParameters? _contextOf;
 
@@ -74,8 +72,8 @@ internal sealed class RequestClassifier(ClientSession session)
             _contextOf = session.Parameters;
             _context = new ClassifierContext(
                 names,
-                _contextOf[ConformingStringsIndex] != "off",
-                _contextOf[EncodingIndex] is { } encoding ? ClassifierContext.EncodingOf(Encoding.ASCII.GetBytes(encoding)) : TextEncoding.Utf8);
+                _contextOf[SessionParameters.ConformingStrings] != "off",
+                _contextOf[SessionParameters.ClientEncoding] is { } encoding ? ClassifierContext.EncodingOf(Encoding.ASCII.GetBytes(encoding)) : TextEncoding.Utf8);
         }
 
         if (!ReferenceEquals(_context.Names, names))

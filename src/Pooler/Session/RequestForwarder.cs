@@ -111,6 +111,9 @@ internal sealed class RequestForwarder(ClientStatements statements, SessionPins 
     /// <summary>pin = refuse.</summary>
     public bool RefusesPins { get; set; }
 
+    /// <summary>Of an entry with routing: what is asked of us stands before the server until nothing is outstanding.</summary>
+    public bool AnswersOwn { get; set; }
+
     /// <summary>On a server of a replica: what may follow there.</summary>
     public SessionRoute? Route { get; set; }
 
@@ -230,6 +233,7 @@ internal sealed class RequestForwarder(ClientStatements statements, SessionPins 
             bool isCopyFrame = type is FrontendMessage.CopyData or FrontendMessage.CopyDone or FrontendMessage.CopyFail;
             bool startsRequest = !replies.BatchOpen && !isCopyFrame && !replies.InCopy;
             bool mustSettle = startsRequest && (isContended || statements.MustWait || _mayReset) && replies.Count > 0 && !isFresh;
+            mustSettle |= startsRequest && !mustSettle && AnswersOwn && replies.Count > 0 && !isFresh && PoolerRequest.Find(rest, statements.HasConformingStrings).State != PoolerRequestState.None;
             mustSettle |= startsRequest && !mustSettle && Route is { } route && pins.Held == PinReason.None && !route.MayFollow(rest, isFresh, server.Status);
             bool isBarred = statements.IsBarred && replies.Count > 0 && type is not (FrontendMessage.Sync or FrontendMessage.Execute or FrontendMessage.Flush);
             if (replies.IsFull || mustSettle || (isBarred && !isFresh && !isCopyFrame && MayWaitFor(ref run)))

@@ -62,11 +62,11 @@ internal struct RequestReader
     /// Answers the request in front with an error in place of a server and drops it: with a Query or FunctionCall it is over, of a
     /// batch everything up to its Sync goes (PostgreSQL documentation, 55.2.3 Extended Query).
     /// </summary>
-    public void Refuse(Connection client, string sqlState, string message)
+    public void Refuse(Connection client, string sqlState, string message, string? hint = null)
     {
         ConnectionInput input = client.Input;
         var writer = new MessageWriter(client.Outbox);
-        writer.WriteErrorResponse("ERROR", sqlState, message);
+        writer.WriteErrorResponse("ERROR", sqlState, message, hint: hint);
         _scanned = 0;
         _skipsToSync = input.Unread[0] is not (FrontendMessage.Query or FrontendMessage.FunctionCall);
         if (!_skipsToSync)

@@ -16,12 +16,18 @@ namespace Pooler.Session;
 internal sealed class SessionRoute(ClientSession session)
 {
     private readonly RequestClassifier _classifier = new(session);
+    private readonly PoolerAnswers _answers = new(session);
     private RouteRequest _request;
     private StartupParameters? _isolationOf;
     private bool _isSerializable, _isSteady, _isRead, _isAgain, _isRefused, _readsData;
     private ReadBound? _bound;
-    private ulong _avoided;
-    private int? _host;
+
+    // Hosts that lack what the session has seen; those that have refused the request.
+    private ulong _avoided, _refusedBy;
+    private int _host;
+
+    /// <summary>What the client has asked of the pooler itself.</summary>
+    public PoolerAnswers Answers => _answers;
 
     /// <summary>Its last request does not run on the primary.</summary>
     public bool IsOnReplica { get; private set; }
@@ -35,20 +41,21 @@ internal sealed class SessionRoute(ClientSession session)
     /// <summary>Looks at the request in front of a client without a server.</summary>
     public void Read(ReadOnlySpan<byte> data, HostCluster cluster)
     {
-        bool isAgain = _isRefused || _avoided != 0;
+        bool isAgain = _isRefused || _refusedBy != 0;
         RouteRequest request = Classify(data, cluster);
-        _request = request with { IsRefused = request.IsRefused || _isRefused, Avoided = _avoided };
-        _readsData = request.ReadsData;
+        _request = request with { IsRefused = request.IsRefused || _isRefused, Avoided = _refusedBy };
+        _readsData = _request.ReadsData;
+        _avoided = 0;
         _isSteady = IsSteady(_request);
         _isRead = Router.ReasonOf(cluster.Config.Routing, _request) == RouteReason.Read;
-        (_isAgain, _isRefused, _avoided) = (isAgain, false, 0);
+        (_isAgain, _isRefused, _refusedBy) = (isAgain, false, 0);
     }
 
     /// <summary>The replica that has it would not run it: the next look at it leads elsewhere.</summary>
     public void Refuse(bool isWrite)
     {
         _isRefused = isWrite;
-        _avoided = _host is { } host ? 1ul << host : 0;
+        _refusedBy = _host >= 0 ? 1ul << _host : 0;
         if (isWrite)
         {
             Remember();
@@ -67,14 +74,14 @@ internal sealed class SessionRoute(ClientSession session)
     /// <summary>The pool of the host that it goes to, or the client's own, where it waits for one.</summary>
     public ServerPool Choose(HostPools hosts, ClusterState state)
     {
-        RouteRequest request = _request;
-        if (_readsData && BoundOf(hosts) is { } bound && RouteReasons.IsForReplicas(Router.ReasonOf(hosts.Cluster.Config.Routing, request)))
+        ulong avoided = _avoided;
+        if (_readsData && BoundOf(hosts) is { } bound && RouteReasons.IsForReplicas(Router.ReasonOf(hosts.Cluster.Config.Routing, _request)))
         {
-            request = request with { Avoided = request.Avoided | ~bound.Admitted(state, Router.Readable(state, hosts.Cluster.Config)) };
+            avoided |= ~bound.Admitted(state, Router.Readable(state, hosts.Cluster.Config));
         }
 
-        Route route = Router.Choose(hosts, state, request);
-        _host = route.Host;
+        Route route = Router.Choose(hosts, state, _request with { Avoided = _request.Avoided | avoided });
+        _host = route.Host ?? -1;
         IsOnReplica = route.Host is { } index && index != state.Primary;
         return route.Host is { } host ? hosts.Pools[host] : session.Pool;
     }
@@ -83,8 +90,8 @@ internal sealed class SessionRoute(ClientSession session)
     public bool Admits(ServerConnection server)
     {
         bool admits = !IsOnReplica || !_readsData || session.Pool.ByHost is not { } hosts || BoundOf(hosts) is not { } bound
-            || bound.Admits(hosts.Cluster.State, _host!.Value, server.LoggedInAt);
-        _request = admits ? _request : _request with { Avoided = _request.Avoided | (1ul << _host!.Value) };
+            || bound.Admits(hosts.Cluster.State, _host, server.LoggedInAt);
+        _avoided |= admits ? 0 : 1ul << _host;
         return admits;
     }
 
@@ -102,7 +109,7 @@ internal sealed class SessionRoute(ClientSession session)
         }
         else if (_readsData)
         {
-            bound.AnsweredByReplica(_host!.Value, IoThread.Clock());
+            bound.AnsweredByReplica(_host, IoThread.Clock());
         }
     }
 
@@ -134,8 +141,7 @@ internal sealed class SessionRoute(ClientSession session)
 
         RouteRequest request = Classify(data, hosts.Cluster);
         RouteReason reason = Router.ReasonOf(hosts.Cluster.Config.Routing, request);
-        bool may = isFirst
-            || (_isSteady && (_readsData || !request.ReadsData) && (status != 'I' || RouteReasons.IsForReplicas(reason)));
+        bool may = isFirst || (_isSteady && (_readsData || !request.ReadsData) && (status != 'I' || RouteReasons.IsForReplicas(reason)));
         if (may)
         {
             _isSteady = IsSteady(request);
@@ -148,11 +154,18 @@ internal sealed class SessionRoute(ClientSession session)
     private static bool IsSteady(in RouteRequest request) =>
         !request.IsUnknown && request.Step is not (TransactionStep.Begin or TransactionStep.Commit or TransactionStep.Rollback or TransactionStep.TwoPhase);
 
-    private RouteRequest Classify(ReadOnlySpan<byte> data, HostCluster cluster)
+    /// <summary>What one text would be as the next request.</summary>
+    public RouteRequest ClassifyText(ReadOnlySpan<byte> text, HostCluster cluster) =>
+        OfSession(_classifier.ClassifyText(text, cluster.Catalogue.Names), cluster);
+
+    private RouteRequest Classify(ReadOnlySpan<byte> data, HostCluster cluster) =>
+        OfSession(_classifier.Classify(data, session.Exchange?.Statements, cluster.Catalogue.Names), cluster);
+
+    private RouteRequest OfSession(in RouteRequest request, HostCluster cluster)
     {
-        RouteRequest request = _classifier.Classify(data, session.Exchange?.Statements, cluster.Catalogue.Names);
         return request with
         {
+            Hint = request.Hint == RouteHint.None ? _answers.Route : request.Hint,
             IsSerializable = request.IsSerializable || IsSerializable(),
             IsForSession = session.Mode == PoolMode.Session,
             IsRefused = cluster.Catalogue.Writes.Contains(request.Fingerprint),
