@@ -179,6 +179,63 @@ public sealed class ClusterHealthTests
         Assert.All((await pooler.ConsoleAsync("SHOW HEALTH")).Where(static h => h["state"] == "down"), static h => Assert.NotNull(h["last_error"]));
     }
 
+    /// <summary>Its probes are answered, over the connection they have; but nobody new gets in.</summary>
+    [Fact]
+    public async Task AReplicaThatOpensNoServersIsLeftOut()
+    {
+        await using ReplicaSet set = await ReplicaSet.StartAsync(standbys: 2);
+        await using PoolerProcess pooler = await StartAsync(set.Entry("routing=prefer_replica weight=1,1,0"), adjust: static ini => ini.Settings["server_connect_timeout"] = "0.3");
+        await Eventually.EqualsAsync("all hosts are known", 3, async () => (await pooler.ConsoleAsync("SHOW HEALTH")).Count(static h => h["state"] == "up"));
+        await Eventually.EqualsAsync("the replicas are fresh", 2, async () => (await pooler.ConsoleAsync("SHOW HOSTS")).Count(static h => h["lag_us"] == "0"));
+        await set.Hosts[1].SetAsync("pre_auth_delay = 10");
+        using PgWire client = await pooler.LoginAsync(Database);
+        Assert.Equal($"{set.Hosts[2].Port}", (await client.QueryAsync(Where)).Scalar);
+        Dictionary<string, string?> health = (await pooler.ConsoleAsync("SHOW HEALTH"))[1];
+        Assert.Equal(("1", "connect timeout"), (health["ejections"], health["last_error"]));
+        Assert.Contains(pooler.LogLines, static line => line.Contains("is left out for 1 s: connect timeout", StringComparison.Ordinal));
+        Assert.All((await pooler.ConsoleAsync("SHOW HEALTH")).Where((_, i) => i != 1), static other => Assert.Equal(("up", "0"), (other["state"], other["ejections"])));
+    }
+
+    /// <summary>A standby without a WAL receiver: pg_control knows its timeline only from the last restartpoint.</summary>
+    [Fact]
+    public async Task AStandbyFedFromAnArchiveIsOnTheTimelineItReplays()
+    {
+        await using ReplicaSet set = await ReplicaSet.StartAsync(standbys: 1);
+        PostgresHost fed = await set.AddStandbyAsync(set.Primary);
+        string archive = fed.Folder;
+        foreach (PostgresHost host in (PostgresHost[])[set.Primary, set.Hosts[1]])
+        {
+            await host.SetAsync("archive_mode = on", $"archive_command = 'cp %p {archive}/%f'");
+            await host.StopAsync();
+            await host.StartAsync();
+        }
+
+        await fed.SetAsync("primary_conninfo = ''", $"restore_command = 'cp {archive}/%f %p'");
+
+        await using PoolerProcess pooler = await StartAsync(set.Entry("routing=primary"));
+        await set.Primary.ExecuteAsync("CREATE TABLE t (id int)");
+        await set.CatchUpAsync(1);
+        await SwitchAndReplayAsync(set.Primary, fed);
+        await Eventually.EqualsAsync("it is fed", ("0", "1"), async () => (await HostAsync(pooler, 2, "streaming"), await HostAsync(pooler, 2, "timeline")));
+        await Eventually.BecomesAsync("its lag is known", () => HostAsync(pooler, 2, "lag_bytes"), static lag => lag != null);
+
+        await set.Primary.StopAsync();
+        await set.Hosts[1].PromoteAsync();
+        await SwitchAndReplayAsync(set.Hosts[1], fed);
+        await Eventually.EqualsAsync("it has followed", "2", () => HostAsync(pooler, 2, "timeline"));
+        await Eventually.BecomesAsync("its lag is known again", () => HostAsync(pooler, 2, "lag_bytes"), static lag => lag != null);
+        Assert.Equal(1, await fed.ScalarAsync<int>("SELECT timeline_id FROM pg_control_checkpoint()"));
+    }
+
+    /// <summary>A segment is archived when it is full, or done with.</summary>
+    private static async Task SwitchAndReplayAsync(PostgresHost primary, PostgresHost standby)
+    {
+        await primary.ExecuteAsync("INSERT INTO t VALUES (1)");
+        string end = await primary.ScalarAsync<string>("SELECT pg_current_wal_insert_lsn()::text");
+        await primary.ExecuteAsync("SELECT pg_switch_wal()");
+        await standby.ReplaysAsync(end);
+    }
+
     /// <summary>A monitor that may not see who replicates knows no lag: its replicas serve nobody, and everybody is told why.</summary>
     [Fact]
     public async Task WhatTheMonitorMayNotSeeIsNotFresh()
@@ -198,13 +255,14 @@ public sealed class ClusterHealthTests
 
     private static async Task<string?> HostAsync(PoolerProcess pooler, int index, string column) => (await pooler.ConsoleAsync("SHOW HOSTS"))[index][column];
 
-    private static Task<PoolerProcess> StartAsync(string entry, string interval = "0.05", string? stateFile = null)
+    private static Task<PoolerProcess> StartAsync(string entry, string interval = "0.05", string? stateFile = null, Action<PoolerIni>? adjust = null)
     {
         var ini = new PoolerIni();
         ini.Databases[Database] = entry;
         ini.Settings["health_check_interval"] = interval;
         if (stateFile != null)
             ini.Settings["cluster_state_file"] = stateFile;
+        adjust?.Invoke(ini);
         return PoolerProcess.StartAsync(ini);
     }
 }
