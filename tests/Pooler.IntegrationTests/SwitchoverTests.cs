@@ -3,7 +3,7 @@ namespace Pooler.IntegrationTests;
 /// <summary>SWITCHOVER on the console: a pause for those who write, or all as it was.</summary>
 public sealed class SwitchoverTests
 {
-    private const string Promote = "psql -h $POOLER_NEW_HOST -p $POOLER_NEW_PORT -U postgres -d postgres -c 'SELECT pg_promote()'";
+    private const string Promote = "psql -h $POOLER_NEW_HOST -p $POOLER_NEW_PORT -U app -d postgres -c 'SELECT pg_promote()'";
 
     [Theory]
     [InlineData(Promote)]
@@ -21,7 +21,7 @@ public sealed class SwitchoverTests
         await console.SendAsync(new PgRequest().Query($"SWITCHOVER app TO 127.0.0.1:{set.Hosts[1].Port}"));
         if (command == null)
         {
-            await Eventually.EqualsAsync("writes are held", true, () => pooler.LogLines.Any(static line => line.Contains("no host takes writes", StringComparison.Ordinal)));
+            await Eventually.EqualsAsync("writes are held", true, () => Task.FromResult(pooler.LogLines.Any(static line => line.Contains("no host takes writes", StringComparison.Ordinal))));
             await set.Hosts[1].PromoteAsync();
         }
 
@@ -47,7 +47,7 @@ public sealed class SwitchoverTests
         await client.QueryAsync("BEGIN");
         PgReply reply = await console.QueryAsync($"SWITCHOVER app TO 127.0.0.1:{set.Hosts[1].Port}");
         Assert.Equal("55000", reply.Error!.Value.SqlState);
-        Assert.Contains("switchover_drain_time: postgres@127.0.0.1:", reply.Error.Value.Text, StringComparison.Ordinal);
+        Assert.Contains("switchover_drain_time: app@127.0.0.1:", reply.Error.Value.Fields()['M'], StringComparison.Ordinal);
         Assert.Null((await client.QueryAsync("CREATE TABLE t AS SELECT 1")).Error);
         Assert.Null((await client.QueryAsync("COMMIT")).Error);
         Assert.Null((await client.QueryAsync("DROP TABLE t")).Error);
@@ -64,7 +64,7 @@ public sealed class SwitchoverTests
         await other.QueryAsync("SELECT 1");
         PgReply reply = await console.QueryAsync($"SWITCHOVER app TO 127.0.0.1:{set.Hosts[1].Port}");
         Assert.Null(reply.Error);
-        Assert.Contains("cannot move and will be ended: temporary table", Assert.Single(reply.Messages, static m => m.Type == 'N').Text, StringComparison.Ordinal);
+        Assert.Contains("cannot move and will be ended: temp", Assert.Single(reply.Messages, static m => m.Type == 'N').Fields()['M'], StringComparison.Ordinal);
         Assert.Equal("57P01", Assert.Single(await pinned.ReadToEndAsync(), static m => m.Type == 'E').SqlState);
         Assert.Equal("f", (await other.QueryAsync("SELECT pg_is_in_recovery()")).Scalar);
     }
@@ -76,7 +76,7 @@ public sealed class SwitchoverTests
         await using PoolerProcess pooler = await StartAsync(set, command: null, "failover_hold_time=1");
         using PgWire client = await pooler.LoginAsync("app"), console = await pooler.LoginAsync("pgbouncer", PoolerIni.Admin);
         PgReply reply = await console.QueryAsync($"SWITCHOVER app TO 127.0.0.1:{set.Hosts[1].Port}");
-        Assert.Contains("was not promoted within failover_hold_time", reply.Error!.Value.Text, StringComparison.Ordinal);
+        Assert.Contains("was not promoted within failover_hold_time", reply.Error!.Value.Fields()['M'], StringComparison.Ordinal);
         Assert.Null((await client.QueryAsync("CREATE TABLE t AS SELECT 1")).Error);
     }
 
@@ -87,7 +87,7 @@ public sealed class SwitchoverTests
         await using PoolerProcess pooler = await StartAsync(set, "exit 3");
         using PgWire client = await pooler.LoginAsync("app"), console = await pooler.LoginAsync("pgbouncer", PoolerIni.Admin);
         PgReply reply = await console.QueryAsync($"SWITCHOVER app TO 127.0.0.1:{set.Hosts[1].Port}");
-        Assert.Contains("switchover_command has failed with exit status 3", reply.Error!.Value.Text, StringComparison.Ordinal);
+        Assert.Contains("switchover_command has failed with exit status 3", reply.Error!.Value.Fields()['M'], StringComparison.Ordinal);
         Assert.Null((await client.QueryAsync("CREATE TABLE t AS SELECT 1")).Error);
     }
 
