@@ -12,6 +12,12 @@ internal sealed record ConsoleStatement(string Word, string Argument, string? Va
     // Bytes that fit PgBouncer's buffers, without their closing zero.
     private const int LongestWord = 15, LongestArgument = 63, LongestValue = 255;
 
+    /// <summary>Of SHOW ROUTE: the statement that is asked about.</summary>
+    public string? Text { get; private init; }
+
+    /// <summary>Of SHOW ROUTE: the database entry, if it is named.</summary>
+    public string? Database { get; private init; }
+
     /// <summary>PgBouncer answers "bad arguments" to what is longer.</summary>
     public bool IsTooLong => IsLonger(Word, LongestWord) || IsLonger(Argument, LongestArgument) || IsLonger(Value ?? "", LongestValue);
 
@@ -35,6 +41,14 @@ internal sealed record ConsoleStatement(string Word, string Argument, string? Va
         if (IsEnd(rest))
         {
             return new ConsoleStatement(word, argument, null);
+        }
+
+        if (word.Equals("show", StringComparison.OrdinalIgnoreCase) && argument.Equals(ShowRoute.Word, StringComparison.OrdinalIgnoreCase))
+        {
+            bool isNamed = TakeWord(ref rest, out string database);
+            SkipBlanks(ref rest);
+            return rest is ['\'', ..] && TakeValue(ref rest, out string asked) && IsEnd(rest)
+                ? new ConsoleStatement(word, argument, null) { Text = asked, Database = isNamed ? database : null } : null;
         }
 
         bool isSet = word.Equals("set", StringComparison.OrdinalIgnoreCase) && argument.Length > 0 && TakeEquals(ref rest);
