@@ -83,7 +83,7 @@ public sealed class ReplicaSetTests
         await set.CatchUpAsync(1);
 
         set.Primary.Gate.Cut();
-        await Assert.ThrowsAnyAsync<IOException>(() => wire.QueryAsync("SELECT 1"));
+        Assert.True(await Record.ExceptionAsync(() => wire.QueryAsync("SELECT 1")) is IOException or System.Net.Sockets.SocketException);
         await set.Primary.ExecuteAsync("INSERT INTO t VALUES (2)");
         Assert.Equal(1L, await set.Hosts[1].ScalarAsync<long>(Count));
         set.Primary.Gate.Heal();

@@ -48,10 +48,11 @@ internal sealed class PreparedStatement
     /// <summary>The command tag SET may be its own, of more than SET LOCAL.</summary>
     public bool MaySet { get; }
 
+    /// <summary>What running it does to its transaction.</summary>
+    public TransactionEffect Effect { get; }
+
     /// <summary>Its class, once a router has asked for it. Whoever asks on another thread may find it a little later.</summary>
     public ClassifiedText? Classified { get; set; }
-
-    public TransactionEffect Effect { get; }
 
     /// <summary>Names of clients that mean it. Changes, as <see cref="Servers"/>, under the catalogue's lock.</summary>
     public int Clients { get; internal set; }

@@ -8,8 +8,9 @@ using Pooler.Telemetry;
 namespace Pooler.Cluster;
 
 /// <summary>
-/// What the names of a cluster's database mean for reads (read_write_split): asked of the primary, or of a host that serves reads
-/// while there is none, on a connection of its own and off the I/O threads. Until it is known every query may write.
+/// What the names of a cluster's database mean for reads: those that read_write_split sends to replicas, and those that run once more
+/// when their server is lost. Asked of the primary, or of a host that serves reads while there is none, on a connection of its own and
+/// off the I/O threads. Until it is known every query may write.
 /// </summary>
 internal sealed class Catalogue(HostCluster cluster, ILogger log)
 {
@@ -39,7 +40,7 @@ internal sealed class Catalogue(HostCluster cluster, ILogger log)
         while (!end.IsCancellationRequested)
         {
             ClusterConfig config = cluster.Config;
-            bool isDone = config.Routing != RoutingRule.ReadWriteSplit || await LoadAsync(config, end).ConfigureAwait(false);
+            bool isDone = await LoadAsync(config, end).ConfigureAwait(false);
             retry = isDone ? Retry : Min(retry * 2, SlowRetry);
             TimeSpan pause = !isDone ? retry : config.CatalogueRefreshInterval > TimeSpan.Zero ? config.CatalogueRefreshInterval : Timeout.InfiniteTimeSpan;
             await _asked.Task.WaitAsync(pause, end).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
@@ -68,9 +69,16 @@ internal sealed class Catalogue(HostCluster cluster, ILogger log)
         deadline.CancelAfter(Deadline);
         try
         {
-            List<(char Kind, string Name)> rows = await ReadAsync(config, config.Hosts[host], deadline.Token).ConfigureAwait(false);
+            List<(char Kind, string Name)> rows = await ReadAsync(config, config.Hosts[host], deadline.Token).WaitAsync(deadline.Token).ConfigureAwait(false);
+            bool isNew = Names == VolatileNames.Unknown || _problem != null;
             Volatile.Write(ref _names, new VolatileNames(rows, config.ReadOnlyFunctions, config.VolatileFunctions));
             _problem = null;
+            string where = config.Hosts[host].ToString();
+            if (isNew)
+            {
+                log.CatalogueRead(config.Name, where);
+            }
+
             return true;
         }
         catch (Exception fault) // Of whatever kind: what is known stays, and if that is nothing all goes to the primary.
@@ -95,9 +103,9 @@ internal sealed class Catalogue(HostCluster cluster, ILogger log)
         await using var command = new NpgsqlCommand(CatalogueQuery.Text, connection);
         command.Parameters.Add(new NpgsqlParameter<string[]> { TypedValue = [.. config.ReadOnlyFunctions] });
         command.Parameters.Add(new NpgsqlParameter<string[]> { TypedValue = [.. config.VolatileFunctions] });
-        await using NpgsqlDataReader reader = await command.ExecuteReaderAsync(deadline).ConfigureAwait(false);
+        await using NpgsqlDataReader reader = await command.ExecuteReaderAsync(CancellationToken.None).ConfigureAwait(false); // As ProbeConnection.
         List<(char, string)> rows = [];
-        while (await reader.ReadAsync(deadline).ConfigureAwait(false))
+        while (await reader.ReadAsync(CancellationToken.None).ConfigureAwait(false))
         {
             rows.Add((reader.GetString(0)[0], reader.GetString(1)));
         }

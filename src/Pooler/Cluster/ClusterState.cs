@@ -27,6 +27,15 @@ internal sealed record ClusterState(ImmutableArray<HostState> Hosts)
     /// <summary>From the configuration.</summary>
     public TwoPrimariesRule OnTwoPrimaries { get; init; }
 
+    /// <summary>routing = multi_primary: every host that takes writes is a primary, of whatever data set.</summary>
+    public bool HasManyPrimaries { get; init; }
+
+    /// <summary>
+    /// The host that a switchover goes to, while it goes on: nobody writes meanwhile, and once it takes writes it is the primary,
+    /// whatever the old one says.
+    /// </summary>
+    public int? Successor { get; init; }
+
     /// <summary>Where the primary's WAL was.</summary>
     public LagHistory History { get; init; } = LagHistory.Empty;
 
@@ -59,7 +68,7 @@ internal sealed record ClusterState(ImmutableArray<HostState> Hosts)
 
     /// <summary>The primary, if writes can go there.</summary>
     public HostState? WritablePrimary =>
-        Primary is { } index && Hosts[index] is { IsUp: true, Role: HostRole.Primary, Facts.IsReadOnly: false } host && !IsContested ? host : null;
+        Successor == null && Primary is { } index && Hosts[index] is { TakesWrites: true } host && !IsContested ? host : null;
 
     /// <summary>on_two_primaries = hold: another takes writes as well, and its timeline does not say that it was replaced.</summary>
     private bool IsContested => OnTwoPrimaries == TwoPrimariesRule.Hold && Rival is { } rival && Hosts[rival].Facts!.Timeline >= Timeline;
@@ -78,6 +87,7 @@ internal sealed record ClusterState(ImmutableArray<HostState> Hosts)
     /// <summary>Whether there is a host for whatever clients of the entry ask for.</summary>
     public bool IsServing(ClusterConfig config) => config.Routing switch
     {
+        RoutingRule.MultiPrimary => Hosts.Any(static host => host.TakesWrites),
         RoutingRule.Replica => Hosts.Any(host => host.ServesReads(config)),
         RoutingRule.PreferReplica => WritablePrimary != null || Hosts.Any(host => host.ServesReads(config)),
         _ => WritablePrimary != null,
@@ -90,11 +100,22 @@ internal sealed record ClusterState(ImmutableArray<HostState> Hosts)
         for (int i = 0; same && i < Hosts.Length; i++)
         {
             HostState host = Hosts[i], before = other.Hosts[i];
-            same = host.IsUp == before.IsUp && host.Role == before.Role && host.ServesReads(config) == before.ServesReads(config);
+            same = host.IsUp == before.IsUp && host.TakesWrites == before.TakesWrites && host.Role == before.Role && host.ServesReads(config) == before.ServesReads(config);
         }
 
         return same;
     }
+
+    /// <summary>Under these settings.</summary>
+    public ClusterState Under(ClusterConfig config, long now)
+    {
+        bool hasMany = config.Routing == RoutingRule.MultiPrimary;
+        ClusterState state = this with { OnTwoPrimaries = config.OnTwoPrimaries, HasManyPrimaries = hasMany, Primary = hasMany ? null : Primary };
+        return Election.Settle(state, now);
+    }
+
+    /// <summary>A switchover begins, or ends without one.</summary>
+    public ClusterState SwitchingTo(int? host, long now) => Election.Settle(this with { Successor = host }, now);
 
     /// <summary>The host has not answered its probe.</summary>
     public ClusterState Failed(int index, string problem, long now)

@@ -14,9 +14,20 @@ internal static class Election
     public static ClusterState Settle(ClusterState state, long now)
     {
         state = WithRoles(Identify(state));
-        bool isWell = state.Primary is { } index && state.Hosts[index] is { IsUp: true, Role: HostRole.Primary, Facts.IsReadOnly: false };
+        if (state.HasManyPrimaries)
+        {
+            return state; // Each is its own.
+        }
+
+        if (state.Successor is { } heir && state.Hosts[heir] is { IsUp: true, Role: HostRole.Rival, Facts: { IsReadOnly: false } heirs } && heirs.Timeline > state.Timeline)
+        {
+            return Follow(state with { Successor = null }, heir, heirs, now);
+        }
+
+        bool isWell = state.Primary is { } index && state.Hosts[index].TakesWrites;
         bool mayChange = state.Primary != null ? !isWell || state.OnTwoPrimaries == TwoPrimariesRule.Newest : state.IsKnown;
         int? next = mayChange ? NewestWritable(state, state.Primary == null ? state.Timeline : state.Timeline + 1) : null;
+        state = next == null ? state : state with { Successor = null };
         return (next ?? state.Primary) is { } host && state.Hosts[host] is { IsUp: true, Facts: { } facts } && (next != null || state.Hosts[host].Role == HostRole.Primary)
             ? Follow(state, host, facts, now)
             : state;
@@ -86,9 +97,14 @@ internal static class Election
 
     private static HostRole RoleOf(ClusterState state, int index)
     {
-        if (state.Hosts[index].Facts is not { } facts || state.SystemIdentifier == null)
+        if (state.Hosts[index].Facts is not { } facts || (state.SystemIdentifier == null && !state.HasManyPrimaries))
         {
             return HostRole.Unknown;
+        }
+
+        if (state.HasManyPrimaries)
+        {
+            return facts.IsInRecovery ? HostRole.Replica : HostRole.Primary;
         }
 
         if (facts.SystemIdentifier != state.SystemIdentifier)

@@ -35,8 +35,8 @@ internal sealed class HostCluster : IAsyncDisposable
         {
             SystemIdentifier = known?.SystemIdentifier,
             Timeline = known?.Timeline ?? 0,
-            OnTwoPrimaries = config.OnTwoPrimaries,
         };
+        _state = _state.Under(config, now: 0);
         Catalogue = new Catalogue(this, log);
         _monitors = [.. config.Hosts.Select((_, index) => new HostMonitor(this, index))];
         _running = Task.WhenAll([.. _monitors.Select(monitor => Task.Run(() => monitor.RunAsync(_end.Token))), Task.Run(() => Catalogue.KeepAsync(_end.Token))]);
@@ -55,7 +55,7 @@ internal sealed class HostCluster : IAsyncDisposable
         set
         {
             _config = value;
-            Update(state => state with { OnTwoPrimaries = value.OnTwoPrimaries });
+            Update(state => state.Under(value, IoThread.Clock()));
             Catalogue.Changed();
         }
     }
@@ -113,6 +113,21 @@ internal sealed class HostCluster : IAsyncDisposable
         }
     }
 
+    /// <summary>Writes are held until this host is the primary. False if a switchover is under way already. Any thread.</summary>
+    public bool BeginSwitchover(int host)
+    {
+        bool isFirst = false;
+        Update(state =>
+        {
+            isFirst = state.Successor == null;
+            return isFirst ? state.SwitchingTo(host, IoThread.Clock()) : state;
+        });
+        return isFirst;
+    }
+
+    /// <summary>It did not come about: the primary is written to again, if it takes writes. Any thread.</summary>
+    public void EndSwitchover() => Update(static state => state.SwitchingTo(null, IoThread.Clock()));
+
     /// <summary>A host has ended a server's connection, or would not open it (<paramref name="isOpening"/>): it is looked at now. Any thread.</summary>
     public void ServerLost(HostAddress host, string problem, bool isOpening)
     {
@@ -162,10 +177,10 @@ internal sealed class HostCluster : IAsyncDisposable
         return host.Health.State == HealthState.Ejected ? Math.Clamp(host.Health.NextTry - now, 0, period) : period;
     }
 
-    internal void Answered(int index, HostFacts facts, long asked, long latency, bool isTrial)
+    internal void Answered(int index, HostAnswer answer, bool isTrial)
     {
         long now = IoThread.Clock();
-        Update(state => state.Answered(index, facts, now, latency, asked, isTrial));
+        Update(state => state.Answered(index, answer.Facts, now, answer.Latency, answer.AskedAt, isTrial));
     }
 
     internal void Failed(int index, string problem) => Update(state => state.Failed(index, problem, IoThread.Clock()));
@@ -192,16 +207,15 @@ internal sealed class HostCluster : IAsyncDisposable
         }
         while (!ReferenceEquals(Interlocked.CompareExchange(ref _state, after, before), before));
 
+        _journal.Tell(before, after);
         if (!after.RoutesAs(before, _config))
         {
-            _changed(this, before, after); // First of all: clients wait for it.
+            _changed(this, before, after);
         }
 
         if (after.Primary != null && (after.Epoch != before.Epoch || before.Primary == null))
         {
             _file.Remember(_config.Name, new ClusterMemory(after.SystemIdentifier!, after.Timeline));
         }
-
-        _journal.Tell(before, after);
     }
 }

@@ -42,6 +42,9 @@ internal sealed record HostState(HostAddress Address)
     /// <summary>It has the data by logical replication: positions of its own WAL say nothing of the primary's, so it serves nobody with a bound.</summary>
     public bool IsLogical => Role == HostRole.Subscriber;
 
+    /// <summary>It is a primary, answers, and is not read-only.</summary>
+    public bool TakesWrites => IsUp && Role == HostRole.Primary && Facts is { IsReadOnly: false };
+
     /// <summary>It is of the kind that serves reads.</summary>
     public bool IsReadable => Role is HostRole.Replica or HostRole.Subscriber;
 

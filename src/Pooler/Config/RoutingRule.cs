@@ -17,4 +17,7 @@ internal enum RoutingRule
 
     /// <summary>Everything to replicas.</summary>
     Replica,
+
+    /// <summary>Several hosts take writes: each client stays with one of them.</summary>
+    MultiPrimary,
 }

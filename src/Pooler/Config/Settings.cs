@@ -181,7 +181,7 @@ internal static class Settings
     public static readonly Setting<string> ResolvConf = Row("resolv_conf", Text, "", Global,
         "The resolver's configuration file.", AtRestart, Later);
     public static readonly Setting<RoutingRule> Routing = Row("routing", RoutingWord, "off", Global | Database,
-        "Ours: off = plain pooling; primary = everything to the host that is primary; prefer_replica, replica = everything to replicas; read_write_split = what only reads to replicas (docs/routing.md).");
+        "Ours: off = plain pooling; primary = everything to the host that is primary; prefer_replica, replica = everything to replicas; read_write_split = what only reads to replicas; multi_primary = each client to one of the hosts that take writes (docs/routing.md).");
     public static readonly Setting<int> SBufLoopCount = Row("sbuf_loopcnt", Count, "5", Global,
         "Reads of one connection before the others get their turn; 0 = no limit.");
     public static readonly Setting<int> ScramIterations = Row("scram_iterations", Count, "4096", Global,

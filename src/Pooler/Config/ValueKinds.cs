@@ -87,7 +87,7 @@ internal static class ValueKinds
 
     public static ValueKind<RoutingRule> RoutingWord { get; } = Choice(
         ("off", RoutingRule.Off), ("primary", RoutingRule.Primary), ("read_write_split", RoutingRule.ReadWriteSplit),
-        ("prefer_replica", RoutingRule.PreferReplica), ("replica", RoutingRule.Replica));
+        ("prefer_replica", RoutingRule.PreferReplica), ("replica", RoutingRule.Replica), ("multi_primary", RoutingRule.MultiPrimary));
 
     public static ValueKind<LoadBalanceHosts> LoadBalanceWord { get; } = Choice(
         ("round-robin", LoadBalanceHosts.RoundRobin), ("disable", LoadBalanceHosts.Disable), ("random", LoadBalanceHosts.Random));

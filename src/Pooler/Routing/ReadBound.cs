@@ -106,9 +106,9 @@ internal sealed class ReadBound(HostPools hosts)
     private bool IsWhereItWas(ClusterState state, int host) =>
         host == _replica && _coveredWrite >= WroteAt && _coveredPosition >= Least && _epoch == state.Epoch;
 
-    // On another timeline positions mean something else.
+    // On another timeline positions mean something else, and those of a logical subscriber never mean the primary's.
     private bool HasReached(ClusterState state, int host) =>
-        state.Hosts[host].Facts is { } facts && facts.Timeline == state.Timeline && PositionFor(state) is { } position && facts.Position >= position;
+        state.Hosts[host] is { IsLogical: false, Facts: { } facts } && facts.Timeline == state.Timeline && PositionFor(state) is { } position && facts.Position >= position;
 
     /// <summary>Null while there is no sample that is late enough; one of another primary, or another start of it, does not count.</summary>
     private long? PositionFor(ClusterState state)

@@ -30,13 +30,29 @@ internal static class Router
         return route.Host is { } host ? hosts.Pools[host] : pool;
     }
 
+    /// <summary>
+    /// routing = multi_primary: the host that the client is at home on while that takes writes, else another, which is its home then.
+    /// </summary>
+    public static ServerPool ChooseHome(HostPools hosts, ServerPool front, ref ServerPool? home, out ClusterState seen)
+    {
+        seen = hosts.Cluster.State;
+        int index = home == null ? -1 : hosts.Pools.IndexOf(home);
+        if (index < 0 || !seen.Hosts[index].TakesWrites)
+        {
+            home = LoadBalance.Pick(hosts, seen, Writable(seen)) is { } host ? hosts.Pools[host] : null;
+        }
+
+        return home ?? front;
+    }
+
     public static Route Choose(HostPools hosts, ClusterState state, in RouteRequest request)
     {
         ClusterConfig config = hosts.Cluster.Config;
         RouteReason reason = ReasonOf(config.Routing, request);
         if (!RouteReasons.IsForReplicas(reason))
         {
-            return new Route(WritablePrimary(state), reason);
+            int? primary = config.Routing == RoutingRule.MultiPrimary ? LoadBalance.Pick(hosts, state, Writable(state)) : WritablePrimary(state);
+            return new Route(primary, reason);
         }
 
         // What begins a transaction or changes settings could let a subscriber be written to.
@@ -65,6 +81,18 @@ internal static class Router
         },
         _ => RouteReason.PrimaryRouting,
     };
+
+    /// <summary>The hosts that take writes: bit i is host i.</summary>
+    private static ulong Writable(ClusterState state)
+    {
+        ulong writable = 0;
+        for (int i = 0; i < state.Hosts.Length; i++)
+        {
+            writable |= state.Hosts[i].TakesWrites ? 1ul << i : 0;
+        }
+
+        return writable;
+    }
 
     /// <summary>The replicas that are fresh enough: bit i is host i.</summary>
     public static ulong Readable(ClusterState state, ClusterConfig config)

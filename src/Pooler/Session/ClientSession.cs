@@ -32,6 +32,7 @@ internal sealed class ClientSession
     private LeaseRequest? _request;
     private SessionRoute? _route;
     private bool _isSplit;
+    private ServerPool? _home;
     private int _requestNumber;
     private SessionEnd? _end;
 
@@ -340,6 +341,11 @@ internal sealed class ClientSession
     /// <summary>Step 5.</summary>
     private ServerPool Choose(out ClusterState? seen)
     {
+        if (_pool.ByHost is { Cluster.Config.Routing: RoutingRule.MultiPrimary } primaries)
+        {
+            return Router.ChooseHome(primaries, _pool, ref _home, out seen);
+        }
+
         if (!_isSplit || _pool.ByHost is not { } hosts)
         {
             return Router.Choose(_pool, out seen);

@@ -357,7 +357,7 @@ internal sealed class Exchange : ServerOwner
 
     /// <summary>It died without a word: what was sent may have run to its end, so it must be known to be a read.</summary>
     private bool MayReadAgain(ServerConnection server) =>
-        server.FrameRemaining == 0 && (_forwarder.MayRefuse || (_forwarder.MayRunElsewhere && RereadCheck.IsRead(_forwarder.Kept(_client.Input), _statements, ReadsAs(server.Parameters))));
+        server.FrameRemaining == 0 && (_forwarder.MayRefuse || (_forwarder.MayRunElsewhere && new RereadCheck(_session, _statements).IsRead(_forwarder.Kept(_client.Input))));
 
     /// <summary>
     /// The batch that is kept has failed over an invalid plan, outside a transaction and before anything of it went to the
@@ -456,13 +456,6 @@ internal sealed class Exchange : ServerOwner
             : (isOpen && !isRead) || server.Status != 'I' ? ServerLoss.RolledBack
             : ServerLoss.Nothing;
         _session.End(SessionEnd.OverServer(server, loss, _replyForwarder.LastWords));
-    }
-
-    private static ClassifierContext ReadsAs(SessionParameters parameters)
-    {
-        bool conforms = parameters[SessionParameters.IndexOf("standard_conforming_strings")] != "off";
-        TextEncoding encoding = ClassifierContext.EncodingOf(System.Text.Encoding.UTF8.GetBytes(parameters[SessionParameters.IndexOf("client_encoding")] ?? ""));
-        return new ClassifierContext(VolatileNames.Unknown, conforms, encoding);
     }
 
     /// <summary>Step 9: when everything is answered, the mode decides whether the lease ends.</summary>

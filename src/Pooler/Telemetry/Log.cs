@@ -50,6 +50,9 @@ internal static partial class Log
     [LoggerMessage(Level = LogLevel.Warning, Message = "cluster_state_file {Path}: a line makes no sense and is left out: {Line}")]
     public static partial void ClusterFileDamaged(this ILogger log, string path, string line);
 
+    [LoggerMessage(Level = LogLevel.Information, Message = "{Cluster}: the catalogue was read at {Host}")]
+    public static partial void CatalogueRead(this ILogger log, string cluster, string host);
+
     [LoggerMessage(Level = LogLevel.Information, Message = "listening on {Address}")]
     public static partial void Listening(this ILogger log, string address);
 
