@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Compares Pooler with PgBouncer, with a bare relay on the same I/O thread, and with PostgreSQL asked directly:
 # scripts/bench.sh [--quick] [--compare BINARY] [--rounds N] [--seconds S] [--engines LIST] [--protocols LIST] [--clients LIST] [section…]
-#   section            main pgbench prepared curve synthetic idle logins copy mixed workers2 memory allocation; without any: all of them
+#   section            main pgbench prepared curve synthetic idle logins copy mixed workers2 routing memory allocation; without any: all of them
 #   --quick            one round of one second, 1 and 16 clients: to see that all works, not to compare
 #   --compare BINARY   takes another Pooler along, as "old"
 #   --rounds N         rounds (5); the contenders take turns in each, in alternating order
@@ -16,7 +16,7 @@
 set -uo pipefail
 . "$(dirname "$0")/lib.sh"
 
-all_sections=(main pgbench prepared curve synthetic idle logins copy mixed workers2 memory allocation)
+all_sections=(main pgbench prepared curve synthetic idle logins copy mixed workers2 routing memory allocation)
 quick=false rounds='' seconds='' old='' engines=(epoll io_uring) sections=() protocols=() client_counts=()
 while [ $# -gt 0 ]; do
   case $1 in
@@ -133,6 +133,7 @@ command_of() {
       command=("$folder/run/pooler" "$ini")
       case $1 in old*) command=("$folder/run/pooler-old" "$ini") ;; esac
       pgbouncer_ini "$2" >"$ini"
+      case $1 in *routing=*) sed -i "s/ dbname=postgres/& routing=${1##*routing=}/" "$ini" ;; esac
       case $1 in *io_uring*) echo 'io_engine = io_uring' ;; *) echo 'io_engine = epoll' ;; esac >>"$ini"
       case $1 in *workers=2) echo 'workers = 2' ;; *) echo 'workers = 1' ;; esac >>"$ini" ;;
   esac
@@ -331,6 +332,8 @@ run_workers2() {
     END { if (all) print 100 * moved / all }')
   if [ -n "$moved" ]; then note workers2 "$1" "$2" moved_percent "$moved"; fi
 }
+# Before one primary: what it costs to look at statements, and to find no replica for them.
+run_routing() { measure routing "$1" "$2" "protocol=$protocol,clients=16" query --protocol "$protocol" --clients 16 --seconds "$seconds"; }
 run_curve() {
   measure curve "$1" "$2" "protocol=simple,clients=64,rate=$rate" query --rate "$rate" --clients 64 --seconds "$seconds" --limit-seconds 20
 }
@@ -372,6 +375,7 @@ for section in "${sections[@]}"; do
     main) started direct pgbouncer relay "${ours[@]}" ${peers+"${peers[@]}"} ;;
     synthetic) start synthetic || exit 1; database=synthetic; started pgbouncer "${ours[@]}" "${ours[@]/%/ workers=2}" ;;
     workers2) started pgbouncer "${ours[@]}" "${ours[@]/%/ workers=2}" ;;
+    routing) started "${ours[@]}" "${ours[@]/%/ routing=primary}" "${ours[@]/%/ routing=read_write_split}" ;;
     allocation) started "${ours[@]}" ;;
     curve) started direct pgbouncer "${ours[@]}" ;;
     prepared) started pgbouncer "${ours[@]}" ;;
@@ -381,6 +385,7 @@ for section in "${sections[@]}"; do
     main) for protocol in "${protocols[@]}"; do for clients in "${client_counts[@]}"; do in_turn run_main "${taking_part[@]}"; done; done ;;
     prepared) for clients in 16 200; do in_turn run_prepared pgbouncer "${ours[@]}" "${ours[@]/%/ prepared}"; done ;;
     pgbench) for protocol in "${protocols[@]}"; do in_turn run_pgbench "${taking_part[@]}"; done ;;
+    routing) for protocol in "${protocols[@]}"; do in_turn run_routing "${taking_part[@]}"; done ;;
     synthetic) for protocol in "${protocols[@]}"; do in_turn run_synthetic "${taking_part[@]}"; done ;;
     curve) for rate in "${rates[@]}"; do in_turn run_curve "${taking_part[@]}"; done ;;
     copy) for direction in out in; do in_turn run_copy "${taking_part[@]}"; done ;;

@@ -366,6 +366,19 @@ public sealed class ReadWriteSplitTests(ReadWriteSplitTests.Hosts fixture) : ICl
         await client.QueryAsync("ROLLBACK");
     }
 
+    [Fact]
+    public async Task TheConsoleTellsTheRouteToo()
+    {
+        Dictionary<string, string?> route = Assert.Single(await fixture.Pooler.ConsoleAsync($"SHOW ROUTE {Database} 'SELECT ''1'''"));
+        Assert.Equal((Database, "read", null, $"{fixture.Set.Hosts[1].Port}", "replica", "none", "it only reads"),
+            (route["database"], route["class"], route["cause"], route["port"], route["role"], route["bound"], route["reason"]));
+        route = Assert.Single(await fixture.Pooler.ConsoleAsync($"show route {Database} 'DELETE FROM t';"));
+        Assert.Equal(("write", "its first word", $"{fixture.Set.Primary.Port}", "it may write"), (route["class"], route["cause"], route["port"], route["reason"]));
+        using PgWire console = await fixture.Pooler.LoginAsync("pgbouncer", PoolerIni.Admin);
+        Assert.Equal("3D000", (await console.QueryAsync("SHOW ROUTE 'SELECT 1'")).Error?.SqlState); // Two entries have routing.
+        Assert.NotNull((await console.QueryAsync("SHOW ROUTE")).Error);
+    }
+
     private static async Task<string[]> ExplainAsync(PgWire client, string sql)
     {
         PgReply reply = await client.QueryAsync($"EXPLAIN (POOLER) {sql}");

@@ -64,7 +64,7 @@ public sealed class SwitchoverTests
         await other.QueryAsync("SELECT 1");
         PgReply reply = await console.QueryAsync($"SWITCHOVER app TO 127.0.0.1:{set.Hosts[1].Port}");
         Assert.Null(reply.Error);
-        Assert.Contains("cannot move and will be ended: temp", Assert.Single(reply.Messages, static m => m.Type == 'N').Fields()['M'], StringComparison.Ordinal);
+        Assert.Contains("cannot move and will be ended: a temporary table", Assert.Single(reply.Messages, static m => m.Type == 'N').Fields()['M'], StringComparison.Ordinal);
         Assert.Equal("57P01", Assert.Single(await pinned.ReadToEndAsync(), static m => m.Type == 'E').SqlState);
         Assert.Equal("f", (await other.QueryAsync("SELECT pg_is_in_recovery()")).Scalar);
     }

@@ -30,6 +30,7 @@ internal sealed record SummarySection(string Name, string Title, IReadOnlyList<S
                 new("few_p50_us", "few p50 µs"), new("few_p99_us", "few p99 µs"), new("moved_percent", "moved %", "F1"),
             ],
             []),
+        new("routing", "select 1 before one primary: without routing, with it, with a look at statements", [s_tps, s_p50, s_p99, s_cpu], []),
         new("memory", "Start", [new("ms_to_listening", "ms to listening", "F1"), s_memory], []),
         new("allocation", "Steady allocation", [new("transactions", "transactions"), new("bytes_per_tx", "bytes per transaction", "F3")], []),
     ];

@@ -7,6 +7,7 @@ internal static class ConsoleHelp
         "\n\tSHOW HELP|CONFIG|DATABASES|POOLS|CLIENTS|SERVERS|USERS|VERSION"
         + "\n\tSHOW HEALTH|HOSTS|LISTS|MEM|PINS|PINS_TOTALS|PREPARED|REPLICATION|STATE"
         + "\n\tSHOW STATS|STATS_TOTALS|STATS_AVERAGES|TOTALS"
+        + "\n\tSHOW ROUTE [<db>] '<statement>'"
         + "\n\tSET key = arg"
         + "\n\tRELOAD"
         + "\n\tSWITCHOVER <db> TO <host>[:<port>]"

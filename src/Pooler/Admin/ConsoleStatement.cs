@@ -14,6 +14,12 @@ internal sealed record ConsoleStatement(string Word, string Argument, string? Va
 
     public bool IsSet => Value != null && Word.Equals("set", StringComparison.OrdinalIgnoreCase);
 
+    /// <summary>Of SHOW ROUTE: the statement that is asked about.</summary>
+    public string? Text { get; private init; }
+
+    /// <summary>Of SHOW ROUTE: the database entry, if it is named.</summary>
+    public string? Database { get; private init; }
+
     /// <summary>PgBouncer answers "bad arguments" to what is longer.</summary>
     public bool IsTooLong => IsLonger(Word, LongestWord) || IsLonger(Argument, LongestArgument) || IsLonger(Value ?? "", LongestValue);
 
@@ -42,6 +48,14 @@ internal sealed record ConsoleStatement(string Word, string Argument, string? Va
         if (word.Equals("switchover", StringComparison.OrdinalIgnoreCase) && argument.Length > 0)
         {
             return TakeHost(ref rest, out string host) && IsEnd(rest) ? new ConsoleStatement(word, argument, host) : null;
+        }
+
+        if (word.Equals("show", StringComparison.OrdinalIgnoreCase) && argument.Equals(ShowRoute.Word, StringComparison.OrdinalIgnoreCase))
+        {
+            bool isNamed = TakeWord(ref rest, out string database);
+            SkipBlanks(ref rest);
+            return rest is ['\'', ..] && TakeValue(ref rest, out string asked) && IsEnd(rest)
+                ? new ConsoleStatement(word, argument, null) { Text = asked, Database = isNamed ? database : null } : null;
         }
 
         bool isSet = word.Equals("set", StringComparison.OrdinalIgnoreCase) && argument.Length > 0 && TakeEquals(ref rest);

@@ -45,6 +45,11 @@ internal sealed class Show : ConsoleCommand
         {
             new MessageWriter(session.Client.Outbox).WriteNotice("NOTICE", "00000", "Console usage", ConsoleHelp.Text);
         }
+        else if (statement.Text != null)
+        {
+            await ShowRoute.RunAsync(session, statement);
+            return;
+        }
         else if (Tables.TryGetValue(statement.Argument, out ShowCommand? command))
         {
             if (command.IsAdminOnly && !session.IsAdmin)

@@ -30,6 +30,12 @@ internal sealed class ServerConnection
 
     public ServerTarget Target { get; }
 
+    /// <summary>
+    /// Its host could be written to and must not be (a logical subscriber): default_transaction_read_only is on, whatever its clients
+    /// have set for themselves.
+    /// </summary>
+    public bool IsReadOnly { get; init; }
+
     /// <summary>The host of the target it goes to.</summary>
     public HostAddress Host { get; }
 

@@ -79,6 +79,10 @@ internal sealed class ServerLogin(ServerConnection server, int minor)
         ServerTarget target = server.Target;
         var parameters = new List<StartupParameter> { new("user", target.User), new("database", target.Database) };
         parameters.AddRange(target.StartupValues.Select(v => new StartupParameter(v.Key, v.Value)));
+        if (server.IsReadOnly)
+        {
+            parameters.Add(new StartupParameter(SessionParameters.ReadOnlyName, "on")); // What RESET goes back to.
+        }
         Writer.WriteStartup(StartupPacket.Version30 | _minor, [.. parameters]);
         server.Outbox.Flush();
     }

@@ -14,6 +14,8 @@ internal sealed class SessionParameters
     /// <summary>The index of standard_conforming_strings, and of client_encoding.</summary>
     public const int ConformingStrings = 4, ClientEncoding = 0;
 
+    public const string ReadOnlyName = "default_transaction_read_only";
+
     private const int ApplicationNameIndex = 5;
     private const int MostNames = 64, LongestName = 63;
 
@@ -87,6 +89,10 @@ internal sealed class SessionParameters
         }
     }
 
+    /// <summary>What a server has now, of a client whose own default_transaction_read_only it does not follow.</summary>
+    public static SessionParameters TakenBy(SessionParameters server, SessionParameters client, bool isReadOnly) =>
+        isReadOnly && IndexOf("default_transaction_read_only"u8) is >= 0 and int index && client[index] is { } own ? server.With(index, own, reported: true) : server;
+
     public SessionParameters With(int index, string value, bool reported)
     {
         ulong mask = reported ? _reported | (1UL << index) : _reported & ~(1UL << index);
@@ -107,18 +113,19 @@ internal sealed class SessionParameters
     /// <paramref name="allReported"/>: every value was spelled by a server, so none will be refused, and none decides who the
     /// client is or what it may do.
     /// </summary>
-    public string? ChangesFrom(SessionParameters current, SessionParameters login, out bool allReported)
+    public string? ChangesFrom(SessionParameters current, SessionParameters login, bool isReadOnly, out bool allReported)
     {
         allReported = true;
-        if (ReferenceEquals(this, current))
+        if (ReferenceEquals(this, current) && !isReadOnly)
         {
             return null;
         }
 
         StringBuilder? text = null;
+        int readOnly = isReadOnly ? IndexOf("default_transaction_read_only"u8) : -1;
         for (int i = 0; i < Math.Max(_values.Length, current._values.Length); i++)
         {
-            if ((this[i] ?? login[i]) is { } value && value != current[i])
+            if ((i == readOnly ? "on" : this[i] ?? login[i]) is { } value && value != current[i])
             {
                 bool isWellKnown = i < WellKnown;
                 allReported &= isWellKnown && (_reported & (1UL << i)) != 0;

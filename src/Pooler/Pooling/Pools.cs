@@ -410,7 +410,7 @@ internal sealed class Pools
 
     /// <summary>Where reads are split from writes clients are told what the primary reports: in_hot_standby is off for them.</summary>
     private static bool IsStandbyOfSplit(ServerSlot slot) => slot.Pool.Front.ByHost?.Cluster.Config.Routing == RoutingRule.ReadWriteSplit
-        && slot.Server.Welcome.Contains(new("in_hot_standby", "on"));
+        && (slot.Server.IsReadOnly || slot.Server.Welcome.Contains(new("in_hot_standby", "on")));
 
     /// <summary>A client entered (+1) or left (-1) a pool.</summary>
     public void CountClient(ServerPool pool, int change)

@@ -1,4 +1,5 @@
 using Pooler.Backend;
+using Pooler.Cluster;
 using Pooler.Config;
 using Pooler.Protocol;
 
@@ -28,6 +29,10 @@ internal sealed class ServerPool
 
     /// <summary>With routing: the pools of the hosts. Replaced as a whole; read without the lock.</summary>
     public HostPools? ByHost { get; set; }
+
+    /// <summary>Its host takes writes and must get none.</summary>
+    public bool IsOfSubscriber => Key.Host is { } host && Front.ByHost is { } hosts
+        && hosts.Cluster.State.Hosts.Any(h => h.Address == host && h.Role == HostRole.Subscriber);
 
     /// <summary>Effective settings; a snapshot that RELOAD replaces.</summary>
     public PoolSettings Settings { get; set; } = null!;

@@ -19,7 +19,10 @@ internal sealed class ServerSlot : ServerOwner
     {
         Pools = pools;
         Pool = pool;
-        Server = new ServerConnection(thread, pool.Target, this, pools.Statements, static server => ((ServerSlot)server.Owner).OnLoggedIn());
+        Server = new ServerConnection(thread, pool.Target, this, pools.Statements, static server => ((ServerSlot)server.Owner).OnLoggedIn())
+        {
+            IsReadOnly = pool.IsOfSubscriber,
+        };
     }
 
     public Pools Pools { get; }

@@ -55,7 +55,9 @@ internal static class Router
             return new Route(primary, reason);
         }
 
-        int? replica = LoadBalance.Pick(hosts, state, Readable(state, config) & ~request.Avoided);
+        // What begins a transaction or changes settings could let a subscriber be written to.
+        ulong readable = Readable(state, config) & (request.Class == StatementClass.Read && !request.FollowsClient ? ulong.MaxValue : ~Subscribers(state));
+        int? replica = LoadBalance.Pick(hosts, state, readable & ~request.Avoided);
         return replica != null ? new Route(replica, reason)
             : config.Routing == RoutingRule.Replica ? new Route(null, RouteReason.NoReplica)
             : new Route(WritablePrimary(state), RouteReason.NoReplica);
@@ -102,6 +104,17 @@ internal static class Router
         }
 
         return readable;
+    }
+
+    private static ulong Subscribers(ClusterState state)
+    {
+        ulong subscribers = 0;
+        for (int i = 0; i < state.Hosts.Length; i++)
+        {
+            subscribers |= state.Hosts[i].IsLogical ? 1ul << i : 0;
+        }
+
+        return subscribers;
     }
 
     private static RouteReason ReasonOf(in RouteRequest request)

@@ -12,7 +12,7 @@ internal static class LeaseBegin
     /// </summary>
     public static bool Write(ServerConnection server, ClientSession session, ReplyQueue replies, bool mapsNames)
     {
-        string? changes = session.Parameters.ChangesFrom(server.Parameters, server.LoginParameters, out bool allReported);
+        string? changes = session.Parameters.ChangesFrom(server.Parameters, server.LoginParameters, server.IsReadOnly, out bool allReported);
         StartupParameters wanted = session.Unreported;
         if (!wanted.Matches(server.Startup!))
         {
@@ -22,6 +22,7 @@ internal static class LeaseBegin
             }
 
             changes += wanted.SetsFrom(server.Startup!); // "" at least: its own ReadyForQuery is waited for.
+            changes += server.IsReadOnly ? $"SET {SessionParameters.ReadOnlyName} TO on;" : ""; // PostgreSQL before 14 does not report it.
             server.Startup = null;
             allReported = false;
         }

@@ -573,7 +573,7 @@ internal sealed class ReplyForwarder(ClientSession session, Exchange exchange, C
             else
             {
                 // What was accepted without a report is what the server had all along, in its own spelling.
-                session.Parameters = server.Parameters;
+                session.Parameters = SessionParameters.TakenBy(server.Parameters, session.Parameters, server.IsReadOnly);
                 server.Startup = session.Unreported;
                 exchange.SettingsTaken();
             }

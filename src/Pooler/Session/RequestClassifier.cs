@@ -124,8 +124,11 @@ internal sealed class RequestClassifier(ClientSession session)
 
         text = text.TrimStart(" \t\r\n"u8);
         bool mayFollow = Starts(text, "set"u8) || Starts(text, "reset"u8) || Starts(text, "discard"u8) || Starts(text, "deallocate"u8);
-        return mayFollow && PinRefusal.Of(text) == null;
+        return mayFollow && !SaysReadOnly(text) && PinRefusal.Of(text) == null;
     }
+
+    /// <summary>default_transaction_read_only: a host that takes writes and must not is not told that it may.</summary>
+    private static bool SaysReadOnly(ReadOnlySpan<byte> text) => Encoding.Latin1.GetString(text).Contains("read_only", StringComparison.OrdinalIgnoreCase) || text.Contains((byte)'"');
 
     private static bool Starts(ReadOnlySpan<byte> text, ReadOnlySpan<byte> word) =>
         text.Length > word.Length && Ascii.EqualsIgnoreCase(text[..word.Length], word) && text[word.Length] <= ' ';
