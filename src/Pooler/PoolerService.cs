@@ -45,7 +45,7 @@ internal sealed class PoolerService : IHostedService
         _clientOptions = PoolSource.SocketOptionsOf(config);
         _keys = new ClientKeys();
         Pools pools = null!;
-        _clusters = new Clusters(log, (cluster, before, after) => pools.HostsChanged(cluster, before, after));
+        _clusters = new Clusters(new ClusterFile(live.Current.ClusterStateFile, log), log, (cluster, before, after) => pools.HostsChanged(cluster, before, after));
         pools = new Pools(_threads, new PoolSource(live, _keys, _clusters), new ServerJournal(live, log));
         var sessions = new SessionTable();
         var control = new ConfigControl(live, pools, environment, log, Apply);

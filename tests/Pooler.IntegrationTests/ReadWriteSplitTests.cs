@@ -26,7 +26,7 @@ public sealed class ReadWriteSplitTests(ReadWriteSplitTests.Hosts fixture) : ICl
                 """);
             await Set.CatchUpAsync(1);
             var ini = new PoolerIni();
-            ini.Databases[Database] = Set.Entry("routing=read_write_split read_only_functions=allowed volatile_functions=denied");
+            ini.Databases[Database] = Set.Entry("routing=read_write_split read_after_write=off read_only_functions=allowed volatile_functions=denied");
             ini.Databases["keeping"] = Set.Entry("routing=read_write_split pool_mode=session");
             ini.Settings["health_check_interval"] = "0.05";
             ini.Settings.Remove("ignore_startup_parameters");

@@ -5,7 +5,7 @@ internal static class ConsoleHelp
 {
     public const string Text =
         "\n\tSHOW HELP|CONFIG|DATABASES|POOLS|CLIENTS|SERVERS|USERS|VERSION"
-        + "\n\tSHOW HOSTS|LISTS|MEM|PINS|PINS_TOTALS|PREPARED|STATE"
+        + "\n\tSHOW HEALTH|HOSTS|LISTS|MEM|PINS|PINS_TOTALS|PREPARED|REPLICATION|STATE"
         + "\n\tSHOW STATS|STATS_TOTALS|STATS_AVERAGES|TOTALS"
         + "\n\tSET key = arg"
         + "\n\tRELOAD"

@@ -10,6 +10,9 @@ internal sealed record PoolFacts
 
     public required string User { get; init; }
 
+    /// <summary>Of a host's pool alone.</summary>
+    public HostAddress? Host { get; private init; }
+
     public required PoolMode Mode { get; init; }
 
     /// <summary>Logged-in clients, and of all who wait for a server those logging in.</summary>
@@ -47,6 +50,14 @@ internal sealed record PoolFacts
         List<PoolFacts> facts = [];
         pools.Read(all => facts.AddRange(all.GroupBy(static p => p.Front, Copy)));
         facts.Sort(static (a, b) => string.CompareOrdinal(a.Database, b.Database) is not 0 and int order ? order : string.CompareOrdinal(a.User, b.User));
+        return facts;
+    }
+
+    /// <summary>With routing: each host's pool by itself.</summary>
+    public static List<PoolFacts> ReadByHost(Pools pools)
+    {
+        List<PoolFacts> facts = [];
+        pools.Read(all => facts.AddRange(all.Where(static p => p.Key.Host != null).Select(static p => Copy(p.Front, [p]) with { Host = p.Key.Host })));
         return facts;
     }
 

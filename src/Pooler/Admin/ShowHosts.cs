@@ -1,41 +1,64 @@
+using System.Globalization;
 using Pooler.Cluster;
 using Pooler.Config;
 using Pooler.Net;
+using Pooler.Pooling;
 using static Pooler.Admin.Columns;
 
 namespace Pooler.Admin;
 
-/// <summary>SHOW HOSTS (ours): the hosts of entries with routing as they were last seen.</summary>
+/// <summary>SHOW HOSTS (ours): the hosts of entries with routing as they were last seen, and the servers of each.</summary>
 internal sealed class ShowHosts() : ShowCommand(
     Text("database"), Text("host"), Int4("port"), Text("role"), Text("status"), Text("routing"), Int4("timeline"), Text("lsn"), Int8("lag_bytes"),
-    Int8("lag_us"), Int8("probe_us"), Int8("seen_us"), Text("started_at"), Int4("server_version"), Text("system_identifier"), Text("problem"))
+    Int8("lag_us"), Int8("probe_us"), Int8("seen_us"), Text("started_at"), Int4("server_version"), Text("system_identifier"), Text("problem"),
+    Text("received_lsn"), Text("sync_state"), Int4("streaming"), Int4("replay_paused"), Int4("read_only"),
+    Int4("cl_waiting"), Int4("sv_active"), Int4("sv_idle"), Int4("sv_login"))
 {
     protected override void Fill(Table table, AdminConsole console)
     {
         long now = IoThread.Clock();
+        List<PoolFacts> pools = PoolFacts.ReadByHost(console.Pools);
         foreach (HostCluster cluster in console.Clusters.All)
         {
-            foreach (HostState host in cluster.State.Hosts)
+            ClusterState state = cluster.State;
+            foreach (HostState host in state.Hosts)
             {
                 HostFacts? facts = host.Facts;
+                PoolFacts[] own = [.. pools.Where(p => p.Database == cluster.Config.Name && p.Host == host.Address)];
                 table.Add(
                     cluster.Config.Name,
-                    host.Address.Name.Length > 0 ? host.Address.Name : null,
+                    NameOf(host.Address),
                     $"{host.Address.Port}",
-                    HostCluster.Word(host.Role),
+                    ClusterJournal.Word(host.Role),
                     host.IsUp ? "up" : host.SeenAt == 0 ? "new" : "down",
                     Settings.Routing.Format(cluster.Config.Routing),
                     facts == null ? null : $"{facts.Timeline}",
-                    facts == null ? null : $"{facts.Position >> 32:X}/{facts.Position & 0xFFFF_FFFF:X}",
+                    Lsn(facts?.Position),
                     host.Lag is { } lag ? $"{lag}" : null,
                     host.LagTime is { } time ? $"{time}" : null,
                     host.IsUp ? $"{host.Latency}" : null,
                     host.SeenAt == 0 ? null : $"{now - host.SeenAt}",
-                    facts?.StartedAt.ToString("yyyy-MM-dd HH:mm:ss 'UTC'", System.Globalization.CultureInfo.InvariantCulture),
+                    facts?.StartedAt.ToString("yyyy-MM-dd HH:mm:ss 'UTC'", CultureInfo.InvariantCulture),
                     facts == null ? null : $"{facts.ServerVersion}",
                     facts?.SystemIdentifier,
-                    host.Problem);
+                    ClusterJournal.Trouble(state, host),
+                    Lsn(facts?.Received),
+                    host.SyncState,
+                    facts is { IsInRecovery: true } ? Flag(facts.IsStreaming) : null,
+                    facts is { IsInRecovery: true } ? Flag(facts.IsPaused) : null,
+                    facts == null ? null : Flag(facts.IsReadOnly || facts.IsInRecovery),
+                    $"{own.Sum(static p => p.Waiting)}",
+                    $"{own.Sum(static p => p.Active)}",
+                    $"{own.Sum(static p => p.Idle)}",
+                    $"{own.Sum(static p => p.Login)}");
             }
         }
     }
+
+    public static string? NameOf(HostAddress host) => host.Name.Length > 0 ? host.Name : null;
+
+    /// <summary>As PostgreSQL writes pg_lsn.</summary>
+    public static string? Lsn(long? position) => position is { } at ? $"{at >> 32:X}/{at & 0xFFFF_FFFF:X}" : null;
+
+    private static string Flag(bool value) => value ? "1" : "0";
 }

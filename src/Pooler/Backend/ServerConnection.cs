@@ -53,6 +53,9 @@ internal sealed class ServerConnection
     /// <summary>Thread clock, microseconds, when the connect began.</summary>
     public long StartedAt { get; }
 
+    /// <summary>IoThread.Clock when the login was through: it is of the postmaster that was running then.</summary>
+    public long LoggedInAt { get; private set; }
+
     /// <summary>All settings the server reported at login, in its order: what a client is told when it is welcomed.</summary>
     public List<KeyValuePair<string, string>> Welcome { get; } = [];
 
@@ -97,6 +100,9 @@ internal sealed class ServerConnection
 
     /// <summary>Why it ended: the server's own FATAL, or what we say of it.</summary>
     public ErrorFields? Failure { get; private set; }
+
+    /// <summary>The other side ended it or never took it, without a word of its own.</summary>
+    public bool WasLost { get; internal set; }
 
     public void Start() => _ = RunAsync();
 
@@ -178,6 +184,7 @@ internal sealed class ServerConnection
             if (!_closing)
             {
                 IsLoggedIn = true;
+                LoggedInAt = IoThread.Clock();
                 _loggedIn(this);
                 if (_socket!.Input.UnreadLength > 0)
                 {
@@ -254,6 +261,7 @@ internal sealed class ServerConnection
         }
         catch (IOException e)
         {
+            WasLost = true;
             Close($"DNS lookup failed: {Host.Name}: {e.Message}", "08001");
             return;
         }
@@ -273,6 +281,7 @@ internal sealed class ServerConnection
 
         if (error != 0)
         {
+            WasLost = true;
             Close($"server connect failed: {Host}: {Syscalls.ErrorText(error)}", "08001");
         }
     }
@@ -299,6 +308,7 @@ internal sealed class ServerConnection
         input.Advance(0);
         if (input.IsEnded)
         {
+            WasLost = true;
             Close("server conn crashed?");
         }
 
@@ -307,6 +317,10 @@ internal sealed class ServerConnection
 
     private sealed class ConnectTimer(ServerConnection server) : WheelTimer
     {
-        internal override void Expired() => server.Close("connect timeout", "08001");
+        internal override void Expired()
+        {
+            server.WasLost = true;
+            server.Close("connect timeout", "08001");
+        }
     }
 }

@@ -67,6 +67,7 @@ internal sealed class ServerLogin(ServerConnection server, int minor)
                     return false;
                 }
 
+                server.WasLost = true;
                 Fail("server conn crashed?", "08006");
                 return true;
             }

@@ -9,17 +9,23 @@ namespace Pooler.Cluster;
 /// </summary>
 internal sealed record ClusterState(ImmutableArray<HostState> Hosts)
 {
+    // Microseconds. A probe is slow if it takes as long, and as many times as long as the median of the others'.
+    private const long SlowLatency = 100_000, SlowFactor = 10;
+
     /// <summary>The host that is written to, whether it answers or not; null before one was found.</summary>
     public int? Primary { get; init; }
 
-    /// <summary>The data set's; null before the first answer.</summary>
+    /// <summary>The data set's; null before every host was asked once.</summary>
     public string? SystemIdentifier { get; init; }
 
-    /// <summary>The highest timeline of a primary ever accepted.</summary>
+    /// <summary>The highest timeline of a primary ever accepted, also by a process before this one.</summary>
     public int Timeline { get; init; }
 
     /// <summary>Rises whenever another host, or the same after a promotion, becomes primary.</summary>
     public int Epoch { get; init; }
+
+    /// <summary>From the configuration.</summary>
+    public TwoPrimariesRule OnTwoPrimaries { get; init; }
 
     /// <summary>Where the primary's WAL was.</summary>
     public LagHistory History { get; init; } = LagHistory.Empty;
@@ -30,20 +36,44 @@ internal sealed record ClusterState(ImmutableArray<HostState> Hosts)
     /// <summary>Its positions by the time they were asked for.</summary>
     public WalSamples Samples { get; init; } = WalSamples.Empty;
 
-    /// <summary>A host that takes writes although another is primary; null when there is none.</summary>
-    public int? Rival => Hosts.IndexOf(Hosts.FirstOrDefault(static h => h is { Role: HostRole.Rival, IsUp: true })!) is >= 0 and int index ? index : null;
+    /// <summary>What the primary last said.</summary>
+    public HostFacts? Leader => Primary is { } index ? Hosts[index].Facts : null;
+
+    /// <summary>A host that takes writes although another is primary; null when there is none. Of several the one on the latest timeline.</summary>
+    public int? Rival
+    {
+        get
+        {
+            int? rival = null;
+            for (int i = 0; i < Hosts.Length; i++)
+            {
+                if (Hosts[i] is { Role: HostRole.Rival, IsUp: true, Facts: { } facts } && (rival == null || facts.Timeline > Hosts[rival.Value].Facts!.Timeline))
+                {
+                    rival = i;
+                }
+            }
+
+            return rival;
+        }
+    }
 
     /// <summary>The primary, if writes can go there.</summary>
-    public HostState? WritablePrimary => Primary is { } index && Hosts[index] is { IsUp: true, Role: HostRole.Primary } host ? host : null;
+    public HostState? WritablePrimary =>
+        Primary is { } index && Hosts[index] is { IsUp: true, Role: HostRole.Primary, Facts.IsReadOnly: false } host && !IsContested ? host : null;
+
+    /// <summary>on_two_primaries = hold: another takes writes as well, and its timeline does not say that it was replaced.</summary>
+    private bool IsContested => OnTwoPrimaries == TwoPrimariesRule.Hold && Rival is { } rival && Hosts[rival].Facts!.Timeline >= Timeline;
+
+    /// <summary>Every host was asked once.</summary>
+    public bool IsKnown => Hosts.All(static h => h.SeenAt != 0);
+
+    public static ClusterState Of(ImmutableArray<HostAddress> hosts) => new([.. hosts.Select(static address => new HostState(address))]);
 
     /// <summary>
     /// What a read has to see that must not miss what was written up to this time: the position in the first sample of the present
     /// primary that was asked for later, within the present <see cref="Epoch"/>. Null while there is none.
     /// </summary>
     public long? Bound(long after) => Samples.PositionAfter(after);
-
-    /// <summary>Every host was asked once.</summary>
-    public bool IsKnown => Hosts.All(static h => h.SeenAt != 0);
 
     /// <summary>Whether there is a host for whatever clients of the entry ask for.</summary>
     public bool IsServing(ClusterConfig config) => config.Routing switch
@@ -56,7 +86,7 @@ internal sealed record ClusterState(ImmutableArray<HostState> Hosts)
     /// <summary>Whether requests go the same ways as before.</summary>
     public bool RoutesAs(ClusterState other, ClusterConfig config)
     {
-        bool same = Primary == other.Primary && Epoch == other.Epoch;
+        bool same = Primary == other.Primary && Epoch == other.Epoch && WritablePrimary == null == (other.WritablePrimary == null);
         for (int i = 0; same && i < Hosts.Length; i++)
         {
             HostState host = Hosts[i], before = other.Hosts[i];
@@ -66,89 +96,59 @@ internal sealed record ClusterState(ImmutableArray<HostState> Hosts)
         return same;
     }
 
-    public static ClusterState Of(ImmutableArray<HostAddress> hosts) => new([.. hosts.Select(static address => new HostState(address))]);
-
     /// <summary>The host has not answered its probe.</summary>
-    public ClusterState Failed(int index, string problem, long now) =>
-        With(index, Hosts[index] with { IsUp = false, Problem = problem, SeenAt = now }).Elect(now);
-
-    /// <summary>The host has answered its probe.</summary>
-    public ClusterState Answered(int index, HostFacts facts, long now, long latency)
-    {
-        string identifier = SystemIdentifier ?? facts.SystemIdentifier;
-        HostRole role = facts.SystemIdentifier != identifier ? HostRole.Foreign
-            : facts.IsInRecovery ? HostRole.Replica
-            : index == Primary && facts.Timeline >= Timeline ? HostRole.Primary
-            : HostRole.Rival; // Until it is elected.
-        HostState seen = Hosts[index] with { Role = role, IsUp = true, Facts = facts, Problem = null, SeenAt = now, Latency = latency, AskedAt = now - latency };
-        return (With(index, seen) with { SystemIdentifier = identifier }).Elect(now).Measured(now);
-    }
-
-    /// <summary>
-    /// The primary as it is stays while it answers and takes writes. Another is accepted when it has a higher timeline than any
-    /// primary before it: a promotion makes one, and a primary that was replaced and comes back has the old one. The first is
-    /// chosen when every host was asked once, lest the one that answers first is one that was replaced.
-    /// </summary>
-    private ClusterState Elect(long now)
-    {
-        if (WritablePrimary != null)
-        {
-            return Follow(Primary!.Value, now);
-        }
-
-        int least = Primary == null ? Timeline : Timeline + 1;
-        if (Primary == null && !IsKnown)
-        {
-            return this;
-        }
-
-        int best = -1;
-        for (int i = 0; i < Hosts.Length; i++)
-        {
-            if (Hosts[i] is { IsUp: true, Role: HostRole.Rival, Facts.Timeline: int timeline } && timeline >= least
-                && (best < 0 || timeline > Hosts[best].Facts!.Timeline))
-            {
-                best = i;
-            }
-        }
-
-        return best < 0 ? this : Follow(best, now);
-    }
-
-    private ClusterState Follow(int index, long now)
+    public ClusterState Failed(int index, string problem, long now)
     {
         HostState host = Hosts[index];
-        HostFacts facts = host.Facts!;
-        bool isNew = Primary != index || facts.Timeline != Timeline;
-        WalSamples samples = isNew || facts.StartedAt != Started ? WalSamples.Empty : Samples;
-        ClusterState state = Primary is { } before && before != index && Hosts[before].Role == HostRole.Primary
-            ? With(before, Hosts[before] with { Role = HostRole.Rival })
-            : this;
-        return state.With(index, Hosts[index] with { Role = HostRole.Primary }) with
+        return Election.Settle(With(index, host with { IsUp = false, Problem = problem, SeenAt = now, Health = host.Health.Missed(problem, now) }), now);
+    }
+
+    /// <summary>The host has answered its probe.</summary>
+    /// <param name="askedAt">When the question was sent; left out: so long ago as the answer took.</param>
+    /// <param name="isTrial">It had been ejected, and was asked over a new connection.</param>
+    public ClusterState Answered(int index, HostFacts facts, long now, long latency, long? askedAt = null, bool isTrial = false)
+    {
+        HostState seen = Hosts[index] with
         {
-            Primary = index,
-            Timeline = facts.Timeline,
-            Epoch = isNew ? Epoch + 1 : Epoch,
-            Started = facts.StartedAt,
-            Samples = samples.Kept is [.., var last] && last.AskedAt == host.AskedAt ? samples : samples.With(new WalSample(host.AskedAt, facts.Position)),
-            History = (isNew ? LagHistory.Empty : History).With(facts.Position, now),
+            IsUp = true,
+            Facts = facts,
+            Problem = null,
+            SeenAt = now,
+            Latency = latency,
+            AskedAt = askedAt ?? now - latency,
+            Health = Hosts[index].Health.Answered(now, isTrial),
         };
+        seen = seen with { Health = seen.Health with { SlowProbes = IsSlow(index, latency) ? seen.Health.SlowProbes + 1 : 0 } };
+        ClusterState next = Lagging.Measure(Election.Settle(With(index, seen), now), now);
+        return next.EjectIfFailing(index, now, $"slow: a probe took {latency / 1000} ms");
+    }
+
+    /// <summary>A server of the host could not be opened.</summary>
+    public ClusterState ServerFailed(int index, string problem, long now) =>
+        With(index, Hosts[index] with { Health = Hosts[index].Health.ServerFailed(problem, now) }).EjectIfFailing(index, now, problem);
+
+    /// <summary>A server of the host was opened.</summary>
+    public ClusterState ServerOpened(int index, long now) => With(index, Hosts[index] with { Health = Hosts[index].Health.ServerOpened(now) });
+
+    /// <summary>The last host that serves reads is not left out: where no other does, those that were ejected are back.</summary>
+    public ClusterState Spared(ClusterConfig config, long now) =>
+        !Hosts.Any(static h => h is { IsUp: true, Health.State: HealthState.Ejected }) || Hosts.Any(h => h.ServesReads(config)) ? this
+        : this with { Hosts = [.. Hosts.Select(h => h is { IsUp: true, Health.State: HealthState.Ejected } ? h with { Health = h.Health.Spare(now) } : h)] };
+
+    private ClusterState EjectIfFailing(int index, long now, string problem)
+    {
+        HostState host = Hosts[index];
+        bool hasOther = Hosts.Where((other, i) => i != index && other is { IsUp: true, IsReadable: true, Health.State: not HealthState.Ejected }).Any();
+        return host.IsReadable && hasOther && host.Health.IsFailing
+            ? With(index, host with { Health = host.Health.Eject(now) with { LastProblem = problem, LastProblemAt = now } })
+            : this;
+    }
+
+    private bool IsSlow(int index, long latency)
+    {
+        long[] others = [.. Hosts.Where((host, i) => i != index && host.IsUp).Select(static h => h.Latency).Order()];
+        return others.Length > 0 && latency > SlowLatency && latency > SlowFactor * others[others.Length / 2];
     }
 
     private ClusterState With(int index, HostState host) => this with { Hosts = Hosts.SetItem(index, host) };
-
-    /// <summary>The replicas' lag, after one of the cluster was seen anew.</summary>
-    private ClusterState Measured(long now) => this with { Hosts = [.. Hosts.Select(host => Measured(host, now))] };
-
-    private HostState Measured(HostState host, long now)
-    {
-        // On another timeline positions mean something else.
-        if (host is not { Role: HostRole.Replica, Facts: { } facts } || Primary is not { } primary || Hosts[primary].Facts is not { } leader
-            || facts.Timeline != leader.Timeline)
-        {
-            return host with { Lag = null, LagTime = null };
-        }
-
-        return host with { Lag = Math.Max(0, leader.Position - facts.Position), LagTime = History.TimeSince(facts.Position, now) };
-    }
 }

@@ -5,7 +5,7 @@ using Pooler.Config;
 namespace Pooler.Cluster;
 
 /// <summary>The clusters of the configuration in force, by the name of their database entry.</summary>
-internal sealed class Clusters(ILogger log, Action<HostCluster, ClusterState, ClusterState> changed)
+internal sealed class Clusters(ClusterFile file, ILogger log, Action<HostCluster, ClusterState, ClusterState> changed)
 {
     private ImmutableSortedDictionary<string, HostCluster> _clusters = ImmutableSortedDictionary.Create<string, HostCluster>(StringComparer.Ordinal);
 
@@ -33,7 +33,7 @@ internal sealed class Clusters(ILogger log, Action<HostCluster, ClusterState, Cl
             }
             else
             {
-                after[database.Name] = new HostCluster(wanted, log, changed);
+                after[database.Name] = new HostCluster(wanted, file, log, changed);
             }
         }
 
@@ -44,5 +44,9 @@ internal sealed class Clusters(ILogger log, Action<HostCluster, ClusterState, Cl
         }
     }
 
-    public Task StopAsync() => Task.WhenAll(All.Select(static c => c.DisposeAsync().AsTask()));
+    public async Task StopAsync()
+    {
+        await Task.WhenAll(All.Select(static c => c.DisposeAsync().AsTask())).ConfigureAwait(false);
+        await file.Written.ConfigureAwait(false);
+    }
 }

@@ -3,7 +3,6 @@ using Microsoft.Extensions.Logging;
 using Pooler.Config;
 using Pooler.Net;
 using Pooler.Protocol;
-using Pooler.Telemetry;
 
 namespace Pooler.Cluster;
 
@@ -15,7 +14,8 @@ internal sealed class HostCluster : IAsyncDisposable
     private const long HeldPeriod = 20_000, SamplePeriod = 25_000, SampleGrace = 200_000;
 
     private volatile ClusterConfig _config;
-    private readonly ILogger _log;
+    private readonly ClusterFile _file;
+    private readonly ClusterJournal _journal;
     private readonly Action<HostCluster, ClusterState, ClusterState> _changed;
     private readonly CancellationTokenSource _end = new();
     private readonly ImmutableArray<HostMonitor> _monitors;
@@ -24,12 +24,19 @@ internal sealed class HostCluster : IAsyncDisposable
     private long _wantedAfter = long.MinValue / 2, _heldUntil;
 
     /// <param name="changed">Told, on any thread, when requests have to go other ways: this, what was known before, what is now.</param>
-    public HostCluster(ClusterConfig config, ILogger log, Action<HostCluster, ClusterState, ClusterState> changed)
+    public HostCluster(ClusterConfig config, ClusterFile file, ILogger log, Action<HostCluster, ClusterState, ClusterState> changed)
     {
         _config = config;
-        _log = log;
+        _file = file;
+        _journal = new ClusterJournal(config.Name, log);
         _changed = changed;
-        _state = ClusterState.Of(config.Hosts);
+        ClusterMemory? known = file.Find(config.Name);
+        _state = ClusterState.Of(config.Hosts) with
+        {
+            SystemIdentifier = known?.SystemIdentifier,
+            Timeline = known?.Timeline ?? 0,
+            OnTwoPrimaries = config.OnTwoPrimaries,
+        };
         Catalogue = new Catalogue(this, log);
         _monitors = [.. config.Hosts.Select((_, index) => new HostMonitor(this, index))];
         _running = Task.WhenAll([.. _monitors.Select(monitor => Task.Run(() => monitor.RunAsync(_end.Token))), Task.Run(() => Catalogue.KeepAsync(_end.Token))]);
@@ -48,7 +55,19 @@ internal sealed class HostCluster : IAsyncDisposable
         set
         {
             _config = value;
+            Update(state => state with { OnTwoPrimaries = value.OnTwoPrimaries });
             Catalogue.Changed();
+        }
+    }
+
+    /// <summary>What clients are told whom no host could take for failover_hold_time.</summary>
+    public ErrorFields Shortage
+    {
+        get
+        {
+            string missing = _config.Routing == RoutingRule.Replica ? "no replica is up and fresh enough" : "no host takes writes";
+            return new ErrorFields("FATAL", "57P03", $"{missing}, for longer than failover_hold_time (database \"{_config.Name}\")", null,
+                "SHOW HOSTS on the console tells what each host is.");
         }
     }
 
@@ -94,14 +113,30 @@ internal sealed class HostCluster : IAsyncDisposable
         }
     }
 
-    /// <summary>What clients are told whom no host could take for failover_hold_time.</summary>
-    public ErrorFields Shortage
+    /// <summary>A host has ended a server's connection, or would not open it (<paramref name="isOpening"/>): it is looked at now. Any thread.</summary>
+    public void ServerLost(HostAddress host, string problem, bool isOpening)
     {
-        get
+        int index = _config.Hosts.IndexOf(host);
+        if (index < 0)
         {
-            string missing = _config.Routing == RoutingRule.Replica ? "no replica is up and fresh enough" : "no host takes writes";
-            return new ErrorFields("FATAL", "57P03", $"{missing}, for longer than failover_hold_time (database \"{_config.Name}\")", null,
-                "SHOW HOSTS on the console tells what each host is.");
+            return;
+        }
+
+        if (isOpening)
+        {
+            Update(state => state.ServerFailed(index, problem, IoThread.Clock()));
+        }
+
+        _monitors[index].Wake();
+    }
+
+    /// <summary>A server of the host was opened. Any thread.</summary>
+    public void ServerOpened(HostAddress host)
+    {
+        int index = _config.Hosts.IndexOf(host);
+        if (index >= 0 && State.Hosts[index].Health is { Failures: > 0 } or { State: HealthState.HalfOpen })
+        {
+            Update(state => state.ServerOpened(index, IoThread.Clock()));
         }
     }
 
@@ -123,13 +158,14 @@ internal sealed class HostCluster : IAsyncDisposable
         }
 
         isLong = true;
-        return (long)_config.HealthCheckInterval.TotalMicroseconds;
+        long period = (long)_config.HealthCheckInterval.TotalMicroseconds;
+        return host.Health.State == HealthState.Ejected ? Math.Clamp(host.Health.NextTry - now, 0, period) : period;
     }
 
-    internal void Answered(int index, HostFacts facts, long asked)
+    internal void Answered(int index, HostFacts facts, long asked, long latency, bool isTrial)
     {
         long now = IoThread.Clock();
-        Update(state => state.Answered(index, facts, now, now - asked));
+        Update(state => state.Answered(index, facts, now, latency, asked, isTrial));
     }
 
     internal void Failed(int index, string problem) => Update(state => state.Failed(index, problem, IoThread.Clock()));
@@ -152,48 +188,20 @@ internal sealed class HostCluster : IAsyncDisposable
         do
         {
             before = State;
-            after = next(before);
+            after = next(before).Spared(_config, IoThread.Clock());
         }
-        while (Interlocked.CompareExchange(ref _state, after, before) != before);
+        while (!ReferenceEquals(Interlocked.CompareExchange(ref _state, after, before), before));
 
-        LogChanges(before, after);
         if (!after.RoutesAs(before, _config))
         {
-            _changed(this, before, after);
+            _changed(this, before, after); // First of all: clients wait for it.
         }
-    }
 
-    private void LogChanges(ClusterState before, ClusterState after)
-    {
-        for (int i = 0; i < after.Hosts.Length; i++)
+        if (after.Primary != null && (after.Epoch != before.Epoch || before.Primary == null))
         {
-            HostState was = before.Hosts[i], host = after.Hosts[i];
-            string name = $"{_config.Name}: {host.Address}", role = Word(host.Role);
-            if (host.IsUp && (host.Role != was.Role || !was.IsUp))
-            {
-                _log.HostIs(name, role, host.Facts!.Timeline);
-            }
-            else if (!host.IsUp && (was.IsUp || was.SeenAt == 0))
-            {
-                _log.HostIsDown(name, host.Problem!);
-            }
+            _file.Remember(_config.Name, new ClusterMemory(after.SystemIdentifier!, after.Timeline));
         }
 
-        if (after.Rival is { } rival && before.Rival == null)
-        {
-            string name = $"{_config.Name}: {after.Hosts[rival].Address}";
-            string present = after.Primary is { } primary ? $"{after.Hosts[primary].Address}" : "none";
-            _log.TwoPrimaries(name, present);
-        }
+        _journal.Tell(before, after);
     }
-
-    /// <summary>As SHOW HOSTS and the log say it.</summary>
-    public static string Word(HostRole role) => role switch
-    {
-        HostRole.Primary => "primary",
-        HostRole.Replica => "replica",
-        HostRole.Rival => "rival",
-        HostRole.Foreign => "foreign",
-        _ => "unknown",
-    };
 }

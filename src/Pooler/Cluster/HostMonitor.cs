@@ -43,8 +43,14 @@ internal sealed class HostMonitor(HostCluster cluster, int index) : IDisposable
         deadline.CancelAfter(cluster.Config.HealthCheckTimeout);
         try
         {
+            bool isTrial = cluster.State.Hosts[index].Health is { State: HealthState.Ejected, NextTry: var next } && asked >= next;
+            if (isTrial)
+            {
+                await probe.DisconnectAsync().ConfigureAwait(false); // Whether it takes connections is what is to be seen.
+            }
+
             HostFacts facts = await probe.AskAsync(cluster.Config.HealthCheckInterval, deadline.Token).ConfigureAwait(false);
-            cluster.Answered(index, facts, asked);
+            cluster.Answered(index, facts, probe.AskedAt, probe.Latency, isTrial);
         }
         catch (Exception fault) // Of whatever kind: a monitor that ended would leave its host as it was last seen.
         {

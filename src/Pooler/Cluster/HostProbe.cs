@@ -24,12 +24,20 @@ internal sealed class HostProbe : IAsyncDisposable
                pg_postmaster_start_time()
         """;
 
-    // A standby that receives nothing, or hides it from a user without pg_monitor, has the timeline of its last checkpoint.
+    // A standby that receives nothing, or hides it from a user without pg_monitor, has at least the timeline of its last checkpoint.
+    // A monitor's user that was made read-only says nothing of the host.
     private const string Question = Glance + """
         ,
                (SELECT system_identifier::text FROM pg_control_system()),
                current_setting('server_version_num')::int,
-               (SELECT timeline_id FROM pg_control_checkpoint())
+               (SELECT timeline_id FROM pg_control_checkpoint()),
+               pg_has_role('pg_monitor', 'USAGE'),
+               CASE WHEN pg_is_in_recovery() THEN pg_is_wal_replay_paused() ELSE false END,
+               EXISTS (SELECT FROM pg_stat_wal_receiver),
+               (SELECT slot_name FROM pg_stat_wal_receiver),
+               host(inet_server_addr()),
+               current_setting('cluster_name'),
+               (SELECT source IN ('user', 'database user') FROM pg_settings WHERE name = 'default_transaction_read_only')
         """;
 
     private readonly NpgsqlDataSource _source;
@@ -37,6 +45,7 @@ internal sealed class HostProbe : IAsyncDisposable
     private NpgsqlCommand? _glance;
     private HostFacts? _known;
     private long _knownAt;
+    private bool _isOwnReadOnly;
 
     public HostProbe(ClusterConfig config, HostAddress host) => _source = new NpgsqlSlimDataSourceBuilder(ConnectString(config, host).ConnectionString).Build();
 
@@ -54,6 +63,11 @@ internal sealed class HostProbe : IAsyncDisposable
         Timeout = 0,
         CommandTimeout = 0,
     };
+
+    /// <summary>When the question was sent whose answer told what the host is now, and how long the answer took (µs).</summary>
+    public long AskedAt { get; private set; }
+
+    public long Latency { get; private set; }
 
     /// <summary>
     /// The host as it is now. What changes slowly is asked for once in <paramref name="interval"/>. Fails with whatever Npgsql says,
@@ -87,7 +101,7 @@ internal sealed class HostProbe : IAsyncDisposable
                 await ConnectAsync(deadline).ConfigureAwait(false);
             }
 
-            long now = IoThread.Clock();
+            long now = AskedAt = IoThread.Clock();
             if (_known is { } known && now - _knownAt < (long)interval.TotalMicroseconds)
             {
                 HostFacts seen = await GlanceAsync(known, deadline).ConfigureAwait(false);
@@ -97,6 +111,7 @@ internal sealed class HostProbe : IAsyncDisposable
                 }
             }
 
+            AskedAt = IoThread.Clock();
             _known = await AskAllAsync(deadline).ConfigureAwait(false);
             _knownAt = now;
             return _known;
@@ -120,25 +135,41 @@ internal sealed class HostProbe : IAsyncDisposable
     {
         await using NpgsqlDataReader row = await _glance!.ExecuteReaderAsync(deadline).ConfigureAwait(false);
         await row.ReadAsync(deadline).ConfigureAwait(false);
+        Latency = IoThread.Clock() - AskedAt;
         return Seen(row, known);
     }
 
     private async Task<HostFacts> AskAllAsync(CancellationToken deadline)
     {
-        await using var command = new NpgsqlCommand(Question, _connection);
-        await using NpgsqlDataReader row = await command.ExecuteReaderAsync(deadline).ConfigureAwait(false);
-        await row.ReadAsync(deadline).ConfigureAwait(false);
-        return Seen(row, new HostFacts(false, false, row.GetString(6), row.GetInt32(8), 0, null, default, row.GetInt32(7)));
+        HostFacts facts;
+        await using (var command = new NpgsqlCommand(Question, _connection))
+        await using (NpgsqlDataReader row = await command.ExecuteReaderAsync(deadline).ConfigureAwait(false))
+        {
+            await row.ReadAsync(deadline).ConfigureAwait(false);
+            Latency = IoThread.Clock() - AskedAt;
+            _isOwnReadOnly = row.GetBoolean(15);
+            facts = Seen(row, new HostFacts(false, false, row.GetString(6), row.GetInt32(8), 0, null, default, row.GetInt32(7))
+            {
+                SeesAll = row.GetBoolean(9),
+                IsPaused = row.GetBoolean(10),
+                IsStreaming = row.GetBoolean(11),
+                SlotName = row.IsDBNull(12) ? null : row.GetString(12),
+                Address = row.IsDBNull(13) ? null : row.GetString(13),
+                ClusterName = row.GetString(14),
+            });
+        }
+
+        return await ReplicationProbe.AskAsync(_connection!, facts, deadline).ConfigureAwait(false);
     }
 
     /// <summary>What the columns of <see cref="Glance"/> say; the rest is as known.</summary>
-    private static HostFacts Seen(NpgsqlDataReader row, HostFacts known)
+    private HostFacts Seen(NpgsqlDataReader row, HostFacts known)
     {
         bool isInRecovery = row.GetBoolean(0);
         return known with
         {
             IsInRecovery = isInRecovery,
-            IsReadOnly = row.GetBoolean(1),
+            IsReadOnly = row.GetBoolean(1) && !_isOwnReadOnly,
             Timeline = row.IsDBNull(2) ? known.Timeline
                 : int.Parse(row.GetString(2), isInRecovery ? NumberStyles.Integer : NumberStyles.HexNumber, CultureInfo.InvariantCulture),
             Position = row.IsDBNull(3) ? 0 : row.GetInt64(3),
@@ -147,7 +178,8 @@ internal sealed class HostProbe : IAsyncDisposable
         };
     }
 
-    private async ValueTask DisconnectAsync()
+    /// <summary>The next question goes over a new connection.</summary>
+    public async ValueTask DisconnectAsync()
     {
         if (_connection is { } connection)
         {

@@ -12,6 +12,9 @@ internal enum HostRole
     /// <summary>A standby of the cluster's data.</summary>
     Replica,
 
+    /// <summary>Another data set that subscribes to the cluster's primary (logical replication): reads that need not be the newest.</summary>
+    Subscriber,
+
     /// <summary>It takes writes and is not the cluster's primary: one that was replaced, or a second one. Nothing goes there.</summary>
     Rival,
 

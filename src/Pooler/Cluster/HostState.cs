@@ -28,14 +28,29 @@ internal sealed record HostState(HostAddress Address)
     /// <summary>How long the last answer took, microseconds.</summary>
     public long Latency { get; init; }
 
+    public HostHealth Health { get; init; } = HostHealth.New;
+
     /// <summary>WAL that a replica lacks, in bytes, compared with the primary's last answer; null where nobody knows.</summary>
     public long? Lag { get; init; }
 
-    /// <summary>It is a replica, answers, and lags no more than allowed; a lag nobody knows counts as too much.</summary>
-    public bool ServesReads(ClusterConfig config) => IsUp && Role == HostRole.Replica
-        && (config.MaxReplicaLag == 0 || Lag <= config.MaxReplicaLag)
-        && (config.MaxReplicaLagTime == TimeSpan.Zero || LagTime <= config.MaxReplicaLagTime.TotalMicroseconds);
-
     /// <summary>How long ago the primary was where this replica is now, microseconds; 0 when it lacks nothing.</summary>
     public long? LagTime { get; init; }
+
+    /// <summary>sync_state of the primary's pg_stat_replication, where it is known which row is this host's.</summary>
+    public string? SyncState { get; init; }
+
+    /// <summary>It has the data by logical replication: positions of its own WAL say nothing of the primary's, so it serves nobody with a bound.</summary>
+    public bool IsLogical => Role == HostRole.Subscriber;
+
+    /// <summary>It is of the kind that serves reads.</summary>
+    public bool IsReadable => Role is HostRole.Replica or HostRole.Subscriber;
+
+    /// <summary>
+    /// It may serve reads: it answers, is not ejected, and lags no more than allowed; a lag nobody knows counts as too much, and of a
+    /// subscriber, whose tables may be half copied, always.
+    /// </summary>
+    public bool ServesReads(ClusterConfig config) => IsUp && IsReadable && Health.State != HealthState.Ejected
+        && (Lag != null || !IsLogical)
+        && (config.MaxReplicaLag == 0 || Lag <= config.MaxReplicaLag)
+        && (config.MaxReplicaLagTime == TimeSpan.Zero || LagTime <= config.MaxReplicaLagTime.TotalMicroseconds);
 }

@@ -41,6 +41,9 @@ internal sealed record ClusterConfig
     /// <summary>How long work waits for a host that may take it.</summary>
     public required TimeSpan FailoverHoldTime { get; init; }
 
+    /// <summary>What happens while a second host takes writes.</summary>
+    public required TwoPrimariesRule OnTwoPrimaries { get; init; }
+
     /// <summary>Which of several hosts that may serve a request does.</summary>
     public required LoadBalanceRule LoadBalance { get; init; }
 
@@ -70,6 +73,7 @@ internal sealed record ClusterConfig
             MaxReplicaLag = other.MaxReplicaLag,
             MaxReplicaLagTime = other.MaxReplicaLagTime,
             FailoverHoldTime = other.FailoverHoldTime,
+            OnTwoPrimaries = other.OnTwoPrimaries,
             LoadBalance = other.LoadBalance,
             ReadAfterWrite = other.ReadAfterWrite,
             Weights = other.Weights,

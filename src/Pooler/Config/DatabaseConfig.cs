@@ -60,6 +60,8 @@ internal sealed record DatabaseConfig
 
     public TimeSpan? FailoverHoldTime { get; init; }
 
+    public TwoPrimariesRule? OnTwoPrimaries { get; init; }
+
     public PoolMode? PoolMode { get; init; }
 
     public int? PoolSize { get; init; }
@@ -109,6 +111,7 @@ internal sealed record DatabaseConfig
         ReadOnlyFunctions = values.Find(Settings.ReadOnlyFunctions) ?? default,
         VolatileFunctions = values.Find(Settings.VolatileFunctions) ?? default,
         FailoverHoldTime = values.Find(Settings.FailoverHoldTime),
+        OnTwoPrimaries = values.Find(Settings.OnTwoPrimaries),
         PoolMode = values.Find(Settings.PoolMode),
         PoolSize = values.Find(Settings.PoolSize),
         MinPoolSize = values.Find(Settings.MinPoolSize),

@@ -45,6 +45,14 @@ internal sealed class PoolerConfig
     /// <summary>I/O threads to start: <c>workers</c>, or half of the processors, at least one and at most four.</summary>
     public int WorkerCount => Get(Settings.Workers) is > 0 and int count ? count : Math.Clamp(Environment.ProcessorCount / 2, 1, 4);
 
+    /// <summary>cluster_state_file, by default beside the configuration file; null: nothing is kept.</summary>
+    public string? ClusterStateFile => Get(Settings.ClusterStateFile) switch
+    {
+        null => FilePath.Length > 0 ? FilePath + ".state" : null,
+        "" => null,
+        var path => path,
+    };
+
     /// <summary>The value in the [pgbouncer] section, or the default.</summary>
     public T Get<T>(Setting<T> setting) => (T)values[setting.Index]!;
 
@@ -131,6 +139,7 @@ internal sealed class PoolerConfig
             MaxReplicaLag = database.MaxReplicaLag ?? Get(Settings.MaxReplicaLag),
             MaxReplicaLagTime = database.MaxReplicaLagTime ?? Get(Settings.MaxReplicaLagTime),
             FailoverHoldTime = database.FailoverHoldTime ?? Get(Settings.FailoverHoldTime),
+            OnTwoPrimaries = database.OnTwoPrimaries ?? Get(Settings.OnTwoPrimaries),
             ReadAfterWrite = database.ReadAfterWrite ?? Get(Settings.ReadAfterWrite),
             LoadBalance = database.LoadBalance ?? Get(Settings.LoadBalance),
             Weights = WeightsOf(database),

@@ -72,6 +72,8 @@ internal static class Settings
         "TLS with clients.", support: RefusedUnlessDefault);
     public static readonly Setting<TimeSpan> ClientWriteTimeout = Row("client_write_timeout", Seconds, "0", Global,
         "Ours: closes a client that holds a server and takes no data that long; 0 = never.");
+    public static readonly Setting<string?> ClusterStateFile = Row("cluster_state_file", OptionalText, null, Global,
+        "Ours: file that keeps each cluster's system identifier and highest timeline, so that after a restart a primary that was replaced is not followed; left out = beside the configuration file, with .state behind its name; empty = none.", AtRestart);
     public static readonly Setting<string?> ConfFile = Row("conffile", OptionalText, null, Global,
         "The file the next RELOAD reads.");
     public static readonly Setting<int> DefaultPoolSize = Row("default_pool_size", Count, "20", Global,
@@ -146,6 +148,8 @@ internal static class Settings
         "Servers kept open in a pool with a forced user or a client; at most the pool size.");
     public static readonly Setting<string?> MonitorUser = Row("monitor_user", OptionalText, null, Global | Database,
         "Ours: who probes the hosts of an entry with routing, with the password in auth_file; left out = auth_user, the forced user, or postgres.");
+    public static readonly Setting<TwoPrimariesRule> OnTwoPrimaries = Row("on_two_primaries", TwoPrimariesWord, "stay", Global | Database,
+        "Ours: while a second host takes writes: stay = with the primary as long as it answers; hold = nobody writes, unless the second is on an older timeline; newest = to the newer timeline.");
     public static readonly Setting<int> PeerId = Row("peer_id", PeerNumber, "0", Global,
         "Number of this process among its peers, which its cancel keys carry; 0 = no peers. Cancels are not passed on to peers so far.", support: Later);
     public static readonly Setting<string> PidFile = Row("pidfile", Text, "", Global,

@@ -92,6 +92,9 @@ internal static class ValueKinds
     public static ValueKind<LoadBalanceHosts> LoadBalanceWord { get; } = Choice(
         ("round-robin", LoadBalanceHosts.RoundRobin), ("disable", LoadBalanceHosts.Disable), ("random", LoadBalanceHosts.Random));
 
+    public static ValueKind<TwoPrimariesRule> TwoPrimariesWord { get; } = Choice(
+        ("stay", TwoPrimariesRule.Stay), ("hold", TwoPrimariesRule.Hold), ("newest", TwoPrimariesRule.Newest));
+
     public static ValueKind<LoadBalanceRule> LoadBalanceRuleWord { get; } = Choice(
         ("least_busy", LoadBalanceRule.LeastBusy), ("round_robin", LoadBalanceRule.RoundRobin), ("random", LoadBalanceRule.Random),
         ("weighted", LoadBalanceRule.Weighted), ("latency", LoadBalanceRule.Latency));

@@ -43,7 +43,7 @@ internal sealed class HostPools(HostCluster cluster, ImmutableArray<ServerPool> 
 
     /// <summary>
     /// The hosts have changed. Who waits asks again; servers of a host that is another now (primary, replica) go when they are given
-    /// back, those of one that does not answer at once.
+    /// back, at once those of one that does not answer, or that takes writes although another is primary by now.
     /// </summary>
     public void Changed(ClusterState before, ClusterState after, PoolChange change)
     {
@@ -58,10 +58,14 @@ internal sealed class HostPools(HostCluster cluster, ImmutableArray<ServerPool> 
             }
             else if (was.IsUp)
             {
-                change.Cut(pool, "host is down (health_check_timeout)");
+                change.Cut(pool, $"host is down: {host.Problem}");
             }
 
-            if (was.Role != host.Role && was.Role != HostRole.Unknown)
+            if (host.Role == HostRole.Rival && was.Role == HostRole.Primary)
+            {
+                change.Cut(pool, "host is no longer the primary: another was promoted");
+            }
+            else if (was.Role != host.Role && was.Role != HostRole.Unknown)
             {
                 change.Retire(pool, "host has another role");
             }

@@ -3,6 +3,7 @@ using Pooler.Backend;
 using Pooler.Cluster;
 using Pooler.Config;
 using Pooler.Net;
+using Pooler.Protocol;
 
 namespace Pooler.Pooling;
 
@@ -26,6 +27,30 @@ internal sealed class PoolSource(LiveConfig live, ClientKeys keys, Clusters clus
 
     /// <summary>The entry whose pools this one shares.</summary>
     public DatabaseConfig? LenderOf(DatabaseConfig database) => database.SharePools is { } name ? live.Current.FindDatabase(name) : null;
+
+    /// <summary>A server has ended: if that may be the host's doing, its monitors look at once.</summary>
+    public void ServerGone(ServerSlot slot, ErrorFields? failure, bool wasLogin)
+    {
+        if (failure != null && slot.Pool.Key.Host is { } host
+            && (slot.Server.WasLost || ServerHealth.IsShutdown(failure) || (wasLogin && ServerHealth.IsOfHost(failure))))
+        {
+            foreach (HostCluster cluster in clusters.All)
+            {
+                cluster.ServerLost(host, failure.Message, wasLogin);
+            }
+        }
+    }
+
+    public void ServerOpened(ServerSlot slot)
+    {
+        if (slot.Pool.Key.Host is { } host)
+        {
+            foreach (HostCluster cluster in clusters.All)
+            {
+                cluster.ServerOpened(host);
+            }
+        }
+    }
 
     /// <summary>After a RELOAD. True when present servers are not what a new one would be and must be replaced.</summary>
     public bool Reconfigure(ServerPool pool)

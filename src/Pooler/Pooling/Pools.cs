@@ -151,7 +151,7 @@ internal sealed class Pools
             {
                 waiter.State = WaiterState.Granted;
             }
-            else if (pool.LoginFailure != null && pool.Slots.Count == 0 && thread.Now < pool.RetryAt)
+            else if (pool.LoginFailure != null && !pool.IsHeldBy(pool.LoginFailure) && pool.Slots.Count == 0 && thread.Now < pool.RetryAt)
             {
                 waiter.State = WaiterState.Failed;
                 waiter.Error = pool.CachedFailure;
@@ -381,6 +381,7 @@ internal sealed class Pools
         }
 
         todo.Do();
+        _source.ServerGone(slot, failure, wasLogin);
         _journal.Removed(slot, failure, wasLogin);
         failed?.ForEach(static w => w.PostWake());
     }
@@ -402,6 +403,7 @@ internal sealed class Pools
             welcomed = pool.DequeueLogins(WaiterState.Granted);
         }
 
+        _source.ServerOpened(slot);
         _journal.LoggedIn(slot);
         welcomed.ForEach(static w => w.PostWake());
     }
@@ -564,6 +566,7 @@ internal sealed class Pools
 
         bool had = pool.ByHost != null;
         pool.ByHost = HostsOf(pool);
+        pool.ByHost?.Wrote(IoThread.Clock()); // What was known of writes went with the old ones.
         return had != (pool.ByHost != null);
     }
 

@@ -187,15 +187,20 @@ internal sealed class ServerPool
         Message = $"server login has been failing, cached error: {LoginFailure!.Message} (server_login_retry)",
     };
 
+    /// <summary>
+    /// It says that a host of a cluster is gone or going: the monitor is looking, and whoever logs in waits for what it finds.
+    /// </summary>
+    public bool IsHeldBy(ErrorFields failure) => Key.Host != null && ServerHealth.IsOfHost(failure);
+
     /// <summary>A login has failed. Those who fail with it, if it was the pool's only server.</summary>
     public List<Waiter>? RecordLoginFailure(ErrorFields? failure, long now)
     {
         LoginFailure = failure ?? new ErrorFields("FATAL", "08006", "server conn crashed?", null, null);
 
         // A server that is starting or full will soon take logins again; anything else waits as PgBouncer does.
-        bool soon = LoginFailure.SqlState is "57P03" or "53300";
+        bool isHeld = IsHeldBy(LoginFailure), soon = isHeld || LoginFailure.SqlState is "57P03" or "53300";
         RetryAt = now + (soon ? 300_000 : (long)Settings.ServerLoginRetry.TotalMicroseconds);
-        if (Slots.Count > 1)
+        if (isHeld || Slots.Count > 1)
         {
             return null;
         }

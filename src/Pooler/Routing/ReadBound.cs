@@ -33,12 +33,12 @@ internal sealed class ReadBound(HostPools hosts)
 
     private long WroteAt => IsShared ? Math.Max(_wroteAt, hosts.WroteAt) : _wroteAt;
 
-    /// <summary>The primary has answered something that may have written, or shown what no replica has yet.</summary>
-    public void AnsweredByPrimary(long now, bool mayHaveWritten)
+    /// <summary>The primary has answered: something may have been written, or shown that no replica has yet.</summary>
+    public void AnsweredByPrimary(long now)
     {
         _wroteAt = now;
         _replica = -1;
-        if (mayHaveWritten && IsShared)
+        if (IsShared)
         {
             hosts.Wrote(now);
         }

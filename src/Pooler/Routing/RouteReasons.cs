@@ -18,7 +18,7 @@ internal static class RouteReasons
         RouteReason.Serializable => "a standby has no SERIALIZABLE",
         RouteReason.PrimaryHint => "a hint asks for the primary",
         RouteReason.Refused => "a replica has refused it",
-        RouteReason.NoReplica => "no replica is fresh enough",
+        RouteReason.NoReplica => "no replica is fresh enough, or has what this session has seen",
         _ => "session mode",
     };
 }

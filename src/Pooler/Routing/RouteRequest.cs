@@ -6,7 +6,7 @@ namespace Pooler.Routing;
 internal readonly record struct RouteRequest
 {
     /// <summary>What is not known: it does not fit into the look-ahead, or is not told by its text.</summary>
-    public static RouteRequest Unknown => new() { Class = StatementClass.Write, Cause = StatementCause.Unreadable, HasData = true, IsUnknown = true };
+    public static RouteRequest Unknown => new() { Class = StatementClass.Write, Cause = StatementCause.Unreadable, HasData = true, IsUnknown = true, ReadsData = true };
 
     public StatementClass Class { get; init; }
 
@@ -29,6 +29,9 @@ internal readonly record struct RouteRequest
     public bool FollowsClient { get; init; }
 
     public bool IsUnknown { get; init; }
+
+    /// <summary>Its answer hangs on what a replica has replayed.</summary>
+    public bool ReadsData { get; init; }
 
     /// <summary>A replica has refused it, now or before.</summary>
     public bool IsRefused { get; init; }
@@ -56,6 +59,7 @@ internal readonly record struct RouteRequest
             Hint = next.Hint > Hint ? next.Hint : Hint,
             HasData = HasData || !(next.IsDataless || followsClient),
             FollowsClient = FollowsClient || followsClient,
+            ReadsData = ReadsData || !next.IsDataless,
             Fingerprint = Fingerprint == 0 ? next.Fingerprint : ulong.RotateLeft(Fingerprint, 17) ^ next.Fingerprint,
         };
     }

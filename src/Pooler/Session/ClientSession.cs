@@ -368,6 +368,13 @@ internal sealed class ClientSession
 
     private void Hold(ServerSlot slot)
     {
+        if (_route?.Admits(slot.Server) == false)
+        {
+            slot.TakeBack(); // Its replica may lack what this client has seen.
+            Lease(atHead: false);
+            return;
+        }
+
         _reader.Restart();
         _exchange!.Hold(slot);
     }

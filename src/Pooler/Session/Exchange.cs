@@ -272,6 +272,11 @@ internal sealed class Exchange : ServerOwner
     internal void RequestEnded()
     {
         _session.CountAnswered();
+        if (_slot is { Server.Status: (byte)'I' })
+        {
+            _session.Route?.Answered();
+        }
+
         _cancellation?.RequestEnded();
     }
 

@@ -1,6 +1,7 @@
 using Pooler.Backend;
 using Pooler.Cluster;
 using Pooler.Config;
+using Pooler.Net;
 using Pooler.Pooling;
 using Pooler.Protocol;
 using Pooler.Routing;
@@ -17,7 +18,10 @@ internal sealed class SessionRoute(ClientSession session)
     private readonly RequestClassifier _classifier = new(session);
     private RouteRequest _request;
     private StartupParameters? _isolationOf;
-    private bool _isSerializable, _isSteady;
+    private bool _isSerializable, _isSteady, _readsData;
+    private ReadBound? _bound;
+    private ulong _avoided;
+    private int _host;
 
     /// <summary>Its last request does not run on the primary.</summary>
     public bool IsOnReplica { get; private set; }
@@ -26,15 +30,66 @@ internal sealed class SessionRoute(ClientSession session)
     public void Read(ReadOnlySpan<byte> data, HostCluster cluster)
     {
         _request = Classify(data, cluster);
+        _readsData = _request.ReadsData;
+        _avoided = 0;
         _isSteady = IsSteady(_request);
     }
 
     /// <summary>The pool of the host that it goes to, or the client's own, where it waits for one.</summary>
     public ServerPool Choose(HostPools hosts, ClusterState state)
     {
-        Route route = Router.Choose(hosts, state, _request);
+        ulong avoided = _avoided;
+        if (_readsData && BoundOf(hosts) is { } bound && RouteReasons.IsForReplicas(Router.ReasonOf(hosts.Cluster.Config.Routing, _request)))
+        {
+            avoided |= ~bound.Admitted(state, Router.Readable(state, hosts.Cluster.Config));
+        }
+
+        Route route = Router.Choose(hosts, state, _request with { Avoided = _request.Avoided | avoided });
+        _host = route.Host ?? -1;
         IsOnReplica = route.Host is { } index && index != state.Primary;
         return route.Host is { } host ? hosts.Pools[host] : session.Pool;
+    }
+
+    /// <summary>Whether the server that was found may serve the request; if not, its host is left out of the next choice.</summary>
+    public bool Admits(ServerConnection server)
+    {
+        bool admits = !IsOnReplica || !_readsData || session.Pool.ByHost is not { } hosts || BoundOf(hosts) is not { } bound
+            || bound.Admits(hosts.Cluster.State, _host, server.LoggedInAt);
+        _avoided |= admits ? 0 : 1ul << _host;
+        return admits;
+    }
+
+    /// <summary>The client has an answer, and the server is in no transaction.</summary>
+    public void Answered()
+    {
+        if (session.Mode == PoolMode.Session || session.Pool.ByHost is not { } hosts || BoundOf(hosts) is not { } bound)
+        {
+            return;
+        }
+
+        if (!IsOnReplica)
+        {
+            bound.AnsweredByPrimary(IoThread.Clock()); // What followed the first request of a lease was not looked at.
+        }
+        else if (_readsData)
+        {
+            bound.AnsweredByReplica(_host, IoThread.Clock());
+        }
+    }
+
+    /// <summary>Null if reads may miss what the session has written.</summary>
+    private ReadBound? BoundOf(HostPools hosts)
+    {
+        if (!ReferenceEquals(_bound?.Hosts, hosts))
+        {
+            _bound = hosts.Cluster.Config.ReadAfterWrite == ReadAfterWrite.Off ? null : new ReadBound(hosts);
+            if (session.RequestNumber > 0)
+            {
+                _bound?.AnsweredByPrimary(IoThread.Clock()); // A RELOAD: what was known before is forgotten.
+            }
+        }
+
+        return _bound;
     }
 
     /// <summary>
@@ -50,7 +105,7 @@ internal sealed class SessionRoute(ClientSession session)
 
         RouteRequest request = Classify(data, hosts.Cluster);
         bool may = isFirst
-            || (_isSteady && (status != 'I' || RouteReasons.IsForReplicas(Router.ReasonOf(hosts.Cluster.Config.Routing, request))));
+            || (_isSteady && (_readsData || !request.ReadsData) && (status != 'I' || RouteReasons.IsForReplicas(Router.ReasonOf(hosts.Cluster.Config.Routing, request))));
         _isSteady = may ? IsSteady(request) : _isSteady;
         return may;
     }

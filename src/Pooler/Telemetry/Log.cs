@@ -29,8 +29,26 @@ internal static partial class Log
     [LoggerMessage(Level = LogLevel.Warning, Message = "{Host} is down: {Problem}")]
     public static partial void HostIsDown(this ILogger log, string host, string problem);
 
-    [LoggerMessage(Level = LogLevel.Error, Message = "{Host} takes writes and is not the primary ({Primary} is): nothing is sent there")]
-    public static partial void TwoPrimaries(this ILogger log, string host, string primary);
+    [LoggerMessage(Level = LogLevel.Error, Message = "{Host} takes writes and is not the primary ({Primary} is; timelines {Timeline} and {Newest}): nothing is sent there (on_two_primaries)")]
+    public static partial void TwoPrimaries(this ILogger log, string host, string primary, int timeline, int newest);
+
+    [LoggerMessage(Level = LogLevel.Warning, Message = "{Cluster}: no host takes writes: work is held (failover_hold_time)")]
+    public static partial void NoPrimary(this ILogger log, string cluster);
+
+    [LoggerMessage(Level = LogLevel.Error, Message = "{Host} holds another data set, system identifier {Found}, not {Known}: nothing is sent there (if the cluster was made anew, remove its line from cluster_state_file and restart)")]
+    public static partial void HostIsForeign(this ILogger log, string host, string found, string known);
+
+    [LoggerMessage(Level = LogLevel.Warning, Message = "{Host}: the monitor's user lacks pg_monitor, so its lag is not known: GRANT pg_monitor to it (monitor_user)")]
+    public static partial void HostIsHidden(this ILogger log, string host);
+
+    [LoggerMessage(Level = LogLevel.Warning, Message = "{Host} is left out for {Seconds} s: {Problem}")]
+    public static partial void HostIsEjected(this ILogger log, string host, string problem, long seconds);
+
+    [LoggerMessage(Level = LogLevel.Warning, Message = "cluster_state_file {Path}: cannot be read or written: {Problem}; after a restart an old primary that is there alone would be followed")]
+    public static partial void ClusterFileFailed(this ILogger log, string path, string problem);
+
+    [LoggerMessage(Level = LogLevel.Warning, Message = "cluster_state_file {Path}: a line makes no sense and is left out: {Line}")]
+    public static partial void ClusterFileDamaged(this ILogger log, string path, string line);
 
     [LoggerMessage(Level = LogLevel.Information, Message = "{Cluster}: the catalogue was read at {Host}")]
     public static partial void CatalogueRead(this ILogger log, string cluster, string host);

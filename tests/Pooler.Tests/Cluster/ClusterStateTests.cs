@@ -1,5 +1,6 @@
 using Pooler.Cluster;
 using Pooler.Config;
+using Pooler.Tests.Config;
 using Xunit;
 
 namespace Pooler.Tests.Cluster;
@@ -213,6 +214,126 @@ public sealed class ClusterStateTests
 
     private ClusterState Replica(ClusterState state, int host, int timeline = 1, long position = 0) =>
         state.Answered(host, Facts(recovery: true, timeline, position), _now, 1);
+
+    [Fact]
+    public void AReadOnlyPrimaryIsHeldAndFollowedNoMoreWhenAnotherIsPromoted()
+    {
+        ClusterState state = Replica(Writes(Of(2), 0), 1);
+        state = state.Answered(0, Facts(recovery: false) with { IsReadOnly = true }, _now, 1);
+        Assert.Equal((0, HostRole.Primary), (state.Primary, state.Hosts[0].Role));
+        Assert.Null(state.WritablePrimary);
+        Assert.NotNull(Writes(state, 0).WritablePrimary);
+        Assert.Equal(1, Writes(state, 1, timeline: 2).Primary);
+    }
+
+    [Theory]
+    [InlineData("stay", 2, 0)]
+    [InlineData("hold", 2, null)]
+    [InlineData("hold", 1, null)]
+    [InlineData("newest", 2, 1)]
+    [InlineData("newest", 1, 0)]
+    public void WhatHappensWhileASecondHostTakesWrites(string word, int timeline, int? writable)
+    {
+        TwoPrimariesRule rule = Enum.Parse<TwoPrimariesRule>(word, ignoreCase: true);
+        ClusterState state = Replica(Writes(Of(2) with { OnTwoPrimaries = rule }, 0), 1);
+        state = Writes(Writes(state, 1, timeline), 0);
+        Assert.Equal(writable, state.WritablePrimary == null ? null : state.Primary);
+        Assert.Equal(writable == 1 ? 0 : 1, state.Rival);
+    }
+
+    /// <summary>A primary that was replaced is known by its timeline: nobody is held because it is there again.</summary>
+    [Fact]
+    public void AnOldPrimaryIsNoReasonToHold()
+    {
+        ClusterState state = Of(2) with { OnTwoPrimaries = TwoPrimariesRule.Hold };
+        state = Writes(Writes(state, 0, timeline: 1), 1, timeline: 2);
+        Assert.Equal((1, 0), (state.Primary, state.Rival));
+        Assert.NotNull(state.WritablePrimary);
+    }
+
+    /// <summary>What the process before this one knew.</summary>
+    [Fact]
+    public void AnOldPrimaryThatIsThereAloneAfterARestartIsNotFollowed()
+    {
+        ClusterState state = Of(2) with { SystemIdentifier = "7000", Timeline = 3 };
+        state = Down(Writes(state, 0, timeline: 2), 1);
+        Assert.Equal((null, HostRole.Rival), (state.Primary, state.Hosts[0].Role));
+        Assert.Equal(1, Writes(state, 1, timeline: 3).Primary);
+        Assert.Equal(HostRole.Foreign, state.Answered(0, Facts(recovery: false, timeline: 9) with { SystemIdentifier = "other" }, _now, 1).Hosts[0].Role);
+    }
+
+    [Fact]
+    public void TheDataSetIsThatOfMostHosts()
+    {
+        ClusterState state = Of(3).Answered(0, Facts(recovery: false, timeline: 9) with { SystemIdentifier = "other" }, _now, 1);
+        state = Replica(Writes(state, 1), 2);
+        Assert.Equal(("7000", 1), (state.SystemIdentifier, state.Primary));
+        Assert.Equal([HostRole.Foreign, HostRole.Primary, HostRole.Replica], Roles(state));
+    }
+
+    [Fact]
+    public void ASubscriberServesReadsWhenAllItsTablesFollow()
+    {
+        HostFacts primary = Facts(recovery: false, position: 5000) with { Slots = [new LogicalSlot("sub", 4000)] };
+        HostFacts subscriber = Facts(recovery: false, position: 77) with { SystemIdentifier = "other", Subscriptions = [new Subscription("s", "sub", IsReady: true, Applied: 4500)] };
+        ClusterState state = Of(2).Answered(1, subscriber, _now, 1).Answered(0, primary, _now, 1);
+        Assert.Equal([HostRole.Primary, HostRole.Subscriber], Roles(state));
+        Assert.Equal((500, true), (state.Hosts[1].Lag, state.Hosts[1].IsLogical));
+
+        // Others' writes move only what is confirmed; where remote_lsn may not be seen that is all there is.
+        state = state.Answered(0, primary with { Slots = [new LogicalSlot("sub", 5000)] }, _now, 1);
+        Assert.Equal(0, state.Hosts[1].Lag);
+        Assert.True(state.Hosts[1].ServesReads(Config));
+        ClusterState copying = state.Answered(1, subscriber with { Subscriptions = [new Subscription("s", "sub", IsReady: false, Applied: 4500)] }, _now, 1);
+        Assert.False(copying.Hosts[1].ServesReads(Config with { MaxReplicaLagTime = TimeSpan.Zero }));
+        Assert.Equal(HostRole.Foreign, state.Answered(1, subscriber with { Subscriptions = [new Subscription("s", "another", true, 1)] }, _now, 1).Hosts[1].Role);
+
+        // It is never primary.
+        Assert.Equal(0, Down(state, 0).Primary);
+    }
+
+    [Fact]
+    public void WhatTheMonitorMayNotSeeCountsAsNotFresh()
+    {
+        ClusterState state = Writes(Of(2), 0).Answered(1, Facts(recovery: true) with { SeesAll = false }, _now, 1);
+        Assert.Null(state.Hosts[1].Lag);
+        Assert.False(state.Hosts[1].ServesReads(Config));
+        Assert.True(Replica(state, 1).Hosts[1].ServesReads(Config));
+    }
+
+    [Fact]
+    public void TheSyncStateOfAStandbyIsThatOfItsWalSender()
+    {
+        HostFacts primary = Facts(recovery: false) with
+        {
+            Receivers =
+            [
+                new WalReceiver("walreceiver", "10.0.0.2", "streaming", "async", 1, 1, 1, "slot2", false),
+                new WalReceiver("db3", "10.0.0.3", "streaming", "sync", 1, 1, 1, null, false),
+                new WalReceiver("walreceiver", "10.0.0.4", "streaming", "potential", 1, 1, 1, null, false),
+                new WalReceiver("walreceiver", "10.0.0.5", "streaming", "quorum", 1, 1, 1, null, false),
+                new WalReceiver("walreceiver", "10.0.0.5", "streaming", "async", 1, 1, 1, null, false),
+            ],
+        };
+        HostFacts standby = Facts(recovery: true);
+        ClusterState state = Of(5).Answered(0, primary, _now, 1)
+            .Answered(1, standby with { SlotName = "slot2", Address = "10.0.0.5" }, _now, 1)
+            .Answered(2, standby with { ClusterName = "db3" }, _now, 1)
+            .Answered(3, standby with { Address = "10.0.0.4" }, _now, 1)
+            .Answered(4, standby with { Address = "10.0.0.9" }, _now, 1);
+        Assert.Equal([null, "async", "sync", "potential", null], state.Hosts.Select(static h => h.SyncState));
+        state = state.Answered(4, standby with { Address = "10.0.0.5" }, _now, 1);
+        Assert.Null(state.Hosts[4].SyncState); // Two of one address: nobody knows which.
+    }
+
+    internal static ClusterConfig Config { get; } = Load();
+
+    private static ClusterConfig Load()
+    {
+        using var folder = new TempFolder();
+        PoolerConfig config = folder.LoadRight("[databases]\napp = host=db0,db1,db2 routing=prefer_replica\n[pgbouncer]\nlisten_addr = 127.0.0.1\n");
+        return config.ClusterOf(config.Databases["app"])!;
+    }
 
     private static ClusterState Sampled(ClusterState state, long askedAt, long position) =>
         state.Answered(0, Facts(recovery: false, position: position), askedAt + 50, 50);
