@@ -30,6 +30,25 @@ public static class CommandTag
     public static bool EndsState(ReadOnlySpan<byte> tag) =>
         tag.StartsWith("UNLISTEN"u8) || tag.StartsWith("DISCARD"u8) || tag.StartsWith("CLOSE CURSOR"u8) || tag.StartsWith("DROP "u8) || tag.StartsWith("DEALLOCATE"u8);
 
+    /// <summary>
+    /// Whether the command may have changed what names mean to <see cref="VolatileNames"/>. Tables come and go in numbers and are
+    /// left to the next look of its own accord, but for ALTER TABLE, which makes them unlogged, gives them policies or partitions.
+    /// </summary>
+    public static bool ChangesNames(ReadOnlySpan<byte> tag)
+    {
+        bool isAlter = tag.StartsWith("ALTER "u8);
+        if (!isAlter && !tag.StartsWith("CREATE "u8) && !tag.StartsWith("DROP "u8))
+        {
+            return false;
+        }
+
+        ReadOnlySpan<byte> what = tag[(tag.IndexOf((byte)' ') + 1)..];
+        return what.SequenceEqual("FUNCTION"u8) || what.SequenceEqual("ROUTINE"u8) || what.SequenceEqual("AGGREGATE"u8) || what.SequenceEqual("VIEW"u8)
+            || what.SequenceEqual("MATERIALIZED VIEW"u8) || what.StartsWith("OPERATOR"u8) || what.SequenceEqual("TYPE"u8) || what.SequenceEqual("DOMAIN"u8)
+            || what.SequenceEqual("CAST"u8) || what.SequenceEqual("POLICY"u8) || what.SequenceEqual("RULE"u8) || what.SequenceEqual("EXTENSION"u8)
+            || (isAlter && what.SequenceEqual("TABLE"u8));
+    }
+
     /// <summary>Whether the command has brought the session back to its login.</summary>
     public static bool DiscardsAll(ReadOnlySpan<byte> tag) => tag.SequenceEqual("DISCARD ALL"u8);
 

@@ -174,6 +174,112 @@ public sealed class ReadWriteSplitTests(ReadWriteSplitTests.Hosts fixture) : ICl
         Assert.Equal(Primary, RoleOf(await client.QueryAsync("BEGIN READ ONLY; SELECT inet_server_port()")));
     }
 
+    /// <summary>It took itself for a read, and a replica would not run it: nobody sees that, and the next one knows better.</summary>
+    [Theory]
+    [InlineData(0)]
+    [InlineData(1)]
+    [InlineData(2)]
+    [InlineData(3)]
+    public async Task WhatAReplicaRefusesRunsOnThePrimary(int shape)
+    {
+        using PgWire client = await fixture.Pooler.LoginAsync(Database);
+        await client.QueryAsync("SET application_name = 'netted'");
+        string sql = $"SELECT hidden_write() AS shape_{shape}";
+        long before = await fixture.Set.Primary.ScalarAsync<long>("SELECT nextval('s')");
+        PgRequest request = shape switch
+        {
+            0 => new PgRequest().Query(sql),
+            1 => new PgRequest().Parse("", sql).Bind("", "").Describe('P', "").Execute().Sync(),
+            2 => new PgRequest().Parse("netted", sql).Bind("", "netted").Describe('P', "").Execute().Sync(),
+            _ => new PgRequest().Query(sql).Query(Where),
+        };
+        for (int i = 0; i < 2; i++)
+        {
+            await client.SendAsync(request);
+            PgReply reply = await client.ReadReplyAsync();
+            if (i == 1 && shape == 2)
+            {
+                Assert.Equal("42P05", reply.Error?.SqlState); // The name is there: the first run was seen once.
+                break;
+            }
+
+            Assert.Equal(Primary, RoleOf(reply));
+            Assert.Equal(shape is 0 or 3 ? "TDCZ" : "12TDCZ", reply.Types);
+            if (shape == 3)
+                Assert.Equal(Primary, RoleOf(await client.ReadReplyAsync()));
+            Assert.Equal(before + 1 + i, await fixture.Set.Primary.ScalarAsync<long>("SELECT last_value FROM s"));
+        }
+
+        Assert.Equal("netted", (await client.QueryAsync("SHOW application_name")).Scalar);
+        if (shape == 2)
+            Assert.Equal(Primary, await RunAsync(client, new PgRequest().Bind("", "netted").Execute().Sync()));
+
+        // Of another value, by another client: the same statement, which a READ ONLY transaction gets the error of.
+        using PgWire other = await fixture.Pooler.LoginAsync(Database);
+        Assert.Equal(Primary, RoleOf(await other.QueryAsync(sql)));
+        await other.QueryAsync("BEGIN READ ONLY");
+        Assert.Equal("25006", (await other.QueryAsync(sql)).Error?.SqlState);
+        await other.QueryAsync("ROLLBACK");
+    }
+
+    /// <summary>Recovery needs what a read holds: it is run again elsewhere, unseen.</summary>
+    [Fact]
+    public async Task AReadThatRecoveryEndsRunsElsewhere()
+    {
+        PostgresHost standby = fixture.Set.Hosts[1];
+        await fixture.Set.Primary.ExecuteAsync("CREATE TABLE in_the_way (id int)");
+        await fixture.Set.CatchUpAsync(1);
+        await standby.ExecuteAsync("ALTER SYSTEM SET max_standby_streaming_delay = 0");
+        await standby.ExecuteAsync("SELECT pg_reload_conf()");
+        using PgWire client = await fixture.Pooler.LoginAsync(Database);
+        await client.SendAsync(new PgRequest()
+            .Parse("", $"SELECT inet_server_port(), CASE inet_server_port() WHEN {standby.Port} THEN pg_sleep(60)::text END FROM (SELECT count(*) FROM in_the_way) c")
+            .Bind("", "").Describe('P', "").Execute().Sync());
+        await Eventually.EqualsAsync("the standby runs it", 1L, () => standby.ScalarAsync<long>("SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'PgSleep'"));
+        await fixture.Set.Primary.ExecuteAsync("TRUNCATE in_the_way");
+        PgReply reply = await client.ReadReplyAsync();
+        Assert.Equal(Primary, RoleOf(reply));
+        Assert.Equal("12TDCZ", reply.Types);
+        Assert.Equal(Replica, RoleOf(await client.QueryAsync(Where)));
+    }
+
+    [Fact]
+    public async Task WhatStandbysDoNotHaveIsReadOnThePrimary()
+    {
+        await fixture.Set.Primary.ExecuteAsync("CREATE UNLOGGED TABLE IF NOT EXISTS unlogged AS SELECT 1 AS id");
+        await fixture.Set.CatchUpAsync(1);
+        using PgWire client = await fixture.Pooler.LoginAsync(Database);
+        Assert.Equal(Primary, RoleOf(await client.QueryAsync("SELECT inet_server_port() FROM unlogged")));
+    }
+
+    /// <summary>A function made volatile through here is a write soon after.</summary>
+    [Fact]
+    public async Task ChangesOfFunctionsAreSeen()
+    {
+        using PgWire client = await fixture.Pooler.LoginAsync(Database);
+        await client.QueryAsync("CREATE OR REPLACE FUNCTION turning() RETURNS int LANGUAGE sql STABLE AS 'SELECT inet_server_port()'");
+        await fixture.Set.CatchUpAsync(1);
+        await Eventually.EqualsAsync("it is known", Replica, async () => RoleOf(await client.QueryAsync("SELECT turning()")));
+        await client.QueryAsync("BEGIN");
+        await client.QueryAsync("ALTER FUNCTION turning() VOLATILE");
+        await client.QueryAsync("COMMIT");
+        await Eventually.EqualsAsync("it is volatile", Primary, async () => RoleOf(await client.QueryAsync("SELECT turning()")));
+    }
+
+    /// <summary>A pin fixes the host; a write there is refused by PostgreSQL, and the reason told.</summary>
+    [Fact]
+    public async Task AWriteOfAClientPinnedToAReplicaIsToldWhy()
+    {
+        using PgWire client = await fixture.Pooler.LoginAsync(Database);
+        Assert.Null((await client.QueryAsync("SET work_mem = '5MB' /* pooler: replica */")).Error);
+        Assert.Equal(Replica, RoleOf(await client.QueryAsync(Where)));
+        PgMessage? error = (await client.QueryAsync("INSERT INTO t VALUES (1)")).Error;
+        Assert.Equal("25006", error?.SqlState);
+        Assert.Contains("SET of what servers do not report", error!.Value.Fields()['H'], StringComparison.Ordinal);
+        Assert.Null((await client.QueryAsync("DISCARD ALL")).Error);
+        Assert.Null((await client.QueryAsync("INSERT INTO t VALUES (1)")).Error);
+    }
+
     private async Task<string> RunAsync(PgWire client, PgRequest request)
     {
         await client.SendAsync(request);

@@ -69,7 +69,7 @@ internal sealed class Catalogue(HostCluster cluster, ILogger log)
         deadline.CancelAfter(Deadline);
         try
         {
-            List<(char Kind, string Name)> rows = await ReadAsync(config, config.Hosts[host], deadline.Token).ConfigureAwait(false);
+            List<(char Kind, string Name)> rows = await ReadAsync(config, config.Hosts[host], deadline.Token).WaitAsync(deadline.Token).ConfigureAwait(false);
             bool isNew = Names == VolatileNames.Unknown || _problem != null;
             Volatile.Write(ref _names, new VolatileNames(rows, config.ReadOnlyFunctions, config.VolatileFunctions));
             _problem = null;
@@ -103,9 +103,9 @@ internal sealed class Catalogue(HostCluster cluster, ILogger log)
         await using var command = new NpgsqlCommand(CatalogueQuery.Text, connection);
         command.Parameters.Add(new NpgsqlParameter<string[]> { TypedValue = [.. config.ReadOnlyFunctions] });
         command.Parameters.Add(new NpgsqlParameter<string[]> { TypedValue = [.. config.VolatileFunctions] });
-        await using NpgsqlDataReader reader = await command.ExecuteReaderAsync(deadline).ConfigureAwait(false);
+        await using NpgsqlDataReader reader = await command.ExecuteReaderAsync(CancellationToken.None).ConfigureAwait(false); // As ProbeConnection.
         List<(char, string)> rows = [];
-        while (await reader.ReadAsync(deadline).ConfigureAwait(false))
+        while (await reader.ReadAsync(CancellationToken.None).ConfigureAwait(false))
         {
             rows.Add((reader.GetString(0)[0], reader.GetString(1)));
         }

@@ -162,10 +162,10 @@ internal sealed class HostCluster : IAsyncDisposable
         return host.Health.State == HealthState.Ejected ? Math.Clamp(host.Health.NextTry - now, 0, period) : period;
     }
 
-    internal void Answered(int index, HostFacts facts, long asked, long latency, bool isTrial)
+    internal void Answered(int index, HostAnswer answer, bool isTrial)
     {
         long now = IoThread.Clock();
-        Update(state => state.Answered(index, facts, now, latency, asked, isTrial));
+        Update(state => state.Answered(index, answer.Facts, now, answer.Latency, answer.AskedAt, isTrial));
     }
 
     internal void Failed(int index, string problem) => Update(state => state.Failed(index, problem, IoThread.Clock()));
@@ -192,16 +192,15 @@ internal sealed class HostCluster : IAsyncDisposable
         }
         while (!ReferenceEquals(Interlocked.CompareExchange(ref _state, after, before), before));
 
+        _journal.Tell(before, after);
         if (!after.RoutesAs(before, _config))
         {
-            _changed(this, before, after); // First of all: clients wait for it.
+            _changed(this, before, after);
         }
 
         if (after.Primary != null && (after.Epoch != before.Epoch || before.Primary == null))
         {
             _file.Remember(_config.Name, new ClusterMemory(after.SystemIdentifier!, after.Timeline));
         }
-
-        _journal.Tell(before, after);
     }
 }

@@ -8,6 +8,9 @@ namespace Pooler.Cluster;
 /// </summary>
 internal sealed class HostMonitor(HostCluster cluster, int index) : IDisposable
 {
+    /// <summary>However often it is woken (µs).</summary>
+    private const long LeastPeriod = 5_000;
+
     private readonly SemaphoreSlim _woken = new(0);
     private int _isWoken, _isDozing;
 
@@ -40,17 +43,17 @@ internal sealed class HostMonitor(HostCluster cluster, int index) : IDisposable
     private async Task AskAsync(HostProbe probe, long asked, CancellationToken end)
     {
         using var deadline = CancellationTokenSource.CreateLinkedTokenSource(end);
-        deadline.CancelAfter(cluster.Config.HealthCheckTimeout);
+        deadline.CancelAfter(Patience(asked));
         try
         {
             bool isTrial = cluster.State.Hosts[index].Health is { State: HealthState.Ejected, NextTry: var next } && asked >= next;
             if (isTrial)
             {
-                await probe.DisconnectAsync().ConfigureAwait(false); // Whether it takes connections is what is to be seen.
+                probe.Disconnect(); // Whether it takes connections is what is to be seen.
             }
 
-            HostFacts facts = await probe.AskAsync(cluster.Config.HealthCheckInterval, deadline.Token).ConfigureAwait(false);
-            cluster.Answered(index, facts, probe.AskedAt, probe.Latency, isTrial);
+            HostAnswer answer = await probe.AskAsync(cluster.Config.HealthCheckInterval, deadline.Token).ConfigureAwait(false);
+            cluster.Answered(index, answer, isTrial);
         }
         catch (Exception fault) // Of whatever kind: a monitor that ended would leave its host as it was last seen.
         {
@@ -59,6 +62,17 @@ internal sealed class HostMonitor(HostCluster cluster, int index) : IDisposable
                 cluster.Failed(index, deadline.IsCancellationRequested ? "no answer within health_check_timeout" : Innermost(fault).Message);
             }
         }
+    }
+
+    /// <summary>
+    /// health_check_timeout counts from the last answer, so that silence is noticed within it; a probe has a third of it in any case.
+    /// </summary>
+    private TimeSpan Patience(long asked)
+    {
+        TimeSpan timeout = cluster.Config.HealthCheckTimeout;
+        HostState host = cluster.State.Hosts[index];
+        TimeSpan left = timeout - TimeSpan.FromMicroseconds(asked - host.SeenAt);
+        return !host.IsUp ? timeout : left > timeout / 3 ? left : timeout / 3;
     }
 
     private async Task PauseAsync(long asked, CancellationToken end)
@@ -77,6 +91,10 @@ internal sealed class HostMonitor(HostCluster cluster, int index) : IDisposable
         }
 
         Volatile.Write(ref _isDozing, 0);
+        if (asked + LeastPeriod - IoThread.Clock() is var rest and > 0)
+        {
+            await Task.Delay(TimeSpan.FromMicroseconds(rest), end).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+        }
     }
 
     private static Exception Innermost(Exception fault) => fault.InnerException is { } inner ? Innermost(inner) : fault;

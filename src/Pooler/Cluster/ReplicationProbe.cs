@@ -43,48 +43,48 @@ internal static class ReplicationProbe
         SELECT max(left(w.name, 8)) FROM pg_ls_waldir() w, file WHERE w.name ~ '^[0-9A-F]{24}$' AND substr(w.name, 9) = file.name
         """;
 
-    public static async Task<HostFacts> AskAsync(NpgsqlConnection connection, HostFacts facts, CancellationToken deadline)
+    public static async Task<HostFacts> AskAsync(NpgsqlConnection connection, HostFacts facts)
     {
         facts = facts with
         {
             Receivers = await RowsAsync(connection, Receivers, static row => new WalReceiver(
-                row.GetString(0), Text(row, 1), Text(row, 2), Text(row, 3), Number(row, 4), Number(row, 5), Number(row, 6), Text(row, 7), row.GetBoolean(8)), deadline).ConfigureAwait(false),
+                row.GetString(0), Text(row, 1), Text(row, 2), Text(row, 3), Number(row, 4), Number(row, 5), Number(row, 6), Text(row, 7), row.GetBoolean(8))).ConfigureAwait(false),
         };
         if (facts.IsInRecovery)
         {
-            return facts.IsStreaming || !facts.SeesAll ? facts : facts with { Timeline = await ReplayedTimelineAsync(connection, facts.Timeline, deadline).ConfigureAwait(false) };
+            return facts.IsStreaming || !facts.SeesAll ? facts : facts with { Timeline = await ReplayedTimelineAsync(connection, facts.Timeline).ConfigureAwait(false) };
         }
 
         return facts with
         {
-            Slots = await RowsAsync(connection, Slots, static row => new LogicalSlot(row.GetString(0), Number(row, 1)), deadline).ConfigureAwait(false),
-            Subscriptions = await SubscriptionsAsync(connection, deadline).ConfigureAwait(false),
+            Slots = await RowsAsync(connection, Slots, static row => new LogicalSlot(row.GetString(0), Number(row, 1))).ConfigureAwait(false),
+            Subscriptions = await SubscriptionsAsync(connection).ConfigureAwait(false),
         };
     }
 
-    private static async Task<int> ReplayedTimelineAsync(NpgsqlConnection connection, int atLeast, CancellationToken deadline)
+    private static async Task<int> ReplayedTimelineAsync(NpgsqlConnection connection, int atLeast)
     {
-        ImmutableArray<string?> found = await RowsAsync(connection, ReplayedFile, static row => Text(row, 0), deadline).ConfigureAwait(false);
+        ImmutableArray<string?> found = await RowsAsync(connection, ReplayedFile, static row => Text(row, 0)).ConfigureAwait(false);
         return found is [{ } name] ? Math.Max(atLeast, int.Parse(name, NumberStyles.HexNumber, CultureInfo.InvariantCulture)) : atLeast;
     }
 
-    private static async Task<ImmutableArray<Subscription>> SubscriptionsAsync(NpgsqlConnection connection, CancellationToken deadline)
+    private static async Task<ImmutableArray<Subscription>> SubscriptionsAsync(NpgsqlConnection connection)
     {
         var rows = await RowsAsync(connection, Subscriptions, static row =>
-            (Name: row.GetString(0), Slot: Text(row, 1), IsReady: row.GetBoolean(2), Origin: $"pg_{row.GetFieldValue<uint>(3)}", SeesOrigins: row.GetBoolean(4)), deadline).ConfigureAwait(false);
+            (Name: row.GetString(0), Slot: Text(row, 1), IsReady: row.GetBoolean(2), Origin: $"pg_{row.GetFieldValue<uint>(3)}", SeesOrigins: row.GetBoolean(4))).ConfigureAwait(false);
         ImmutableArray<(string? Name, long? Applied)> origins = rows.Any(static r => r.SeesOrigins)
-            ? await RowsAsync(connection, Origins, static row => (Text(row, 0), Number(row, 1)), deadline).ConfigureAwait(false)
+            ? await RowsAsync(connection, Origins, static row => (Text(row, 0), Number(row, 1))).ConfigureAwait(false)
             : [];
         return [.. rows.Select(row => new Subscription(row.Name, row.Slot, row.IsReady, origins.FirstOrDefault(o => o.Name == row.Origin).Applied))];
     }
 
     private static async Task<ImmutableArray<T>> RowsAsync<T>(
-        NpgsqlConnection connection, string question, Func<NpgsqlDataReader, T> read, CancellationToken deadline)
+        NpgsqlConnection connection, string question, Func<NpgsqlDataReader, T> read)
     {
         var rows = ImmutableArray.CreateBuilder<T>();
         await using var command = new NpgsqlCommand(question, connection);
-        await using NpgsqlDataReader reader = await command.ExecuteReaderAsync(deadline).ConfigureAwait(false);
-        while (await reader.ReadAsync(deadline).ConfigureAwait(false))
+        await using NpgsqlDataReader reader = await command.ExecuteReaderAsync().ConfigureAwait(false);
+        while (await reader.ReadAsync().ConfigureAwait(false))
         {
             rows.Add(read(reader));
         }

@@ -187,9 +187,16 @@ internal sealed class ClientStatements
     /// <summary>The client leaves; true when nobody knows whether the server has done what was sent.</summary>
     public bool End()
     {
+        bool isOpen = TakeBack();
+        Clear();
+        return isOpen;
+    }
+
+    /// <summary>What was sent counts as not sent; true when nobody knows whether the server has done it.</summary>
+    public bool TakeBack()
+    {
         bool isOpen = _journal is { Count: > 0 };
         Undo();
-        Clear();
         return isOpen;
     }
 

@@ -29,7 +29,7 @@ internal sealed class Exchange : ServerOwner
     private Cancellation? _cancellation;
     private ServerSlot? _slot;
     private int _generation, _unsentTries;
-    private bool _isPinned, _isTerminating, _hasRetried, _isReadyToForward, _isFirstRequest;
+    private bool _isPinned, _isTerminating, _hasRetried, _isReadyToForward, _isFirstRequest, _isRefused;
 
     public Exchange(ClientSession session, StatementCatalogue catalogue, SessionClock clock, bool disablePqExec, long maxPacketSize)
     {
@@ -204,6 +204,16 @@ internal sealed class Exchange : ServerOwner
     internal override int Receive(ServerConnection server, ReadOnlySpan<byte> data)
     {
         int used = _replyForwarder.Forward(server, data);
+        if (_isRefused)
+        {
+            if (_replies.IsSettled && used == data.Length && server.Failure == null)
+            {
+                LeaveReplica(server);
+            }
+
+            return used;
+        }
+
         if (_client.Outbox.Pending > 0)
         {
             _clock.Arm(Thread); // client_write_timeout has begun.
@@ -225,7 +235,7 @@ internal sealed class Exchange : ServerOwner
         }
 
         ServerSlot slot = _slot;
-        bool isRead = MayReadAgain(server), goesElsewhere = MayGoElsewhere(isRead);
+        bool isRead = MayReadAgain(server), goesElsewhere = _isRefused || MayGoElsewhere(isRead);
         bool isMissed = !goesElsewhere && !CanSpare(server);
         _statements.Undo();
         _slot = null;
@@ -286,7 +296,7 @@ internal sealed class Exchange : ServerOwner
     /// </summary>
     internal bool TryAnotherServer(ServerConnection server, ErrorFields goodbye)
     {
-        if (!MayGoElsewhere(isRead: _forwarder.MayRunElsewhere))
+        if (!MayGoElsewhere(isRead: _forwarder.MayRunElsewhere || _forwarder.MayRefuse))
         {
             return false;
         }
@@ -319,6 +329,12 @@ internal sealed class Exchange : ServerOwner
 
     private void GoElsewhere()
     {
+        if (_forwarder.MayRefuse && !_isRefused)
+        {
+            _forwarder.Route!.Refuse(isWrite: false); // Not to the same host again, which may be known to be gone only later.
+        }
+
+        _isRefused = false;
         _isReadyToForward = false;
         _replies.Clear();
         _forwarder.TakeBack();
@@ -328,7 +344,7 @@ internal sealed class Exchange : ServerOwner
 
     /// <summary>It died without a word: what was sent may have run to its end, so it must be known to be a read.</summary>
     private bool MayReadAgain(ServerConnection server) =>
-        server.FrameRemaining == 0 && _forwarder.MayRunElsewhere && new RereadCheck(_session, _statements).IsRead(_forwarder.Kept(_client.Input));
+        server.FrameRemaining == 0 && (_forwarder.MayRefuse || (_forwarder.MayRunElsewhere && new RereadCheck(_session, _statements).IsRead(_forwarder.Kept(_client.Input))));
 
     /// <summary>
     /// The batch that is kept has failed over an invalid plan, outside a transaction and before anything of it went to the
@@ -345,6 +361,19 @@ internal sealed class Exchange : ServerOwner
         _replies.Push(ReplyKind.Sync, ReplyUse.Swallow); // It goes its way and ends the failed batch.
         _forwarder.TakeBack();
         _session.Wake();
+    }
+
+    /// <summary>What the client gets of its request so far is nothing: a replica that refuses it is not the last to be asked.</summary>
+    internal bool MayRefuse => _forwarder.MayRefuse && !IsCanceled && _session.Phase == SessionPhase.Leased;
+
+    /// <summary>The replica has refused what is under way, and what it still owes for it goes nowhere.</summary>
+    internal bool IsRefused => _isRefused;
+
+    /// <summary>The replica will not run it: unseen by the client it runs once more, on the primary or on another replica.</summary>
+    internal void Refuse(bool isWrite)
+    {
+        _forwarder.Route!.Refuse(isWrite);
+        _isRefused = true;
     }
 
     /// <summary>The leased server has said something: it is alive and the request is its own.</summary>
@@ -382,6 +411,26 @@ internal sealed class Exchange : ServerOwner
         {
             SendCancel();
         }
+    }
+
+    /// <summary>All replies to what was refused are there and gone.</summary>
+    private void LeaveReplica(ServerConnection server)
+    {
+        if (server.Status != 'I' || server.FrameRemaining > 0)
+        {
+            server.Close("a refused read has left the server in a transaction", "08P01"); // Closed goes on from here.
+            return;
+        }
+
+        _isRefused = false;
+        _isReadyToForward = false;
+        if (_statements.TakeBack())
+        {
+            server.MarkDirty(); // It may have prepared what we have no record of.
+        }
+
+        _forwarder.TakeBack();
+        ReleaseServer();
     }
 
     /// <summary>The server died under this client.</summary>
@@ -450,7 +499,7 @@ internal sealed class Exchange : ServerOwner
     /// <summary>Whether the server can be given more now; what is ours to send ahead goes first.</summary>
     private bool MayForward(ServerConnection server, bool wasIdle)
     {
-        if (server.Outbox.HoldsUp(_client.Input))
+        if (_isRefused || server.Outbox.HoldsUp(_client.Input))
         {
             return false;
         }
@@ -488,7 +537,7 @@ internal sealed class Exchange : ServerOwner
         _isReadyToForward &= _forwarder.LastForwarded == 0;
         SendCancel();
         _session.Stats.Received += _forwarder.LastForwarded;
-        if (_replies.IsAnswerDue && server.FrameRemaining == 0)
+        if (_replies.IsAnswerDue && server.FrameRemaining == 0 && !MayRefuse)
         {
             _replyForwarder.WriteAnswers();
             _client.Outbox.Flush();

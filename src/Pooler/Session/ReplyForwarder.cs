@@ -23,6 +23,11 @@ internal sealed class ReplyForwarder(ClientSession session, Exchange exchange, C
     /// <summary>Step 8: the server's bytes go to the client in the longest run of whole frames; only headers are looked at.</summary>
     public int Forward(ServerConnection server, ReadOnlySpan<byte> data)
     {
+        if (exchange.IsRefused)
+        {
+            return Drop(server, data);
+        }
+
         int at = 0, runStart = 0;
         _lastWords = null;
         while (at < data.Length && !session.IsEnding)
@@ -34,6 +39,27 @@ internal sealed class ReplyForwarder(ClientSession session, Exchange exchange, C
                 server.FrameRemaining -= part;
                 at += part;
                 continue;
+            }
+
+            if (exchange.MayRefuse && replies.Count > 0 && replies.HeadUse != ReplyUse.Swallow)
+            {
+                RefusedRead refused = RefusedReads.Find(data[at..], out ReadOnlySpan<byte> error);
+                if (refused == RefusedRead.Unclear)
+                {
+                    break;
+                }
+
+                if (refused == RefusedRead.Goodbye && exchange.TryAnotherServer(server, ErrorFields.Parse(error)))
+                {
+                    return data.Length;
+                }
+
+                if (refused is RefusedRead.IsWrite or RefusedRead.Conflict)
+                {
+                    exchange.Refuse(isWrite: refused == RefusedRead.IsWrite);
+                    session.Client.Outbox.Send(data[runStart..at]);
+                    return at + Drop(server, data[at..]);
+                }
             }
 
             if (replies.IsAnswerDue)
@@ -93,7 +119,7 @@ internal sealed class ReplyForwarder(ClientSession session, Exchange exchange, C
             at += taken;
         }
 
-        if (replies.IsAnswerDue && server.FrameRemaining == 0 && !session.IsEnding)
+        if (replies.IsAnswerDue && server.FrameRemaining == 0 && !session.IsEnding && !exchange.MayRefuse)
         {
             session.Client.Outbox.Append(data[runStart..at]);
             runStart = at;
@@ -108,6 +134,66 @@ internal sealed class ReplyForwarder(ClientSession session, Exchange exchange, C
         }
 
         return at;
+    }
+
+    /// <summary>A replica has refused the request: what it sends for it, and what we would have said, the client does not see.</summary>
+    private int Drop(ServerConnection server, ReadOnlySpan<byte> data)
+    {
+        int at = 0;
+        while (at < data.Length && server.Failure == null)
+        {
+            if (server.FrameRemaining > 0)
+            {
+                int part = (int)Math.Min(server.FrameRemaining, data.Length - at);
+                server.FrameRemaining -= part;
+                at += part;
+                continue;
+            }
+
+            while (replies.IsAnswerDue)
+            {
+                replies.TakeAnswer();
+            }
+
+            ReadOnlySpan<byte> rest = data[at..];
+            long length = rest.Length < FrameHeader.Size ? 0 : FrameHeader.FrameLength(rest);
+            if (length == 0 || (length > rest.Length && length <= BlockPool.BlockSize && MattersAsWhole(rest[0])))
+            {
+                break;
+            }
+
+            ReadOnlySpan<byte> body = length <= rest.Length ? rest[FrameHeader.Size..(int)length] : default;
+            if (!BackendFrame.IsPossible(rest[0], length) || !TakeDropped(server, rest[0], body))
+            {
+                server.Close("protocol violation: unexpected message from server", "08P01");
+                break;
+            }
+
+            int taken = (int)Math.Min(length, rest.Length);
+            server.FrameRemaining = length - taken;
+            at += taken;
+        }
+
+        return server.Failure == null ? at : data.Length;
+    }
+
+    private bool TakeDropped(ServerConnection server, byte type, ReadOnlySpan<byte> body)
+    {
+        switch (replies.Accept(type))
+        {
+            case ReplyVerdict.Unexpected:
+                return false;
+            case ReplyVerdict.Asynchronous:
+                if (type == BackendMessage.ParameterStatus)
+                {
+                    server.Record(body, out _);
+                }
+
+                return true;
+            default:
+                replies.TakeDropped();
+                return type != BackendMessage.ReadyForQuery || TakeStatus(server, body);
+        }
     }
 
     /// <summary>
@@ -232,6 +318,11 @@ internal sealed class ReplyForwarder(ClientSession session, Exchange exchange, C
                     server.MarkDirty();
                 }
 
+                if (session.Route is { } route && body.Length > 4 && CommandTag.ChangesNames(body[..^1]))
+                {
+                    route.HasChangedNames = true;
+                }
+
                 if (body.Length > 7 && body[0] is (byte)'D' or (byte)'P')
                 {
                     HandleStatementTag(server, body[..^1]);
@@ -250,11 +341,34 @@ internal sealed class ReplyForwarder(ClientSession session, Exchange exchange, C
             case BackendMessage.ErrorResponse when session.Settings.Pin == PinRule.Refuse && PinRefusal.TryExplain(body, out byte[]? refusal):
                 _instead = refusal;
                 return false;
+            case BackendMessage.ErrorResponse when session.Route is { IsOnReplica: true } && RefusedReads.IsReadOnly(body):
+                return HandleReadOnly(server, body);
             case BackendMessage.ErrorResponse when statements.IsOn:
                 return HandleStatementError(server, body);
             default:
                 return true;
         }
+    }
+
+    /// <summary>A write has met a replica: of a client that a pin keeps there the reason is told.</summary>
+    private bool HandleReadOnly(ServerConnection server, ReadOnlySpan<byte> body)
+    {
+        if (server.Status == 'I' && exchange.PinReasons == PinReason.None)
+        {
+            session.Route!.Remember(); // It was too late to run it elsewhere; the next time it is not.
+        }
+
+        if (exchange.PinReasons == PinReason.None)
+        {
+            return true;
+        }
+
+        ErrorFields error = ErrorFields.Parse(body);
+        var output = new System.Buffers.ArrayBufferWriter<byte>();
+        string hint = $"The client keeps its server, on a replica, for {PinReasons.Text(exchange.PinReasons)}; DISCARD ALL lets it go.";
+        new MessageWriter(output).WriteErrorResponse(error.Severity, error.SqlState, error.Message, error.Detail, hint);
+        _instead = output.WrittenSpan.ToArray();
+        return false;
     }
 
     /// <summary>
@@ -376,6 +490,11 @@ internal sealed class ReplyForwarder(ClientSession session, Exchange exchange, C
             session.Stats.Transactions++;
             session.Stats.TransactionTime += now - clock.TransactionStart;
             clock.TransactionStart = now;
+            if (session.Route is { HasChangedNames: true } route)
+            {
+                route.HasChangedNames = false;
+                session.Pool.ByHost?.Cluster.Catalogue.Changed();
+            }
         }
         else if (session.Mode == PoolMode.Statement)
         {

@@ -48,6 +48,9 @@ internal sealed class RequestForwarder(ClientStatements statements, SessionPins 
     /// </summary>
     public bool MayReplan => Retained > 0 && _isReplannable;
 
+    /// <summary>The kept bytes are reads on a replica, outside a transaction: if it refuses them they may run elsewhere.</summary>
+    public bool MayRefuse => Retained > 0 && _isRefusable;
+
     /// <summary>Something that was sent, and not fully answered, may be committed: nobody could tell if the server died now.</summary>
     public bool MayHaveCommitted => _doubt.Is(replies.InCopy);
 
@@ -97,7 +100,7 @@ internal sealed class RequestForwarder(ClientStatements statements, SessionPins 
     // The text of the unnamed statement went by in this transaction.
     private bool _knowsUnnamed;
 
-    private bool _waitsForSettled, _isRepeatable, _isReplannable, _hasPrepared, _hasParsed;
+    private bool _waitsForSettled, _isRepeatable, _isReplannable, _isRefusable, _hasPrepared, _hasParsed;
 
     /// <summary>The outbox was full enough: what is left follows when it is asked for.</summary>
     public bool HasMore { get; private set; }
@@ -144,6 +147,14 @@ internal sealed class RequestForwarder(ClientStatements statements, SessionPins 
     public ForwardResult Forward(ConnectionInput input, ServerConnection server, bool isContended, bool mayRepeat)
     {
         ReadOnlySpan<byte> data = input.Unread[Retained..];
+        if (data.IsEmpty && Retained > 0)
+        {
+            input.Advance(0);
+            LastForwarded = 0;
+            NamedStatement = HasMore = false;
+            return ForwardResult.Done; // Woken for nothing: what is kept is kept.
+        }
+
         var run = new RequestRun(server.Outbox, data);
         _hasFlushed &= replies.Count > 0;
         if (replies.IsSettled)
@@ -157,6 +168,7 @@ internal sealed class RequestForwarder(ClientStatements statements, SessionPins 
         MaySet &= !_isReplannable;
         _knowsUnnamed &= !_isReplannable;
         _isRepeatable = mayRepeat && _isReplannable;
+        _isRefusable = _isReplannable && Route != null;
         ForwardResult result = ForwardResult.Done;
         NamedStatement = HasMore = IsHeld = _waitsForSettled = _hasParsed = _hasPrepared = false;
         _undescribed = 0;
@@ -253,7 +265,8 @@ internal sealed class RequestForwarder(ClientStatements statements, SessionPins 
         int at = run.At;
         LastForwarded = at;
         _isReplannable &= _hasPrepared && _undescribed <= 0 && !replies.BatchOpen;
-        if ((_isRepeatable || _isReplannable) && replies.Count > 0 && at > 0 && _frameRemaining == 0)
+        _isRefusable &= Route is { MayRunAgain: true } && !replies.BatchOpen && !replies.InCopy;
+        if ((_isRepeatable || _isReplannable || _isRefusable) && replies.Count > 0 && at > 0 && _frameRemaining == 0)
         {
             Retained = at;
             input.Advance(0);

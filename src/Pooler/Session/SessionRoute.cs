@@ -18,34 +18,63 @@ internal sealed class SessionRoute(ClientSession session)
     private readonly RequestClassifier _classifier = new(session);
     private RouteRequest _request;
     private StartupParameters? _isolationOf;
-    private bool _isSerializable, _isSteady, _readsData;
+    private bool _isSerializable, _isSteady, _isRead, _isAgain, _isRefused, _readsData;
     private ReadBound? _bound;
     private ulong _avoided;
-    private int _host;
+    private int? _host;
 
     /// <summary>Its last request does not run on the primary.</summary>
     public bool IsOnReplica { get; private set; }
 
+    /// <summary>All that is under way only reads: if a replica refuses it, it may run once elsewhere.</summary>
+    public bool MayRunAgain => _isRead && !_isAgain;
+
+    /// <summary>DDL went by that may change what names mean.</summary>
+    public bool HasChangedNames { get; set; }
+
     /// <summary>Looks at the request in front of a client without a server.</summary>
     public void Read(ReadOnlySpan<byte> data, HostCluster cluster)
     {
-        _request = Classify(data, cluster);
-        _readsData = _request.ReadsData;
-        _avoided = 0;
+        bool isAgain = _isRefused || _avoided != 0;
+        RouteRequest request = Classify(data, cluster);
+        _request = request with { IsRefused = request.IsRefused || _isRefused, Avoided = _avoided };
+        _readsData = request.ReadsData;
         _isSteady = IsSteady(_request);
+        _isRead = Router.ReasonOf(cluster.Config.Routing, _request) == RouteReason.Read;
+        (_isAgain, _isRefused, _avoided) = (isAgain, false, 0);
+    }
+
+    /// <summary>The replica that has it would not run it: the next look at it leads elsewhere.</summary>
+    public void Refuse(bool isWrite)
+    {
+        _isRefused = isWrite;
+        _avoided = _host is { } host ? 1ul << host : 0;
+        if (isWrite)
+        {
+            Remember();
+        }
+    }
+
+    /// <summary>The statement took itself for a read: from now on nobody else's goes to a replica.</summary>
+    public void Remember()
+    {
+        if (_isRead)
+        {
+            session.Pool.ByHost?.Cluster.Catalogue.Writes.Add(_request.Fingerprint);
+        }
     }
 
     /// <summary>The pool of the host that it goes to, or the client's own, where it waits for one.</summary>
     public ServerPool Choose(HostPools hosts, ClusterState state)
     {
-        ulong avoided = _avoided;
-        if (_readsData && BoundOf(hosts) is { } bound && RouteReasons.IsForReplicas(Router.ReasonOf(hosts.Cluster.Config.Routing, _request)))
+        RouteRequest request = _request;
+        if (_readsData && BoundOf(hosts) is { } bound && RouteReasons.IsForReplicas(Router.ReasonOf(hosts.Cluster.Config.Routing, request)))
         {
-            avoided |= ~bound.Admitted(state, Router.Readable(state, hosts.Cluster.Config));
+            request = request with { Avoided = request.Avoided | ~bound.Admitted(state, Router.Readable(state, hosts.Cluster.Config)) };
         }
 
-        Route route = Router.Choose(hosts, state, _request with { Avoided = _request.Avoided | avoided });
-        _host = route.Host ?? -1;
+        Route route = Router.Choose(hosts, state, request);
+        _host = route.Host;
         IsOnReplica = route.Host is { } index && index != state.Primary;
         return route.Host is { } host ? hosts.Pools[host] : session.Pool;
     }
@@ -54,8 +83,8 @@ internal sealed class SessionRoute(ClientSession session)
     public bool Admits(ServerConnection server)
     {
         bool admits = !IsOnReplica || !_readsData || session.Pool.ByHost is not { } hosts || BoundOf(hosts) is not { } bound
-            || bound.Admits(hosts.Cluster.State, _host, server.LoggedInAt);
-        _avoided |= admits ? 0 : 1ul << _host;
+            || bound.Admits(hosts.Cluster.State, _host!.Value, server.LoggedInAt);
+        _request = admits ? _request : _request with { Avoided = _request.Avoided | (1ul << _host!.Value) };
         return admits;
     }
 
@@ -73,7 +102,7 @@ internal sealed class SessionRoute(ClientSession session)
         }
         else if (_readsData)
         {
-            bound.AnsweredByReplica(_host, IoThread.Clock());
+            bound.AnsweredByReplica(_host!.Value, IoThread.Clock());
         }
     }
 
@@ -104,9 +133,15 @@ internal sealed class SessionRoute(ClientSession session)
         }
 
         RouteRequest request = Classify(data, hosts.Cluster);
+        RouteReason reason = Router.ReasonOf(hosts.Cluster.Config.Routing, request);
         bool may = isFirst
-            || (_isSteady && (_readsData || !request.ReadsData) && (status != 'I' || RouteReasons.IsForReplicas(Router.ReasonOf(hosts.Cluster.Config.Routing, request))));
-        _isSteady = may ? IsSteady(request) : _isSteady;
+            || (_isSteady && (_readsData || !request.ReadsData) && (status != 'I' || RouteReasons.IsForReplicas(reason)));
+        if (may)
+        {
+            _isSteady = IsSteady(request);
+            _isRead &= reason == RouteReason.Read;
+        }
+
         return may;
     }
 
