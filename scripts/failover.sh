@@ -1,0 +1,42 @@
+#!/usr/bin/env bash
+# Lets the primary of a small cluster die again and again under a bank, and says how long writes stood still: scripts/failover.sh [--failovers N] [--engine epoll|io_uring]
+#   --failovers N   how often (20): by turns killed and shut down, a standby is promoted each time
+#   --engine E      io_engine of the Pooler under test (epoll)
+# POOLER_BINARY, when set, is tested instead of a freshly published Pooler.
+# Prints for each failover the time from the moment the new primary takes writes (asked directly, each millisecond) to the first
+# write that a client has done through Pooler; then their median, least and most, what clients were told, and the longest pause of one.
+# The exit status is 0 only if the books are right: nothing done twice, nothing there that was reported failed, nothing acknowledged
+# missing but what only the dead primary had.
+set -uo pipefail
+. "$(dirname "$0")/lib.sh"
+
+failovers=20 engine=epoll
+while [ $# -gt 0 ]; do
+  case $1 in
+    --failovers | --engine)
+      [ $# -gt 1 ] || die "$1 wants a value"
+      case $1 in --failovers) failovers=$2 ;; *) engine=$2 ;; esac
+      shift ;;
+    -h | --help) sed -n '2,9s/^# \{0,1\}//p' "$0"; exit 0 ;;
+    *) die "unknown option $1" ;;
+  esac
+  shift
+done
+[[ $failovers =~ ^[1-9][0-9]*$ ]] || die "--failovers wants a number, not $failovers"
+case $engine in epoll | io_uring) ;; *) die "--engine wants epoll or io_uring, not $engine" ;; esac
+
+need postgresql aot
+cd "$root" || exit 1
+if [ -z "${POOLER_BINARY-}" ]; then
+  (publish_pooler --if-changed) || exit 1
+  export POOLER_BINARY=$root/artifacts/pooler/pooler
+fi
+[ -x "$POOLER_BINARY" ] || die "$POOLER_BINARY cannot be run"
+name=Pooler.IntegrationTests
+run_dotnet build "tests/$name" -c Release -v quiet -clp:NoSummary >&2 || die "$name does not build"
+
+printf '%s\n' "$engine, $failovers failovers, $POOLER_BINARY"
+POOLER_TEST_FAILOVERS=$failovers POOLER_IO_ENGINE=$engine "tests/$name/bin/Release/net10.0/$name" \
+  -noLogo -noColor -noAutoReporters -reporter verbose -showLiveOutput -method '*.FailoverTests.ABankGoesOn' |
+  grep --line-buffered -v ' \[STARTING\]$\|^  *\(Discovering\|Discovered\|Starting\|Finished\):' | sed -u 's/^ *.*\[OUTPUT\] //'
+exit "${PIPESTATUS[0]}"
