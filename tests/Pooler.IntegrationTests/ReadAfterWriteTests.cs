@@ -116,6 +116,35 @@ public sealed class ReadAfterWriteTests
         }
     }
 
+    /// <summary>What one process has written another does not miss, if it is told the position.</summary>
+    [Fact]
+    public async Task ABoundGoesFromOneProcessToAnother()
+    {
+        await using ReplicaSet set = await ReplicaSet.StartAsync(standbys: 1);
+        await using PoolerProcess pooler = await StartAsync(set, "");
+        using PgWire writer = await pooler.LoginAsync("app"), other = await pooler.LoginAsync("app");
+        Assert.Equal("0/0", (await writer.QueryAsync("SHOW pooler.lsn")).Scalar);
+        await set.Hosts[1].ExecuteAsync("SELECT pg_wal_replay_pause()");
+        await writer.QueryAsync("UPDATE counter SET n = 1");
+        string position = (await writer.QueryAsync("SHOW pooler.lsn")).Scalar!;
+        Assert.True(await set.Primary.ScalarAsync<bool>($"SELECT '{position}' BETWEEN pg_current_wal_lsn() - 1000 AND pg_current_wal_insert_lsn()"), position);
+
+        Assert.Equal("0", (await ReadAsync(other)).Value);
+        Assert.Null((await other.QueryAsync($"SET pooler.min_lsn = '{position}'")).Error);
+        Assert.Equal(position, (await other.QueryAsync("SHOW pooler.min_lsn")).Scalar);
+        Assert.Equal(("1", set.Primary.Port), await ReadAsync(other));
+        using PgWire third = await pooler.LoginAsync("app");
+        await third.QueryAsync($"SET pooler.min_lsn = '{position}'");
+        Assert.Contains($"Bound: {position}", (await third.QueryAsync($"EXPLAIN (POOLER) {Read}")).Rows.Select(static row => row[0]));
+        Assert.Equal("22023", (await other.QueryAsync("SET pooler.min_lsn = 'x'")).Error!.Value.SqlState);
+        Assert.Equal("55P02", (await other.QueryAsync("SET pooler.lsn = '0/1'")).Error!.Value.SqlState);
+
+        await set.Hosts[1].ExecuteAsync("SELECT pg_wal_replay_resume()");
+        await Eventually.EqualsAsync("the replica has the position", ("1", set.Hosts[1].Port), () => ReadAsync(other));
+        Assert.Null((await other.QueryAsync("RESET pooler.min_lsn")).Error);
+        Assert.Equal("0/0", (await other.QueryAsync("SHOW pooler.min_lsn")).Scalar);
+    }
+
     private static async Task<(string? Value, int Port)> ReadAsync(PgWire client)
     {
         PgReply reply = await client.QueryAsync(Read);

@@ -58,7 +58,7 @@ internal sealed class ShowHosts() : ShowCommand(
     public static string? NameOf(HostAddress host) => host.Name.Length > 0 ? host.Name : null;
 
     /// <summary>As PostgreSQL writes pg_lsn.</summary>
-    public static string? Lsn(long? position) => position is { } at ? $"{at >> 32:X}/{at & 0xFFFF_FFFF:X}" : null;
+    public static string? Lsn(long? position) => position is { } at ? WalPosition.Text(at) : null;
 
     private static string Flag(bool value) => value ? "1" : "0";
 }

@@ -93,11 +93,21 @@ internal sealed class ReadBound(HostPools hosts)
         return admits;
     }
 
-    /// <summary>As SHOW ROUTE and EXPLAIN (POOLER) say it.</summary>
+    /// <summary>The position that reads have to have reached, asked for from the primary if it is not known; 0: any will do.</summary>
+    public long? Position()
+    {
+        long? position = PositionFor(hosts.Cluster.State);
+        if (position == null)
+        {
+            hosts.Cluster.WantSample(Floor);
+        }
+
+        return position;
+    }
+
+    /// <summary>As EXPLAIN (POOLER) says it.</summary>
     public string Text(ClusterState state) =>
-        IsFree ? "none"
-        : PositionFor(state) is { } position ? $"{position >> 32:X}/{position & 0xFFFF_FFFF:X}"
-        : "the next sample of the primary";
+        IsFree ? "none" : PositionFor(state) is { } position ? WalPosition.Text(position) : "the next sample of the primary";
 
     private bool IsFree => Least == 0 && Floor == 0;
 

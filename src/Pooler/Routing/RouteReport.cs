@@ -13,11 +13,11 @@ namespace Pooler.Routing;
 /// <param name="Bound">The WAL position its session may not miss.</param>
 internal sealed record RouteReport(string Class, string? Cause, HostAddress? Host, string? Role, long? Lag, long? LagTime, string Bound, string Reason)
 {
-    public static RouteReport Of(ClusterState state, in RouteRequest request, int? host, string reason)
+    public static RouteReport Of(ClusterState state, in RouteRequest request, int? host, string reason, string bound = "none")
     {
         HostState? seen = host is { } index ? state.Hosts[index] : null;
         return new RouteReport(
-            request.Class.ToString().ToLowerInvariant(), CauseOf(request), seen?.Address, seen == null ? null : ClusterJournal.Word(seen.Role), seen?.Lag, seen?.LagTime, "none", reason);
+            request.Class.ToString().ToLowerInvariant(), CauseOf(request), seen?.Address, seen == null ? null : ClusterJournal.Word(seen.Role), seen?.Lag, seen?.LagTime, bound, reason);
     }
 
     /// <summary>The rows of EXPLAIN (POOLER).</summary>

@@ -280,6 +280,9 @@ internal sealed class ClientSession
             case PoolerRequestState.Part:
                 _client.Input.Advance(0);
                 return SessionNeed.Input;
+            case PoolerRequestState.Waits:
+                _client.Input.Advance(0);
+                return SessionNeed.Wake;
             case PoolerRequestState.Mixed:
                 _reader.Refuse(_client, "0A000", "what is asked of the pooler itself stands in a batch of its own, and not under a name", "Send it by itself, as a simple query or without Prepare.");
                 return SessionNeed.Nothing;
@@ -324,6 +327,11 @@ internal sealed class ClientSession
         }
 
         PoolerRequest request = FindOwn(_client.Input.Unread);
+        if (request.State == PoolerRequestState.Whole && Route.Answers.MustWait(request))
+        {
+            return PoolerRequestState.Waits;
+        }
+
         if (request.State == PoolerRequestState.Whole)
         {
             Route.Answers.Answer(request, status);

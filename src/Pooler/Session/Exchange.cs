@@ -159,6 +159,9 @@ internal sealed class Exchange : ServerOwner
                 case PoolerRequestState.Part:
                     _client.Input.Advance(0);
                     return SessionNeed.Input;
+                case PoolerRequestState.Waits:
+                    _client.Input.Advance(0);
+                    return SessionNeed.Wake;
             }
         }
 

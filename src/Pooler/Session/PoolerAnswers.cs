@@ -19,6 +19,13 @@ internal sealed class PoolerAnswers(ClientSession session)
     private static readonly string[] Words = ["auto", "replica", "primary"];
 
     public const string RouteName = "pooler.route";
+    private const string PositionName = "pooler.lsn", LeastName = "pooler.min_lsn";
+
+    // From one look for a sample to the next, microseconds.
+    private const long LookPeriod = 2_000;
+
+    private PositionTimer? _timer;
+    private long _askedAt;
 
     /// <summary>pooler.route: where the session's statements go unless they say it themselves.</summary>
     public RouteHint Route { get; private set; } = session.StartupRoute;
@@ -27,7 +34,34 @@ internal sealed class PoolerAnswers(ClientSession session)
     public static RouteHint? HintOf(string value) => Array.FindIndex(Words, w => w.Equals(value, StringComparison.OrdinalIgnoreCase)) is >= 0 and int index ? (RouteHint)index : null;
 
     /// <summary>DISCARD ALL.</summary>
-    public void Reset() => Route = session.StartupRoute;
+    public void Reset()
+    {
+        Route = session.StartupRoute;
+        if (session.Route.Bound is { } bound)
+        {
+            bound.Least = 0;
+        }
+    }
+
+    /// <summary>SHOW pooler.lsn waits for the sample of the primary that has what the session has written, failover_hold_time at most.</summary>
+    public bool MustWait(in PoolerRequest request)
+    {
+        if (request.Statement.Command != PoolerCommand.Show || !Ascii.EqualsIgnoreCase(request.Statement.Name, "lsn"u8)
+            || session.Route.Bound is not { } bound || bound.Position() != null)
+        {
+            return false;
+        }
+
+        IoThread thread = session.Thread;
+        _askedAt = _askedAt == 0 ? thread.Now : _askedAt;
+        bool waits = thread.Now - _askedAt < bound.Hosts.Cluster.Config.FailoverHoldTime.TotalMicroseconds;
+        if (waits)
+        {
+            thread.Wheel.Set(_timer ??= new PositionTimer(session), thread.Now + LookPeriod);
+        }
+
+        return waits;
+    }
 
     /// <summary>Writes the answer to a whole request.</summary>
     /// <param name="status">Of the client's transaction.</param>
@@ -36,6 +70,7 @@ internal sealed class PoolerAnswers(ClientSession session)
         PoolerStatement statement = request.Statement;
         string name = "pooler." + Encoding.UTF8.GetString(statement.Name).ToLowerInvariant();
         Outbox outbox = session.Client.Outbox;
+        _askedAt = 0;
         if (status == 'E')
         {
             request.Answer(outbox, status, "", null, [], Error("25P02", "current transaction is aborted, commands ignored until end of transaction block"));
@@ -43,6 +78,10 @@ internal sealed class PoolerAnswers(ClientSession session)
         else if (statement.Command == PoolerCommand.Explain)
         {
             request.Answer(outbox, status, "EXPLAIN", "QUERY PLAN", Explain(statement.Value).Lines(), null);
+        }
+        else if (name is PositionName or LeastName)
+        {
+            AnswerPosition(request, status, name);
         }
         else if (name != RouteName)
         {
@@ -64,6 +103,43 @@ internal sealed class PoolerAnswers(ClientSession session)
         outbox.Flush();
     }
 
+    /// <summary>A bound goes from one process to another: what SHOW pooler.lsn tells here is what SET pooler.min_lsn takes there.</summary>
+    private void AnswerPosition(in PoolerRequest request, byte status, string name)
+    {
+        PoolerStatement statement = request.Statement;
+        bool isShow = statement.Command == PoolerCommand.Show;
+        string value = Encoding.UTF8.GetString(statement.Value);
+        long? position = null;
+        ErrorFields? error = null;
+        if (session.Route.Bound is not { } bound)
+        {
+            error = Error("55000", $"{name} is not kept: read_after_write is off");
+        }
+        else if (name == PositionName)
+        {
+            position = bound.Position();
+            error = !isShow ? Error("55P02", $"parameter \"{name}\" cannot be changed")
+                : position == null ? Error("57P03", "no primary has told where its WAL is, for longer than failover_hold_time") : null;
+        }
+        else if (isShow)
+        {
+            position = bound.Least;
+        }
+        else if (statement.Command == PoolerCommand.Reset)
+        {
+            bound.Least = 0;
+        }
+        else
+        {
+            position = WalPosition.Parse(value);
+            bound.Least = position ?? bound.Least;
+            error = position != null ? null : Error("22023", $"invalid value for parameter \"{name}\": \"{value}\"", "A WAL position, as SHOW pooler.lsn tells it: 0/16B3740.");
+        }
+
+        request.Answer(session.Client.Outbox, status, isShow ? "SHOW" : statement.Command == PoolerCommand.Reset && statement.Value.IsEmpty ? "RESET" : "SET",
+            isShow ? name : null, isShow && position is { } known ? [WalPosition.Text(known)] : [], error);
+    }
+
     private static ErrorFields Error(string sqlState, string message, string? hint = null) => new("ERROR", sqlState, message, null, hint);
 
     private RouteReport Explain(ReadOnlySpan<byte> text)
@@ -77,8 +153,10 @@ internal sealed class PoolerAnswers(ClientSession session)
         RouteRequest request = session.Route.ClassifyText(text, hosts.Cluster);
         if (session.Server is not { } server)
         {
-            Route route = Router.Choose(hosts, state, request);
-            return RouteReport.Of(state, request, route.Host, RouteReasons.Text(route.Reason));
+            ReadBound? bound = hosts.Cluster.Config.Routing == RoutingRule.ReadWriteSplit ? session.Route.Bound : null;
+            ulong avoided = bound != null && request.ReadsData ? ~bound.Admitted(state, Router.Readable(state, hosts.Cluster.Config)) : 0;
+            Route route = Router.Choose(hosts, state, request with { Avoided = request.Avoided | avoided });
+            return RouteReport.Of(state, request, route.Host, RouteReasons.Text(route.Reason), bound?.Text(state) ?? "none");
         }
 
         int index = state.Hosts.ToList().FindIndex(h => h.Address == server.Host);
@@ -86,5 +164,16 @@ internal sealed class PoolerAnswers(ClientSession session)
         string reason = pins != PinReason.None ? $"the client keeps its server for {PinReasons.Text(pins)}"
             : server.Status != 'I' ? "its transaction runs there" : "in session mode it keeps its server";
         return RouteReport.Of(state, request, index < 0 ? null : index, reason);
+    }
+
+    private sealed class PositionTimer(ClientSession session) : WheelTimer
+    {
+        internal override void Expired()
+        {
+            if (!session.IsEnding)
+            {
+                session.Wake();
+            }
+        }
     }
 }

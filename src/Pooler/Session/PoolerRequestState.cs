@@ -12,6 +12,9 @@ internal enum PoolerRequestState : byte
     /// <summary>It is ours, and more of it must be read first.</summary>
     Part,
 
+    /// <summary>It is ours, and what it asks for is not known yet.</summary>
+    Waits,
+
     /// <summary>One of ours goes with others, or under a name.</summary>
     Mixed,
 }

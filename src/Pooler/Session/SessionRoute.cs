@@ -113,7 +113,9 @@ internal sealed class SessionRoute(ClientSession session)
         }
     }
 
-    /// <summary>Null if reads may miss what the session has written.</summary>
+    /// <summary>What its next read must not miss; null if nobody looks at that.</summary>
+    public ReadBound? Bound => session.Pool.ByHost is { } hosts ? BoundOf(hosts) : null;
+
     private ReadBound? BoundOf(HostPools hosts)
     {
         if (!ReferenceEquals(_bound?.Hosts, hosts))
