@@ -63,6 +63,45 @@ public sealed class FailoverTests(ITestOutputHelper output)
             $"{Failovers} failovers: median {pauses[pauses.Count / 2]:0.0} ms, min {pauses[0]:0.0} ms, max {pauses[^1]:0.0} ms; {behind.Count} transfers behind forks"));
     }
 
+    /// <summary>A switchover is a pause and nothing else: no client hears of it, nothing is lost, whether standbys are synchronous or not.</summary>
+    [Fact]
+    public async Task ABankGoesOnThroughSwitchovers()
+    {
+        await using ReplicaSet set = await StartAsync(isGated: false);
+        await using PoolerProcess pooler = await StartPoolerAsync(set, $"psql -h $POOLER_NEW_HOST -p $POOLER_NEW_PORT -U {PostgresCluster.Superuser} -c 'SELECT pg_promote()'");
+        var bank = new Bank(pooler, Database, clients: 8);
+        bank.Start();
+        await bank.GoOnAsync(100);
+        PostgresHost primary = set.Primary;
+        List<double> pauses = [];
+        for (int i = 0; i < Failovers; i++)
+        {
+            PostgresHost successor = set.Hosts.First(host => host != primary);
+            await Eventually.EqualsAsync("the pooler knows its lag", true, async () =>
+                (await pooler.ConsoleAsync("SHOW HOSTS")).Any(h => h["port"] == $"{successor.PublicPort}" && h["role"] == "replica" && h["lag_bytes"] is not null));
+            using PgWire console = await pooler.LoginAsync("pgbouncer", PoolerIni.Admin);
+            long begun = Stopwatch.GetTimestamp();
+            Assert.Null((await console.QueryAsync($"SWITCHOVER {Database} TO 127.0.0.1:{successor.PublicPort}")).Error?.Fields()['M']);
+            long acknowledged = await bank.NextAcknowledgedAsync(Stopwatch.GetTimestamp());
+            pauses.Add(Stopwatch.GetElapsedTime(begun, acknowledged).TotalMilliseconds);
+            output.WriteLine(string.Create(CultureInfo.InvariantCulture, $"switchover: {pauses[^1]:0} ms from the command to a write on the new primary"));
+            await bank.GoOnAsync(50);
+            await primary.StopAsync();
+            await primary.RejoinAsync(successor);
+            foreach (PostgresHost other in set.Hosts.Where(host => host != primary && host != successor))
+                await other.FollowAsync(successor);
+            primary = successor;
+            await bank.GoOnAsync(100);
+        }
+
+        await bank.StopAsync();
+        Assert.Empty(await bank.AuditAsync(primary, output));
+        Assert.Empty(bank.Errors);
+        pauses.Sort();
+        output.WriteLine(string.Create(CultureInfo.InvariantCulture,
+            $"{Failovers} switchovers: median {pauses[pauses.Count / 2]:0} ms, min {pauses[0]:0} ms, max {pauses[^1]:0} ms; no client error"));
+    }
+
     /// <summary>With a synchronous standby every acknowledged transfer is there, also when the old primary was only cut off and comes back.</summary>
     [Fact]
     public async Task WithASynchronousStandbyNothingAcknowledgedIsLost()
@@ -153,9 +192,11 @@ public sealed class FailoverTests(ITestOutputHelper output)
         return set;
     }
 
-    private static Task<PoolerProcess> StartPoolerAsync(ReplicaSet set)
+    private static Task<PoolerProcess> StartPoolerAsync(ReplicaSet set, string? switchoverCommand = null)
     {
         var ini = new PoolerIni();
+        if (switchoverCommand is not null)
+            ini.Settings["switchover_command"] = switchoverCommand;
         ini.Databases[Database] = set.Entry("routing=primary pool_size=6");
         ini.Settings["health_check_timeout"] = "0.5";
         ini.Settings["health_check_interval"] = "0.2";

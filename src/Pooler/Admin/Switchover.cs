@@ -4,6 +4,7 @@ using Pooler.Config;
 using Pooler.Net;
 using Pooler.Session;
 using Pooler.Sql;
+using Pooler.Telemetry;
 
 namespace Pooler.Admin;
 
@@ -45,6 +46,14 @@ internal sealed class Switchover(AdminConsole console, Connection client, HostCl
         }
 
         // 4. Somebody promotes the target.
+        if (!IsDone && _config.SwitchoverCommand == null)
+        {
+            string ready = $"{Target} has all that {_old} has written: promote it now";
+            console.Log.Note(ready);
+            session.Notice(ready);
+            client.Outbox.Flush();
+        }
+
         Task<string?>? command = IsDone || _config.SwitchoverCommand == null ? null : Task.Run(RunCommand);
         if (!await UntilAsync(session, () => IsDone || command is { IsCompletedSuccessfully: true, Result: not null }))
         {
