@@ -19,6 +19,9 @@ internal static class ConsoleGolden
         application_name 25 -1, prepared_statements 23 4, id 23 4
         """;
 
+    private const string Buffers =
+        ", recv_pos 23 4, pkt_pos 23 4, pkt_remain 23 4, send_pos 23 4, send_remain 23 4, pkt_avail 23 4, send_avail 23 4";
+
     private const string PoolsTable = """
         database 25 -1, user 25 -1, cl_active 23 4, cl_waiting 23 4, cl_active_cancel_req 23 4, cl_waiting_cancel_req 23 4, sv_active 23 4,
         sv_active_cancel 23 4, sv_being_canceled 23 4, sv_idle 23 4, sv_used 23 4, sv_tested 23 4, sv_login 23 4, maxwait 23 4, maxwait_us 23 4,
@@ -27,6 +30,12 @@ internal static class ConsoleGolden
 
     public static readonly TheoryData<string, string> Tables = new()
     {
+        { "SHOW SOCKETS", Sockets + Buffers },
+        { "SHOW ACTIVE_SOCKETS", Sockets + Buffers },
+        { "SHOW PEERS", "peer_id 23 4, host 25 -1, port 23 4, pool_size 23 4" },
+        { "SHOW PEER_POOLS", "peer_id 23 4, cl_active_cancel_req 23 4, cl_waiting_cancel_req 23 4, sv_active_cancel 23 4, sv_login 23 4" },
+        { "SHOW DNS_HOSTS", "hostname 25 -1, ttl 20 8, addrs 25 -1" },
+        { "SHOW DNS_ZONES", "zonename 25 -1, serial 20 8, count 23 4" },
         { "SHOW VERSION", "version 25 -1" },
         { "SELECT VERSION", "version 25 -1" },
         { "SHOW POOLS", PoolsTable },
@@ -120,6 +129,21 @@ internal static class ConsoleGolden
         { "SET default_pool_size = abc", "SET failed" },
         { "RESUME", "pooler is not paused/suspended" },
         { "PAUSE nosuch", "no such database: nosuch" },
+        { "DISABLE", "a database is required" },
+        { "ENABLE", "a database is required" },
+        { "DISABLE nosuch", "no such database: nosuch" },
+        { "DISABLE pgbouncer", "cannot disable admin db: pgbouncer" },
+        { "ENABLE pgbouncer", "cannot disable admin db: pgbouncer" },
+        { "KILL nosuch", "no such database: nosuch" },
+        { "KILL pgbouncer", "cannot kill admin db: pgbouncer" },
+        { "KILL_CLIENT 999999", "client not found" },
+        { "KILL_CLIENT x", "invalid client pointer supplied" },
+        { "KILL_CLIENT", "invalid client pointer supplied" },
+        { "RECONNECT nosuch", "no such database: nosuch" },
+        { "RECONNECT pgbouncer", "cannot reconnect admin db: pgbouncer" },
+        { "WAIT_CLOSE nosuch", "no such database: nosuch" },
+        { "WAIT_CLOSE pgbouncer", "cannot wait in admin db: pgbouncer" },
+        { "SUSPEND now", "invalid command 'SUSPEND now', use SHOW HELP;" },
     };
 
     public static readonly TheoryData<string, string> Tags = new()
@@ -128,12 +152,28 @@ internal static class ConsoleGolden
         { "SET default_pool_size=20", "SET default_pool_size=20" },
         { "SET listen_port = 7000", "SET listen_port=7000" },
         { "RELOAD", "RELOAD" },
+        { "PAUSE app", "PAUSE" },
+        { "RESUME app", "RESUME" },
+        { "DISABLE app", "DISABLE" },
+        { "ENABLE app", "ENABLE" },
+        { "RECONNECT", "RECONNECT" },
+        { "RECONNECT app", "RECONNECT" },
+        { "WAIT_CLOSE app", "WAIT_CLOSE" },
+        { "WAIT_CLOSE", "WAIT_CLOSE" },
+        { "KILL app", "KILL" },
+        { "RESUME app", "RESUME" },
+        { "SUSPEND", "SUSPEND" },
+        { "RESUME", "RESUME" },
     };
 
     public static readonly TheoryData<string> IgnoredSets = ["SET client_encoding = 'UTF8'", "SET DateStyle=ISO"];
 
     /// <summary>What stats_users get "admin access needed" for.</summary>
-    public static readonly TheoryData<string> AdminOnly = ["RELOAD", "SET default_pool_size=3", "PAUSE", "RESUME", "SHOW PREPARED"];
+    public static readonly TheoryData<string> AdminOnly = 
+    [
+        "RELOAD", "SET default_pool_size=3", "PAUSE", "RESUME", "SHOW PREPARED", "SHOW FDS", "DISABLE app", "ENABLE app", "KILL", "KILL_CLIENT 1",
+        "RECONNECT", "WAIT_CLOSE", "SUSPEND",
+    ];
 
     /// <summary>"name oid size" of each column of a RowDescription, which must be of no table and in text format.</summary>
     public static List<string> ColumnsOf(PgMessage description)

@@ -21,12 +21,19 @@ internal sealed class ConsoleSession(AdminConsole console, Connection client, Cl
 
     private static readonly FrozenDictionary<string, ConsoleCommand> Commands = new Dictionary<string, ConsoleCommand>
     {
+        ["disable"] = new Disable("DISABLE", isDisabled: true),
+        ["enable"] = new Disable("ENABLE", isDisabled: false),
+        ["kill"] = new Kill(),
+        ["kill_client"] = new KillClient(),
         ["pause"] = new Pause(),
+        ["reconnect"] = new Reconnect(),
         ["reload"] = new Reload(),
         ["resume"] = new Resume(),
         ["select"] = new Show(),
         ["show"] = new Show(),
+        ["suspend"] = new Suspend(),
         ["switchover"] = new SwitchoverCommand(),
+        ["wait_close"] = new WaitClose(),
     }.ToFrozenDictionary(StringComparer.OrdinalIgnoreCase);
 
     private readonly Set _set = new();

@@ -8,19 +8,27 @@ internal sealed class Show : ConsoleCommand
 {
     private static readonly FrozenDictionary<string, ShowCommand> Tables = new Dictionary<string, ShowCommand>
     {
+        ["active_sockets"] = new ShowSockets(onlyActive: true),
         ["clients"] = new ShowClients(),
         ["config"] = new ShowConfig(),
         ["databases"] = new ShowDatabases(),
+        ["dns_hosts"] = new ShowNothing(Columns.Text("hostname"), Columns.Int8("ttl"), Columns.Text("addrs")),
+        ["dns_zones"] = new ShowNothing(Columns.Text("zonename"), Columns.Int8("serial"), Columns.Int4("count")),
         ["health"] = new ShowHealth(),
         ["hosts"] = new ShowHosts(),
         ["lists"] = new ShowLists(),
         ["mem"] = new ShowMem(),
+        ["peer_pools"] = new ShowNothing(
+            Columns.Int4("peer_id"), Columns.Int4("cl_active_cancel_req"), Columns.Int4("cl_waiting_cancel_req"), Columns.Int4("sv_active_cancel"),
+            Columns.Int4("sv_login")),
+        ["peers"] = new ShowNothing(Columns.Int4("peer_id"), Columns.Text("host"), Columns.Int4("port"), Columns.Int4("pool_size")),
         ["pins"] = new ShowPins(),
         ["pins_totals"] = new ShowPinsTotals(),
         ["pools"] = new ShowPools(),
         ["prepared"] = new ShowPrepared(),
         ["replication"] = new ShowReplication(),
         ["servers"] = new ShowServers(),
+        ["sockets"] = new ShowSockets(onlyActive: false),
         ["state"] = new ShowState(),
         ["stats"] = new ShowStats(),
         ["stats_averages"] = new ShowStatsAverages(),
@@ -37,6 +45,9 @@ internal sealed class Show : ConsoleCommand
         ["timezone"] = new ShowFixed("timezone", "GMT"),
     }.ToFrozenDictionary(StringComparer.OrdinalIgnoreCase);
 
+    private const string NoDescriptors =
+        "SHOW FDS is not supported: no other process takes over our sockets; to restart without a gap let two processes listen on one port (so_reuseport)";
+
     internal override bool IsAdminOnly => false;
 
     internal override async ValueTask RunAsync(ConsoleSession session, ConsoleStatement statement)
@@ -48,6 +59,11 @@ internal sealed class Show : ConsoleCommand
         else if (statement.Text != null)
         {
             await ShowRoute.RunAsync(session, statement);
+            return;
+        }
+        else if (statement.Argument.Equals("fds", StringComparison.OrdinalIgnoreCase))
+        {
+            session.Error(session.IsAdmin ? NoDescriptors : "admin access needed", session.IsAdmin ? "0A000" : "08P01");
             return;
         }
         else if (Tables.TryGetValue(statement.Argument, out ShowCommand? command))

@@ -10,14 +10,17 @@ namespace Pooler.Admin;
 /// </summary>
 internal sealed class ShowClients() : ShowCommand(SocketRow.Columns)
 {
-    internal override async ValueTask<Table> ReadAsync(AdminConsole console, Connection client)
+    internal override async ValueTask<Table> ReadAsync(AdminConsole console, Connection client) =>
+        await SocketRow.ToTable(client, await ListAsync(console, client));
+
+    public static async ValueTask<List<SocketRow>> ListAsync(AdminConsole console, Connection client)
     {
         int port = console.Live.Current.Get(Settings.ListenPort);
         List<SocketRow> rows = await Survey.Run(
             console.Threads, client, _ => console.Clients.OfCurrentThread(), s => Copy(s, port));
         rows.AddRange(await Survey.Run(
             console.Threads, client, t => (IReadOnlyList<ConsoleSession>)[.. console.Sessions.Where(s => s.Client.Owner == t)], s => Copy(s, port)));
-        return await SocketRow.ToTable(client, rows);
+        return rows;
     }
 
     private static SocketRow? Copy(ClientSession session, int port)
@@ -54,6 +57,10 @@ internal sealed class ShowClients() : ShowCommand(SocketRow.Columns)
         bool isUnix = local is { Address: "unix", Port: 0 };
         return new SocketRow(
             "C", identity.User, identity.Database, "idle", isUnix ? ("unix", port) : peer, isUnix ? ("unix", port) : local,
-            0, 0, 0, false, client.Id, 0, isUnix ? Syscalls.PeerProcess(client.Fd) : 0, "");
+            0, 0, 0, false, client.Id, 0, isUnix ? Syscalls.PeerProcess(client.Fd) : 0, "")
+        {
+            Unread = client.Input.UnreadLength,
+            Unsent = (int)client.Outbox.Pending,
+        };
     }
 }

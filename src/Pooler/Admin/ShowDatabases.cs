@@ -23,12 +23,12 @@ internal sealed class ShowDatabases() : ShowCommand(
             }
             else if (config.FindDatabase(name) is { } database)
             {
-                Add(table, config, database, pools[name], console.Pools.IsPaused(name));
+                Add(table, config, database, pools[name], console.Pools.IsPaused(name), console.Pools.IsDisabled(name));
             }
         }
     }
 
-    private static void Add(Table table, PoolerConfig config, DatabaseConfig database, IEnumerable<PoolFacts> pools, bool isPaused) => table.Add(
+    private static void Add(Table table, PoolerConfig config, DatabaseConfig database, IEnumerable<PoolFacts> pools, bool isPaused, bool isDisabled) => table.Add(
         database.Name,
         string.Join(',', database.Hosts.Select(static h => h.Name)) is { Length: > 0 } hosts ? hosts : null,
         $"{database.Hosts[0].Port}",
@@ -45,7 +45,7 @@ internal sealed class ShowDatabases() : ShowCommand(
         $"{database.MaxDbClientConnections ?? config.Get(Settings.MaxDbClientConnections)}",
         $"{pools.Sum(static p => p.Clients)}",
         isPaused ? "1" : "0",
-        "0");
+        isDisabled ? "1" : "0");
 
     private static void AddOwn(Table table, AdminConsole console, PoolerConfig config) => table.Add(
         PoolerConfig.ConsoleDatabase, null, $"{config.Get(Settings.ListenPort)}", PoolerConfig.ConsoleDatabase, PoolerConfig.ConsoleDatabase,

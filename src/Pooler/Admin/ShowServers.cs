@@ -8,7 +8,10 @@ namespace Pooler.Admin;
 /// <summary>SHOW SERVERS: active with a client, idle, tested while being reset or checked, new until it has logged in.</summary>
 internal sealed class ShowServers() : ShowCommand(SocketRow.Columns)
 {
-    internal override async ValueTask<Table> ReadAsync(AdminConsole console, Connection client)
+    internal override async ValueTask<Table> ReadAsync(AdminConsole console, Connection client) =>
+        await SocketRow.ToTable(client, await ListAsync(console, client));
+
+    public static async ValueTask<List<SocketRow>> ListAsync(AdminConsole console, Connection client)
     {
         List<(ServerSlot Slot, SlotState State, IoThread Thread)> slots = [];
         console.Pools.Read(pools =>
@@ -19,9 +22,8 @@ internal sealed class ShowServers() : ShowCommand(SocketRow.Columns)
             }
         });
         ILookup<IoThread, (ServerSlot, SlotState)> byThread = slots.ToLookup(static s => s.Thread, static s => (s.Slot, s.State));
-        List<SocketRow> rows = await Survey.Run(
+        return await Survey.Run(
             console.Threads, client, t => (IReadOnlyList<(ServerSlot Slot, SlotState State)>)[.. byThread[t]], static s => Copy(s.Slot, s.State));
-        return await SocketRow.ToTable(client, rows);
     }
 
     private static SocketRow? Copy(ServerSlot slot, SlotState state)
@@ -51,7 +53,11 @@ internal sealed class ShowServers() : ShowCommand(SocketRow.Columns)
             session?.Client.Id ?? 0,
             server.ProcessId,
             server.Parameters.ApplicationName,
-            socket == null ? 0 : server.Statements.Count);
+            socket == null ? 0 : server.Statements.Count)
+        {
+            Unread = socket?.Input.UnreadLength ?? 0,
+            Unsent = (int)(socket?.Outbox.Pending ?? 0),
+        };
     }
 
     private static string Word(SlotState state) => state switch

@@ -26,6 +26,12 @@ internal sealed record SocketRow(
     string ApplicationName,
     int PreparedStatements = 0)
 {
+    /// <summary>Bytes received and not taken yet, and bytes to be sent; of SHOW SOCKETS alone.</summary>
+    public int Unread { get; init; }
+
+    public int Unsent { get; init; }
+
+
     public static readonly ImmutableArray<ColumnDescription> Columns =
     [
         Text("type"), Text("user"), Text("database"), Text("replication"), Text("state"), Text("addr"), Int4("port"), Text("local_addr"),
@@ -33,30 +39,42 @@ internal sealed record SocketRow(
         Text("link"), Int4("remote_pid"), Text("tls"), Text("application_name"), Int4("prepared_statements"), Int4("id"),
     ];
 
+    /// <summary>With those of SHOW SOCKETS behind.</summary>
+    public static readonly ImmutableArray<ColumnDescription> ColumnsWithBuffers =
+    [
+        .. Columns, Int4("recv_pos"), Int4("pkt_pos"), Int4("pkt_remain"), Int4("send_pos"), Int4("send_remain"), Int4("pkt_avail"), Int4("send_avail"),
+    ];
+
     /// <summary>All rows as one table, made off the I/O threads: there may be many.</summary>
-    public static ValueTask<Table> ToTable(Connection asker, List<SocketRow> rows) => Offload.Run(
+    public static ValueTask<Table> ToTable(Connection asker, List<SocketRow> rows, bool withBuffers = false) => Offload.Run(
         asker,
-        static rows =>
+        static s =>
         {
-            var table = new Table(Columns);
+            var table = new Table(s.withBuffers ? ColumnsWithBuffers : Columns);
             long clock = IoThread.Clock();
             DateTime now = DateTime.UtcNow;
-            foreach (SocketRow row in rows)
+            foreach (SocketRow row in s.rows)
             {
-                row.AddTo(table, clock, now);
+                string[] values = row.Values(clock, now);
+                table.Add(s.withBuffers ? [.. values, .. row.Buffers] : values);
             }
 
             return table;
         },
-        rows);
+        (rows, withBuffers));
 
-    private void AddTo(Table table, long clock, DateTime now)
+    /// <summary>We forward from where bytes were received, so there are no positions in a packet.</summary>
+    private string[] Buffers => [$"{Unread}", "0", "0", "0", $"{Unsent}", $"{Unread}", $"{Unsent}"];
+
+    private string[] Values(long clock, DateTime now)
     {
         long wait = WaitsSince > 0 ? Math.Max(0, clock - WaitsSince) : 0;
-        table.Add(
+        return
+        [
             Type, User, Database, "none", State, Peer.Address, $"{Peer.Port}", Local.Address, $"{Local.Port}",
             Time(ConnectedAt, clock, now), Time(RequestedAt, clock, now), $"{wait / 1_000_000}", $"{wait % 1_000_000}",
-            CloseNeeded ? "1" : "0", Pointer(Id), Link > 0 ? Pointer(Link) : "", $"{ProcessId}", "", ApplicationName, $"{PreparedStatements}", $"{Id & int.MaxValue}");
+            CloseNeeded ? "1" : "0", Pointer(Id), Link > 0 ? Pointer(Link) : "", $"{ProcessId}", "", ApplicationName, $"{PreparedStatements}", $"{Id & int.MaxValue}",
+        ];
     }
 
     private static string Time(long at, long clock, DateTime now) =>

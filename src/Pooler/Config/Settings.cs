@@ -232,7 +232,7 @@ internal static class Settings
     public static readonly Setting<ImmutableArray<string>> StatsUsers = Row("stats_users", NameList, "", Global,
         "Users who may read the console (SHOW except FDS).");
     public static readonly Setting<TimeSpan> SuspendTimeout = Row("suspend_timeout", Seconds, "10", Global,
-        "Longest flush of SUSPEND.", support: Later);
+        "Longest wait of SUSPEND for clients to give their servers back; 0 = no limit.");
     public static readonly Setting<string?> SwitchoverCommand = Row("switchover_command", OptionalText, null, Global | Database,
         "Ours: what SWITCHOVER runs (/bin/sh -c) once writes are held and the new primary has all; left out = it waits for whoever promotes it. POOLER_DATABASE, POOLER_OLD_HOST, POOLER_OLD_PORT, POOLER_NEW_HOST and POOLER_NEW_PORT tell what of.");
     public static readonly Setting<TimeSpan> SwitchoverDrainTime = Row("switchover_drain_time", Seconds, "10", Global | Database,

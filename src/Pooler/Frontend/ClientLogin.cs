@@ -270,6 +270,11 @@ internal sealed class ClientLogin
             return Refuse($"no such database: {identity.Database}", "3D000");
         }
 
+        if (_context.Pools.IsDisabled(database.Name))
+        {
+            return Refuse($"database \"{database.Name}\" is disabled", "08P01");
+        }
+
         // PgBouncer: with auth_type any nobody has proved anything, so nobody chooses who he is on the server.
         bool needsForcedUser = _config.Get(Settings.AuthType) == AuthType.Any && database.ForcedUser == null;
         return needsForcedUser ? Refuse("bouncer config error (auth_type = any needs user= in the database entry)", "08P01") : await WelcomeAsync(identity, database, asked);

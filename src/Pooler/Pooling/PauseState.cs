@@ -1,33 +1,48 @@
 namespace Pooler.Pooling;
 
 /// <summary>
-/// Which databases are paused: all by PAUSE, one by PAUSE db, each ended by its own RESUME only (PgBouncer's cf_pause_mode and
-/// db_paused). Guarded by the pools' lock.
+/// Which databases are paused: all by PAUSE or SUSPEND, one by PAUSE db, each ended by its own RESUME only (PgBouncer's cf_pause_mode
+/// and db_paused). Guarded by the pools' lock.
 /// </summary>
 internal sealed class PauseState
 {
     private readonly HashSet<string> _databases = [];
-    private bool _all;
 
-    /// <summary>Null: all databases. False when that pause is there already.</summary>
-    public bool Begin(string? database)
+    /// <summary>What holds for all databases.</summary>
+    public PauseMode All { get; private set; }
+
+    /// <summary>Null: all databases. False when a pause of just these is there already.</summary>
+    public bool Begin(string? database, PauseMode mode)
     {
-        bool isNew = database == null ? !_all : _databases.Add(database);
-        _all |= database == null;
+        if (database != null)
+        {
+            return _databases.Add(database);
+        }
+
+        bool isNew = All == PauseMode.None;
+        All = isNew ? mode : All;
         return isNew;
     }
 
     /// <summary>False when there is no such pause.</summary>
     public bool End(string? database)
     {
-        bool was = database == null ? _all : _databases.Remove(database);
-        _all &= database != null;
+        if (database != null)
+        {
+            return _databases.Remove(database);
+        }
+
+        bool was = All != PauseMode.None;
+        All = PauseMode.None;
         return was;
     }
 
     /// <summary>Whether this very pause is there.</summary>
-    public bool Contains(string? database) => database == null ? _all : _databases.Contains(database);
+    public bool Contains(string? database) => database == null ? All != PauseMode.None : _databases.Contains(database);
 
-    /// <summary>Whether either pause holds for a database.</summary>
-    public bool Covers(string database) => _all || _databases.Contains(database);
+    /// <summary>Whether one database is paused by itself.</summary>
+    public bool HasDatabases => _databases.Count > 0;
+
+    /// <summary>What holds for a database by either pause.</summary>
+    public PauseMode Of(string database) => _databases.Contains(database) ? PauseMode.Paused : All;
 }

@@ -6,7 +6,8 @@ namespace Pooler.Pooling;
 /// </summary>
 internal sealed class PoolChange
 {
-    private readonly List<(ServerSlot Slot, string Reason)> _idle = [], _lost = [];
+    private readonly List<(ServerSlot Slot, string Reason)> _idle = [];
+    private readonly List<(ServerSlot Slot, string Reason, string SqlState)> _lost = [];
     private readonly List<Waiter> _rerouted = [];
 
     /// <summary>The idle servers leave the pool's lists and are closed; they count as used until then.</summary>
@@ -34,7 +35,7 @@ internal sealed class PoolChange
     }
 
     /// <summary>All its servers are closed at once, whatever they do.</summary>
-    public void Cut(ServerPool pool, string reason) => _lost.AddRange(pool.Slots.Select(slot => (slot, reason)));
+    public void Cut(ServerPool pool, string reason, string sqlState = "08006") => _lost.AddRange(pool.Slots.Select(slot => (slot, reason, sqlState)));
 
     /// <summary>Who waits there asks again.</summary>
     public void Reroute(ServerPool pool) => pool.DequeueAll(_rerouted);
@@ -46,9 +47,9 @@ internal sealed class PoolChange
             slot.Server.Thread.Post(() => slot.Server.Terminate(reason));
         }
 
-        foreach ((ServerSlot slot, string reason) in _lost)
+        foreach ((ServerSlot slot, string reason, string sqlState) in _lost)
         {
-            slot.Server.Thread.Post(() => slot.Server.Close(reason));
+            slot.Server.Thread.Post(() => slot.Server.Close(reason, sqlState));
         }
 
         _rerouted.ForEach(static waiter => waiter.PostWake());

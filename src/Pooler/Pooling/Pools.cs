@@ -20,6 +20,7 @@ internal sealed class Pools
     private readonly PoolGrowth _growth;
     private readonly ServerJournal _journal;
     private readonly PauseState _pauses = new();
+    private readonly HashSet<string> _disabled = [];
 
     public Pools(IoThread[] threads, PoolSource source, ServerJournal journal)
     {
@@ -59,7 +60,7 @@ internal sealed class Pools
         ServerCount perDatabase = CountOf(_databases, key.Database), perUser = CountOf(_users, key.User);
         var pool = new ServerPool(key, front, _threads.Length, perDatabase, perUser);
         _source.Configure(pool, database);
-        pool.IsPaused = _pauses.Covers(key.Database);
+        pool.Pause = _pauses.Of(key.Database);
         perDatabase.Pools.Add(pool);
         perUser.Pools.Add(pool);
         _pools.Add(key, pool);
@@ -222,10 +223,10 @@ internal sealed class Pools
             EndOpening(slot);
             slot.Generation++;
             slot.IdleSince = thread.Now;
-            close = slot.CloseNeeded || pool.IsPaused || PoolGrowth.IsTooOld(slot, thread.Now) || IsSurplus(pool);
+            close = slot.CloseNeeded || pool.Pause == PauseMode.Paused || PoolGrowth.IsTooOld(slot, thread.Now) || IsSurplus(pool);
             if (!close)
             {
-                next = PickWaiter(pool, thread);
+                next = pool.IsPaused ? null : PickWaiter(pool, thread);
                 if (next == null)
                 {
                     slot.State = SlotState.Idle;
@@ -253,7 +254,7 @@ internal sealed class Pools
         todo.Do();
         if (close)
         {
-            slot.Server.Terminate(slot.Pool.IsPaused ? "database paused" : slot.CloseNeeded ? "database configuration changed" : "server lifetime over");
+            slot.Server.Terminate(slot.Pool.Pause == PauseMode.Paused ? "database paused" : slot.CloseNeeded ? "database configuration changed" : "server lifetime over");
             return;
         }
 
@@ -463,10 +464,10 @@ internal sealed class Pools
         bool isNew;
         lock (_lock)
         {
-            isNew = _pauses.Begin(database);
+            isNew = _pauses.Begin(database, PauseMode.Paused);
             foreach (ServerPool pool in Matching(database))
             {
-                pool.IsPaused = true;
+                pool.Pause = PauseMode.Paused;
                 change.CloseIdle(pool, "database paused");
             }
         }
@@ -475,7 +476,38 @@ internal sealed class Pools
         return isNew;
     }
 
-    /// <summary>Whether PAUSE of just this holds (null: of all databases).</summary>
+    /// <summary>SUSPEND: no new lends, and the servers stay. False when all databases are paused or suspended, or one is paused.</summary>
+    public bool Suspend()
+    {
+        lock (_lock)
+        {
+            if (_pauses.HasDatabases || !_pauses.Begin(null, PauseMode.Suspended))
+            {
+                return false;
+            }
+
+            foreach (ServerPool pool in _pools.Values)
+            {
+                pool.Pause = PauseMode.Suspended;
+            }
+
+            return true;
+        }
+    }
+
+    /// <summary>What holds for all databases.</summary>
+    public PauseMode PauseOfAll
+    {
+        get
+        {
+            lock (_lock)
+            {
+                return _pauses.All;
+            }
+        }
+    }
+
+    /// <summary>Whether a pause of just this holds (null: of all databases).</summary>
     public bool IsPaused(string? database)
     {
         lock (_lock)
@@ -488,27 +520,69 @@ internal sealed class Pools
     public bool Resume(string? database, long now)
     {
         bool was;
+        var change = new PoolChange();
         var todo = default(PoolTodo);
         lock (_lock)
         {
             was = _pauses.End(database);
             foreach (ServerPool pool in Matching(database))
             {
-                pool.IsPaused = _pauses.Covers(pool.Key.Database);
+                if (pool.Pause == PauseMode.Suspended)
+                {
+                    change.Reroute(pool); // There are idle servers: who waits asks again.
+                }
+
+                pool.Pause = _pauses.Of(pool.Key.Database);
                 _growth.EnsureServers(pool, now, ref todo);
             }
         }
 
         todo.Do();
+        change.Do();
         return was;
     }
 
     /// <summary>Servers still open under a database (null: all).</summary>
-    public int OpenServers(string? database)
+    public int OpenServers(string? database) => OpenServers(database, static _ => true);
+
+    /// <summary>Those of them that are as asked; the question is put under the lock.</summary>
+    public int OpenServers(string? database, Func<ServerSlot, bool> which)
     {
         lock (_lock)
         {
-            return Matching(database).Sum(static p => p.Slots.Count);
+            return Matching(database).Sum(pool => pool.Slots.Count(which));
+        }
+    }
+
+    /// <summary>A command of the console over the servers of a database (null: of all): decided under the lock, done when it was left.</summary>
+    public void Change(string? database, Action<ServerPool, PoolChange> decide)
+    {
+        var change = new PoolChange();
+        lock (_lock)
+        {
+            foreach (ServerPool pool in Matching(database))
+            {
+                decide(pool, change);
+            }
+        }
+
+        change.Do();
+    }
+
+    /// <summary>DISABLE and ENABLE: whether new clients of a database are refused. Those that are here stay.</summary>
+    public void Disable(string database, bool isDisabled)
+    {
+        lock (_lock)
+        {
+            _ = isDisabled ? _disabled.Add(database) : _disabled.Remove(database);
+        }
+    }
+
+    public bool IsDisabled(string database)
+    {
+        lock (_lock)
+        {
+            return _disabled.Contains(database);
         }
     }
 

@@ -63,7 +63,9 @@ internal sealed class ServerPool
     /// <summary>Servers on their way to their first client: they connect, log in or are made ready. Each of them is for one of the waiters.</summary>
     public int Opening { get; set; }
 
-    public bool IsPaused { get; set; }
+    public PauseMode Pause { get; set; }
+
+    public bool IsPaused => Pause != PauseMode.None;
 
     /// <summary>The pool of another entry, whose servers serve this one's clients (share_pools).</summary>
     public ServerPool? Lender { get; set; }

@@ -140,6 +140,22 @@ internal sealed class ClientSession
         Wake();
     }
 
+    /// <summary>
+    /// Ends it whatever it does, for the console or the end of the process. Over what a server has of it the server ends: what is
+    /// told then knows of commits.
+    /// </summary>
+    public void EndByForce(string reason, string sqlState)
+    {
+        if (Server is { } server && (AwaitsReplies || IsInTransaction))
+        {
+            server.Close(reason, sqlState);
+        }
+        else
+        {
+            End(SessionEnd.Fatal(reason, sqlState));
+        }
+    }
+
     public void Wake() => _client.Input.Wake();
 
     /// <summary>
