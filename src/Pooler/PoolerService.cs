@@ -24,6 +24,7 @@ internal sealed class PoolerService : IHostedService
     private readonly IoThread[] _threads;
     private readonly Clusters _clusters;
     private readonly AdminConsole _console;
+    private readonly Shutdown _shutdown;
     private readonly Signals _signals;
     private volatile SocketOptions _clientOptions;
     private readonly ClientKeys _keys;
@@ -33,7 +34,8 @@ internal sealed class PoolerService : IHostedService
     private int _nextThread;
 
     public PoolerService(
-        LiveConfig live, Dictionary<string, string> environment, ILogger<PoolerService> log, StderrLoggerProvider? output = null)
+        LiveConfig live, Dictionary<string, string> environment, ILogger<PoolerService> log, StderrLoggerProvider? output = null,
+        IHostApplicationLifetime? lifetime = null)
     {
         _output = output;
         _live = live;
@@ -49,9 +51,13 @@ internal sealed class PoolerService : IHostedService
         pools = new Pools(_threads, new PoolSource(live, _keys, _clusters), new ServerJournal(live, log));
         var sessions = new SessionTable();
         var control = new ConfigControl(live, pools, environment, log, Apply);
-        _console = new AdminConsole(_threads, live, _clusters, pools, sessions, control, log, Version);
-        _signals = new Signals(control, pools, log);
-        _context = new LoginContext(live, pools, sessions, new Credentials(live, _keys), log, _console.Enter, _console.Cancel);
+        _shutdown = new Shutdown(_threads, live, pools, sessions, log, StopListening, () => lifetime?.StopApplication());
+        _console = new AdminConsole(_threads, live, _clusters, pools, sessions, control, _shutdown, log, Version);
+        _signals = new Signals(control, pools, _shutdown, log);
+        _context = new LoginContext(live, pools, sessions, new Credentials(live, _keys), log, _console.Enter, _console.Cancel)
+        {
+            IsStopping = () => _shutdown.Mode != StopMode.None,
+        };
     }
 
     public static string Version { get; } =
@@ -114,6 +120,9 @@ internal sealed class PoolerService : IHostedService
             thread.Post(() => (thread.ReadsPerTurn, thread.Blocks.Limit) = (reads, blocks));
         }
     }
+
+    /// <summary>The end has been asked for: others may take the port, only the console is still reached, over the Unix socket.</summary>
+    private void StopListening() => _threads[0].Post(() => _listeners.Where(static l => !l.IsUnix).ToList().ForEach(static l => l.Close()));
 
     private void RaiseDescriptorLimit(PoolerConfig config)
     {

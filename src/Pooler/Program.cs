@@ -50,7 +50,7 @@ using var log = new StderrLoggerProvider { Verbosity = result.Config.Get(Setting
 HostApplicationBuilder builder = Host.CreateEmptyApplicationBuilder(new HostApplicationBuilderSettings { DisableDefaults = true });
 builder.Logging.AddProvider(log);
 builder.Services.Configure<HostOptions>(static o => o.ShutdownTimeout = TimeSpan.FromSeconds(30));
-builder.Services.Configure<ConsoleLifetimeOptions>(static o => o.SuppressStatusMessages = true);
+builder.Services.AddSingleton<IHostLifetime, SignalLifetime>();
 builder.Services.AddSingleton(new LiveConfig(result.Config));
 builder.Services.AddSingleton(environment);
 builder.Services.AddSingleton(log);

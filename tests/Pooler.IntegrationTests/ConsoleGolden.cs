@@ -143,6 +143,7 @@ internal static class ConsoleGolden
         { "RECONNECT pgbouncer", "cannot reconnect admin db: pgbouncer" },
         { "WAIT_CLOSE nosuch", "no such database: nosuch" },
         { "WAIT_CLOSE pgbouncer", "cannot wait in admin db: pgbouncer" },
+        { "SHUTDOWN NONSENSE", "invalid command 'SHUTDOWN NONSENSE', use SHOW HELP;" },
         { "SUSPEND now", "invalid command 'SUSPEND now', use SHOW HELP;" },
     };
 
@@ -172,7 +173,7 @@ internal static class ConsoleGolden
     public static readonly TheoryData<string> AdminOnly = 
     [
         "RELOAD", "SET default_pool_size=3", "PAUSE", "RESUME", "SHOW PREPARED", "SHOW FDS", "DISABLE app", "ENABLE app", "KILL", "KILL_CLIENT 1",
-        "RECONNECT", "WAIT_CLOSE", "SUSPEND",
+        "RECONNECT", "WAIT_CLOSE", "SUSPEND", "SHUTDOWN", "SHUTDOWN WAIT_FOR_CLIENTS",
     ];
 
     /// <summary>"name oid size" of each column of a RowDescription, which must be of no table and in text format.</summary>

@@ -21,6 +21,8 @@ internal static class ConsoleHelp
         + "\n\tKILL [<db>]"
         + "\n\tKILL_CLIENT <client_id>"
         + "\n\tSUSPEND"
+        + "\n\tSHUTDOWN"
+        + "\n\tSHUTDOWN WAIT_FOR_SERVERS|WAIT_FOR_CLIENTS"
         + "\n\tWAIT_CLOSE [<db>]"
         + "\n\tSWITCHOVER <db> TO <host>[:<port>]";
 }

@@ -31,6 +31,7 @@ internal sealed class ConsoleSession(AdminConsole console, Connection client, Cl
         ["resume"] = new Resume(),
         ["select"] = new Show(),
         ["show"] = new Show(),
+        ["shutdown"] = new ShutdownCommand(),
         ["suspend"] = new Suspend(),
         ["switchover"] = new SwitchoverCommand(),
         ["wait_close"] = new WaitClose(),

@@ -13,7 +13,11 @@ internal sealed class Resume : ConsoleCommand
         Pools pools = session.Console.Pools;
         session.Console.Log.Note(database == null ? "RESUME command issued" : $"RESUME '{database}' command issued");
         bool exists = database is null or PoolerConfig.ConsoleDatabase || session.Console.Live.Current.FindDatabase(database) != null;
-        if (!exists && !pools.IsPaused(database))
+        if (database == null && session.Console.Shutdown.Mode != StopMode.None)
+        {
+            session.Error("pooler is shutting down");
+        }
+        else if (!exists && !pools.IsPaused(database))
         {
             session.Error($"no such database: {database}");
         }

@@ -223,6 +223,8 @@ internal static class Settings
     public static readonly Setting<SslMode> ServerTlsSslMode = Row("server_tls_sslmode", SslModeWord, "prefer", Global,
         "TLS with servers; while there is none, allow and prefer mean plain connections.", support: RefusedUnlessDefault,
         notYet: [SslMode.Require, SslMode.VerifyCa, SslMode.VerifyFull]);
+    public static readonly Setting<TimeSpan> ShutdownTimeout = Row("shutdown_timeout", Seconds, "0", Global,
+        "Ours: longest wait of SIGTERM for clients to leave, then it goes on as SIGINT; longest wait of SIGINT for transactions to end, then clients are cut with 57P01; 0 = no limit.");
     public static readonly Setting<bool> SoReusePort = Row("so_reuseport", Switch, "0", Global,
         "Lets several processes listen on the same port.", AtRestart, Later);
     public static readonly Setting<StartupParameterRule> StartupParameters = Row("startup_parameters", StartupParameterWord, "follow", Global,

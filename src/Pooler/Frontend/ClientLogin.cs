@@ -240,6 +240,11 @@ internal sealed class ClientLogin
             return Refuse("replication connections are not supported", "0A000");
         }
 
+        if (!isConsole && _context.IsStopping())
+        {
+            return Refuse("pooler is shutting down", "57P01");
+        }
+
         if (!isConsole && _context.Sessions.Clients > _config.Get(Settings.MaxClientConn))
         {
             return Refuse("no more connections allowed (max_client_conn)", "08P01");

@@ -14,6 +14,9 @@ internal sealed record LoginContext(
     LiveConfig Live, Pools Pools, SessionTable Sessions, Credentials Credentials, ILogger Log, Action<Connection, ClientIdentity> Console,
     Func<int, byte[], bool> CancelConsole)
 {
+    /// <summary>The process comes to its end: only the console takes new clients.</summary>
+    public Func<bool> IsStopping { get; init; } = static () => false;
+
     /// <summary>What a session calls as its last act; one delegate for all of them.</summary>
     public Action<ClientSession, SessionEnd> SessionEnded => field ??= Ended;
 

@@ -156,6 +156,15 @@ internal sealed class ClientSession
         }
     }
 
+    /// <summary>Ends it if nothing of it is under way: it is idle, or waits for a server that it will not get.</summary>
+    public void EndIfFree(string reason, string sqlState)
+    {
+        if (Phase == SessionPhase.Waiting || (!IsInTransaction && _exchange is not { IsUnderWay: true }))
+        {
+            End(SessionEnd.Fatal(reason, sqlState));
+        }
+    }
+
     public void Wake() => _client.Input.Wake();
 
     /// <summary>

@@ -140,6 +140,13 @@ internal sealed class PoolerProcess : IAsyncDisposable
         Assert.True(defect.Length == 0, $"the log tells of a defect:\n{string.Join('\n', defect)}");
     }
 
+    /// <summary>For one that ends by itself: nothing is asserted of its end.</summary>
+    public async ValueTask EndAsync()
+    {
+        _ended = true;
+        await DisposeAsync();
+    }
+
     public async ValueTask DisposeAsync()
     {
         try
