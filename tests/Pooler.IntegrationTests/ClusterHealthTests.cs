@@ -253,6 +253,55 @@ public sealed class ClusterHealthTests
         await Eventually.EqualsAsync("the replica serves", $"{set.Hosts[1].Port}", async () => (await client.QueryAsync(Where)).Scalar);
     }
 
+    /// <summary>A server that says "too many connections" is alive: its host stays the primary, and nobody is cut off.</summary>
+    [Fact]
+    public async Task AHostWithoutAConnectionForTheMonitorStaysWhatItWas()
+    {
+        await using PostgresHost host = await PostgresHost.CreateAsync(settings: "max_connections = 10");
+        await host.ExecuteAsync("CREATE ROLE watcher LOGIN IN ROLE pg_monitor; CREATE ROLE filler LOGIN");
+        await using PoolerProcess pooler = await StartAsync($"host=127.0.0.1 port={host.Port} dbname=postgres routing=primary monitor_user=watcher");
+        using PgWire client = await pooler.LoginAsync(Database);
+        await client.QueryAsync("BEGIN");
+
+        // The monitor loses its place, and everybody else's is taken before it may have it back.
+        await host.ExecuteAsync("ALTER ROLE watcher CONNECTION LIMIT 0");
+        await host.ExecuteAsync("SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE usename = 'watcher'");
+        List<PgWire> fillers = await FillAsync(host);
+        await host.ExecuteAsync("ALTER ROLE watcher CONNECTION LIMIT -1");
+        await Eventually.BecomesAsync("the monitor is refused", () => HostAsync(pooler, 0, "problem"), static problem => problem?.Contains("connection slots", StringComparison.Ordinal) == true);
+        Assert.Equal(("primary", "up"), (await HostAsync(pooler, 0, "role"), await HostAsync(pooler, 0, "status")));
+        Assert.Equal($"{host.Port}", (await client.QueryAsync(Where)).Scalar);
+        await client.QueryAsync("COMMIT");
+        Assert.Equal($"{host.Port}", (await client.QueryAsync(Where)).Scalar);
+        Assert.Single(pooler.LogLines, static line => line.Contains("has no connection left for its probe", StringComparison.Ordinal));
+
+        fillers.ForEach(static filler => filler.Dispose());
+        await Eventually.EqualsAsync("the monitor is back", null, () => HostAsync(pooler, 0, "problem"));
+        Assert.DoesNotContain(pooler.LogLines, static line => line.Contains(" is down", StringComparison.Ordinal));
+    }
+
+    /// <summary>Takes every connection that is not kept for superusers.</summary>
+    private static async Task<List<PgWire>> FillAsync(PostgresHost host)
+    {
+        var fillers = new List<PgWire>();
+        while (true)
+        {
+            PgWire filler = await PgWire.ConnectAsync(new System.Net.IPEndPoint(System.Net.IPAddress.Loopback, host.Port));
+            await filler.SendAsync(PgRequest.Startup(("user", "filler"), ("database", "postgres")));
+            PgMessage last = default;
+            while (last.Type is not ('Z' or 'E'))
+                last = (await filler.ReadAsync())!.Value;
+            if (last.Type == 'E')
+            {
+                filler.Dispose();
+                Assert.Equal("53300", last.SqlState);
+                return fillers;
+            }
+
+            fillers.Add(filler);
+        }
+    }
+
     private static async Task<string?> HostAsync(PoolerProcess pooler, int index, string column) => (await pooler.ConsoleAsync("SHOW HOSTS"))[index][column];
 
     private static Task<PoolerProcess> StartAsync(string entry, string interval = "0.05", string? stateFile = null, Action<PoolerIni>? adjust = null)

@@ -61,6 +61,45 @@ public sealed class LostServerTests
         Assert.Equal(0L, await set.Primary.ScalarAsync<long>("SELECT count(*) FROM t"));
     }
 
+    /// <summary>Our own deadlines end a client whose commit waits: it is kept all the same, and nobody was told.</summary>
+    [Theory]
+    [InlineData("query_timeout", "INSERT INTO t VALUES (1)", "query timeout")]
+    [InlineData("query_timeout", "BEGIN; INSERT INTO t VALUES (1); COMMIT", "query timeout")]
+    [InlineData("transaction_timeout", "INSERT INTO t VALUES (1)", "transaction timeout")]
+    public async Task ADeadlineOfOursDuringACommitIsUnknown(string setting, string sql, string words)
+    {
+        await using ReplicaSet set = await StartAsync();
+        await using PoolerProcess pooler = await StartPoolerAsync(set, ini => ini.Settings[setting] = "0.5");
+        using PgWire client = await pooler.LoginAsync(Database);
+        await client.QueryAsync("SELECT 1");
+        using PgWire other = await HoldCommitsAsync(set.Primary);
+        await client.SendAsync(new PgRequest().Query(sql));
+        PgMessage told = await client.ReadFatalAsync();
+        Assert.Equal(("FATAL", "08007", words + " (the outcome of the request is unknown)"), (told.Fields()['V'], told.SqlState, told.Fields()['M']));
+        Assert.Contains("may or may not", told.Fields()['D'], StringComparison.Ordinal);
+        Assert.NotEmpty(told.Fields()['H']);
+        await Eventually.EqualsAsync("it was committed", 1L, () => set.Primary.ScalarAsync<long>("SELECT count(*) FROM t"));
+    }
+
+    /// <summary>What only reads has no outcome to look for, and neither has a transaction before its COMMIT.</summary>
+    [Theory]
+    [InlineData("")]
+    [InlineData("BEGIN; INSERT INTO t VALUES (1)")]
+    public async Task ADeadlineOfOursWithoutACommitSaysNoMore(string before)
+    {
+        await using ReplicaSet set = await StartAsync();
+        await using PoolerProcess pooler = await StartPoolerAsync(set, static ini => ini.Settings["query_timeout"] = "0.5");
+        using PgWire client = await pooler.LoginAsync(Database);
+        await Eventually.EqualsAsync("the catalogue is known", true, () => Task.FromResult(pooler.LogLines.Any(static line => line.Contains("the catalogue was read", StringComparison.Ordinal))));
+        if (before.Length > 0)
+            await client.QueryAsync(before);
+        await using Npgsql.NpgsqlConnection lockHolder = await set.Primary.OpenAsync();
+        await using var command = new Npgsql.NpgsqlCommand("BEGIN; LOCK TABLE probe", lockHolder);
+        await command.ExecuteNonQueryAsync();
+        await client.SendAsync(new PgRequest().Query("SELECT count(*) FROM probe"));
+        await client.AssertFatalAsync("query timeout");
+    }
+
     /// <summary>A read is answered by the next primary, as if nothing had been; a client in between requests notices nothing at all.</summary>
     [Theory]
     [InlineData(Death.Killed)]
@@ -123,11 +162,12 @@ public sealed class LostServerTests
         return set;
     }
 
-    private static Task<PoolerProcess> StartPoolerAsync(ReplicaSet set)
+    private static Task<PoolerProcess> StartPoolerAsync(ReplicaSet set, Action<PoolerIni>? adjust = null)
     {
         var ini = new PoolerIni();
         ini.Databases[Database] = set.Entry("routing=primary");
         ini.Settings["health_check_interval"] = "0.1";
+        adjust?.Invoke(ini);
         return PoolerProcess.StartAsync(ini);
     }
 }

@@ -72,6 +72,11 @@ internal sealed class ClusterJournal(string cluster, ILogger log)
     private void TellHost(HostState was, HostState host, ClusterState state)
     {
         string name = NameOf(host);
+        if (host.IsRefusing && !was.IsRefusing)
+        {
+            log.HostIsFull(name, host.Problem!);
+        }
+
         if (host.IsUp && host.Facts is { } facts)
         {
             if (host.Role != HostRole.Unknown && (host.Role != was.Role || !was.IsUp))

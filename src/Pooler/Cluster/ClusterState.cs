@@ -124,6 +124,16 @@ internal sealed record ClusterState(ImmutableArray<HostState> Hosts)
         return Election.Settle(With(index, host with { IsUp = false, Problem = problem, SeenAt = now, Health = host.Health.Missed(problem, now) }), now);
     }
 
+    /// <summary>
+    /// The host has no connection left for its probe (53300). A server that says so is alive: it stays what it was last seen as, up or
+    /// down, and its lag counts from then.
+    /// </summary>
+    public ClusterState Refused(int index, string problem, long now)
+    {
+        HostState host = Hosts[index];
+        return Election.Settle(With(index, host with { Problem = problem, SeenAt = now, Health = host.Health.Refused(problem, now) }), now);
+    }
+
     /// <summary>The host has answered its probe.</summary>
     /// <param name="askedAt">When the question was sent; left out: so long ago as the answer took.</param>
     /// <param name="isTrial">It had been ejected, and was asked over a new connection.</param>

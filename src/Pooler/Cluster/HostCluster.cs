@@ -167,7 +167,7 @@ internal sealed class HostCluster : IAsyncDisposable
             return HeldPeriod;
         }
 
-        if (now < wanted + SampleGrace || (host.IsUp && host.AskedAt <= wanted))
+        if (!host.IsRefusing && (now < wanted + SampleGrace || (host.IsUp && host.AskedAt <= wanted)))
         {
             return SamplePeriod;
         }
@@ -184,6 +184,8 @@ internal sealed class HostCluster : IAsyncDisposable
     }
 
     internal void Failed(int index, string problem) => Update(state => state.Failed(index, problem, IoThread.Clock()));
+
+    internal void Refused(int index, string problem) => Update(state => state.Refused(index, problem, IoThread.Clock()));
 
     private void WakeDozing()
     {

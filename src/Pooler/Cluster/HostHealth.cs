@@ -50,6 +50,10 @@ internal sealed record HostHealth
     public HostHealth Missed(string problem, long now) =>
         (State == HealthState.Down ? this with { Failures = Failures + 1 } : Enter(HealthState.Down, now) with { Failures = 1 }) with { LastProblem = problem, LastProblemAt = now };
 
+    /// <summary>A probe found no connection left: that says nothing of its health, but a try is over.</summary>
+    public HostHealth Refused(string problem, long now) =>
+        this with { LastProblem = problem, LastProblemAt = now, NextTry = State == HealthState.Ejected ? now + Pause(EjectionsInARow - 1) : 0 };
+
     /// <summary>A server could not be opened.</summary>
     public HostHealth ServerFailed(string problem, long now) => State == HealthState.Down ? this : this with
     {
@@ -78,11 +82,13 @@ internal sealed record HostHealth
     {
         Ejections = Ejections + 1,
         EjectionsInARow = EjectionsInARow + 1,
-        NextTry = now + Math.Min(LongestPause, FirstPause << Math.Min(EjectionsInARow, 10)),
+        NextTry = now + Pause(EjectionsInARow),
     };
 
     /// <summary>There is no other: better this one than none.</summary>
     public HostHealth Spare(long now) => Enter(HealthState.HalfOpen, now) with { Failures = 0, SlowProbes = 0 };
+
+    private static long Pause(int ejectionsBefore) => Math.Min(LongestPause, FirstPause << Math.Min(ejectionsBefore, 10));
 
     private HostHealth Enter(HealthState state, long now) => this with { State = state, Since = now, NextTry = 0 };
 }

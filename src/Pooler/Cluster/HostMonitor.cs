@@ -1,3 +1,4 @@
+using Npgsql;
 using Pooler.Net;
 
 namespace Pooler.Cluster;
@@ -54,6 +55,10 @@ internal sealed class HostMonitor(HostCluster cluster, int index) : IDisposable
 
             HostAnswer answer = await probe.AskAsync(cluster.Config.HealthCheckInterval, deadline.Token).ConfigureAwait(false);
             cluster.Answered(index, answer, isTrial);
+        }
+        catch (PostgresException full) when (full.SqlState == PostgresErrorCodes.TooManyConnections)
+        {
+            cluster.Refused(index, full.MessageText);
         }
         catch (Exception fault) // Of whatever kind: a monitor that ended would leave its host as it was last seen.
         {

@@ -7,7 +7,7 @@ internal sealed record HostState(HostAddress Address)
 {
     public HostRole Role { get; init; }
 
-    /// <summary>The last probe was answered.</summary>
+    /// <summary>The last probe was answered, or refused by a host that has too many connections.</summary>
     public bool IsUp { get; init; }
 
     /// <summary>What it answered last, also while it is down.</summary>
@@ -15,6 +15,9 @@ internal sealed record HostState(HostAddress Address)
 
     /// <summary>Why the last probe failed.</summary>
     public string? Problem { get; init; }
+
+    /// <summary>It is alive, but has no connection left for the probe: what it said before it was full still counts.</summary>
+    public bool IsRefusing => IsUp && Problem != null;
 
     /// <summary>Microseconds of the process's clock when it was probed last; 0: never.</summary>
     public long SeenAt { get; init; }

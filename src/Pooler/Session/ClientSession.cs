@@ -509,6 +509,7 @@ internal sealed class ClientSession
         }
 
         bool isMidFrame = Server is { FrameRemaining: > 0 };
+        end = _exchange is { IsInDoubt: true } ? end.InDoubt() : end;
         _exchange?.End();
         Phase = SessionPhase.Ended;
         if (end.Error is { } error && !isMidFrame)

@@ -449,12 +449,21 @@ internal sealed class Exchange : ServerOwner
         ReleaseServer();
     }
 
+    /// <summary>
+    /// The client is told of no server that was lost, but if it ends now nobody can say whether what is under way was committed: the
+    /// server may have done it already, and our cancel may come too late.
+    /// </summary>
+    public bool IsInDoubt => _slot is { Server: { Failure: null } server } && IsOpen(isAnswered: true) && _forwarder.MayHaveCommitted && !MayReadAgain(server);
+
+    /// <summary>Something was sent and is not fully answered.</summary>
+    private bool IsOpen(bool isAnswered) => _session.Phase == SessionPhase.Leased && !_isReadyToForward && !(_replies.IsSettled && isAnswered);
+
     /// <summary>The server died under this client.</summary>
     /// <param name="isRead">What was under way changes nothing.</param>
     /// <param name="isAnswered">There is no more under way than the queue of replies says.</param>
     internal void EndOverServer(ServerConnection server, bool isRead = false, bool isAnswered = true)
     {
-        bool isOpen = _session.Phase == SessionPhase.Leased && !_isReadyToForward && !(_replies.IsSettled && isAnswered);
+        bool isOpen = IsOpen(isAnswered);
         ServerLoss loss = isOpen && _forwarder.MayHaveCommitted && !isRead ? ServerLoss.Unknown
             : (isOpen && !isRead) || server.Status != 'I' ? ServerLoss.RolledBack
             : ServerLoss.Nothing;

@@ -6,6 +6,9 @@ namespace Pooler.Session;
 /// <summary>Why a session ends: what the log says, and what the client is told (nothing when it left by itself).</summary>
 internal sealed record SessionEnd(string Reason, ErrorFields? Error)
 {
+    /// <summary>transaction_resolution_unknown.</summary>
+    private const string Unknown = "08007";
+
     public static SessionEnd Quiet(string reason) => new(reason, null);
 
     public static SessionEnd Fatal(string message, string sqlState = "08P01") =>
@@ -26,13 +29,7 @@ internal sealed record SessionEnd(string Reason, ErrorFields? Error)
 
         failure = loss switch
         {
-            ServerLoss.Unknown => failure with
-            {
-                SqlState = "08007",
-                Message = $"{failure.Message} (the outcome of the request is unknown)",
-                Detail = "It was sent to the server and not answered: it may or may not have been committed.",
-                Hint = "Look whether its changes are there before you run it again.",
-            },
+            ServerLoss.Unknown => Doubted(failure),
             ServerLoss.RolledBack => failure with
             {
                 Detail = failure.Detail ?? "The transaction was not committed.",
@@ -42,4 +39,15 @@ internal sealed record SessionEnd(string Reason, ErrorFields? Error)
         };
         return new SessionEnd(failure.Message, failure);
     }
+
+    /// <summary>We end it ourselves while something is under way that may be committed all the same: its own words first, then that.</summary>
+    public SessionEnd InDoubt() => Error is { } error && error.SqlState != Unknown ? this with { Error = Doubted(error) } : this;
+
+    private static ErrorFields Doubted(ErrorFields error) => error with
+    {
+        SqlState = Unknown,
+        Message = $"{error.Message} (the outcome of the request is unknown)",
+        Detail = "It was sent to the server and not answered: it may or may not have been committed.",
+        Hint = "Look whether its changes are there before you run it again.",
+    };
 }

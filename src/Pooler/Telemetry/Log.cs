@@ -29,6 +29,9 @@ internal static partial class Log
     [LoggerMessage(Level = LogLevel.Warning, Message = "{Host} is down: {Problem}")]
     public static partial void HostIsDown(this ILogger log, string host, string problem);
 
+    [LoggerMessage(Level = LogLevel.Warning, Message = "{Host} has no connection left for its probe and is taken for what it was: {Problem}")]
+    public static partial void HostIsFull(this ILogger log, string host, string problem);
+
     [LoggerMessage(Level = LogLevel.Error, Message = "{Host} takes writes and is not the primary ({Primary} is; timelines {Timeline} and {Newest}): nothing is sent there (on_two_primaries)")]
     public static partial void TwoPrimaries(this ILogger log, string host, string primary, int timeline, int newest);
 

@@ -53,6 +53,21 @@ public sealed class HealthTests
     }
 
     [Fact]
+    public void AHostThatIsTooFullForAProbeStaysWhatItWas()
+    {
+        ClusterState state = Cluster(replicas: 2).Refused(1, "full", _now);
+        Assert.Equal((true, "full", HealthState.Up), (state.Hosts[1].IsUp, state.Hosts[1].Problem, state.Hosts[1].Health.State));
+        Assert.Null(Answers(state, 1).Hosts[1].Problem);
+        Assert.False(state.Failed(1, "dead", _now).Refused(1, "full", _now).Hosts[1].IsUp);
+
+        // A try that found no place is no try: the next one is as far away as this one was.
+        state = Ejected(state, 1);
+        _now += Second;
+        state = state.Refused(1, "full", _now);
+        Assert.Equal((HealthState.Ejected, _now + Second), (state.Hosts[1].Health.State, state.Hosts[1].Health.NextTry));
+    }
+
+    [Fact]
     public void AHostThatStaysHalfOpenIsWellAfterAWhile()
     {
         ClusterState state = Answers(Ejected(Cluster(replicas: 2), 1), 1, isTrial: true);
