@@ -16,7 +16,7 @@ using Pooler.Telemetry;
 namespace Pooler;
 
 /// <summary>Puts the rooms together: I/O threads, pools, listeners; starts and stops them.</summary>
-internal sealed class PoolerService : IHostedService
+internal sealed class PoolerService : IHostedService, IDisposable
 {
     private readonly LiveConfig _live;
     private readonly ILogger _log;
@@ -24,6 +24,8 @@ internal sealed class PoolerService : IHostedService
     private readonly IoThread[] _threads;
     private readonly Clusters _clusters;
     private readonly AdminConsole _console;
+    private readonly Dictionary<string, string> _environment;
+    private readonly SystemdNotifier _systemd;
     private readonly Shutdown _shutdown;
     private readonly Signals _signals;
     private volatile SocketOptions _clientOptions;
@@ -38,6 +40,8 @@ internal sealed class PoolerService : IHostedService
         IHostApplicationLifetime? lifetime = null)
     {
         _output = output;
+        _environment = environment;
+        _systemd = new SystemdNotifier(environment);
         _live = live;
         _log = log;
         IoThread.DefectLog = what => log.Defect(what);
@@ -53,7 +57,7 @@ internal sealed class PoolerService : IHostedService
         var control = new ConfigControl(live, pools, environment, log, Apply);
         _shutdown = new Shutdown(_threads, live, pools, sessions, log, StopListening, () => lifetime?.StopApplication());
         _console = new AdminConsole(_threads, live, _clusters, pools, sessions, control, _shutdown, log, Version);
-        _signals = new Signals(control, pools, _shutdown, log);
+        _signals = new Signals(control, pools, _shutdown, _systemd, log);
         _context = new LoginContext(live, pools, sessions, new Credentials(live, _keys), log, _console.Enter, _console.Cancel)
         {
             IsStopping = () => _shutdown.Mode != StopMode.None,
@@ -72,7 +76,11 @@ internal sealed class PoolerService : IHostedService
         }
 
         RaiseDescriptorLimit(config);
-        Listen(config);
+        if (!ListenOnHandedOver())
+        {
+            Listen(config);
+        }
+
         Apply(config);
         foreach (IoThread thread in _threads)
         {
@@ -88,7 +96,19 @@ internal sealed class PoolerService : IHostedService
         }
 
         _signals.Register();
+        if (config.Get(Settings.PidFile) is { Length: > 0 } pidFile)
+        {
+            PidFile.Write(pidFile);
+        }
+
         _log.ProcessUp(Version, _threads.Length, Environment.ProcessId);
+        _systemd.Ready();
+        _systemd.StartWatchdog(_environment, _threads);
+        if (Daemon.IsThisProcess)
+        {
+            Daemon.LetGoOfTerminal();
+        }
+
         return Task.CompletedTask;
     }
 
@@ -103,7 +123,13 @@ internal sealed class PoolerService : IHostedService
         }
 
         _socketFiles.ForEach(File.Delete);
+        if (_live.Current.Get(Settings.PidFile) is { Length: > 0 } pidFile)
+        {
+            PidFile.Remove(pidFile);
+        }
     }
+
+    public void Dispose() => _systemd.Dispose();
 
     /// <summary>What a RELOAD or SET changes outside the pools.</summary>
     private void Apply(PoolerConfig config)
@@ -122,7 +148,30 @@ internal sealed class PoolerService : IHostedService
     }
 
     /// <summary>The end has been asked for: others may take the port, only the console is still reached, over the Unix socket.</summary>
-    private void StopListening() => _threads[0].Post(() => _listeners.Where(static l => !l.IsUnix).ToList().ForEach(static l => l.Close()));
+    private void StopListening()
+    {
+        _systemd.Stopping();
+        _threads[0].Post(() => _listeners.Where(static l => !l.IsUnix).ToList().ForEach(static l => l.Close()));
+    }
+
+    /// <summary>LISTEN_FDS (sd_listen_fds(3)): sockets that systemd holds for us stand in the place of listen_addr and unix_socket_dir.</summary>
+    private bool ListenOnHandedOver()
+    {
+        const int first = 3;
+        if (_environment.GetValueOrDefault("LISTEN_PID") != $"{Environment.ProcessId}"
+            || !int.TryParse(_environment.GetValueOrDefault("LISTEN_FDS"), out int count) || count <= 0)
+        {
+            return false;
+        }
+
+        for (int fd = first; fd < first + count; fd++)
+        {
+            _listeners.Add(Listener.Adopt(_threads[0], fd, Accepted, w => _log.Warn(w))
+                ?? throw new StartException($"LISTEN_FDS={count}: descriptor {fd} is no socket"));
+        }
+
+        return true;
+    }
 
     private void RaiseDescriptorLimit(PoolerConfig config)
     {
@@ -162,7 +211,8 @@ internal sealed class PoolerService : IHostedService
     {
         PoolerConfig config = _live.Current;
         Listener? listener = Listener.Create(
-            _threads[0], endpoint, config.Get(Settings.ListenBacklog), config.Get(Settings.TcpDeferAccept), Accepted, w => _log.Warn(w), out string? error);
+            _threads[0], endpoint, config.Get(Settings.ListenBacklog), config.Get(Settings.TcpDeferAccept), Accepted, w => _log.Warn(w), out string? error,
+            config.Get(Settings.SoReusePort));
         if (listener == null)
         {
             throw new StartException(error!);

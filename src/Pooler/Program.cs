@@ -20,8 +20,14 @@ if (line.ShowHelp || line.ShowVersion)
     return 0;
 }
 
+if (Daemon.IsThisProcess)
+{
+    Daemon.LeaveSession();
+}
+
 Dictionary<string, string> environment = Environment.GetEnvironmentVariables().Cast<DictionaryEntry>()
     .ToDictionary(static e => (string)e.Key, static e => (string?)e.Value ?? "");
+line.AddTo(environment);
 ConfigResult result = ConfigLoader.Load(line.ConfigFile, environment);
 foreach (ConfigError error in result.Errors)
 {
@@ -44,8 +50,37 @@ if (line.CheckOnly)
     return 0;
 }
 
+string pidFile = result.Config.Get(Settings.PidFile);
+if (line.IsDaemon && pidFile.Length == 0)
+{
+    Console.Error.WriteLine("-d needs a pidfile: set pidfile in the configuration");
+    return 1;
+}
+
 Syscalls.HeedSignals();
-using var log = new StderrLoggerProvider { Verbosity = result.Config.Get(Settings.Verbose) };
+using var log = new StderrLoggerProvider { Verbosity = result.Config.Get(Settings.Verbose), IsQuiet = line.IsQuiet };
+try
+{
+    if (pidFile.Length > 0 && PidFile.Check(pidFile) && !Daemon.IsThisProcess)
+    {
+        log.CreateLogger("").Note("stale pidfile, removing");
+        File.Delete(pidFile);
+    }
+
+    if (line.IsDaemon && !Daemon.IsThisProcess)
+    {
+        return Daemon.Start(args, pidFile);
+    }
+
+    if (result.Config.Get(Settings.SystemUser) is { Length: > 0 } user)
+    {
+        SystemUser.ChangeTo(user);
+    }
+}
+catch (StartException e)
+{
+    return NotStarted(e);
+}
 
 HostApplicationBuilder builder = Host.CreateEmptyApplicationBuilder(new HostApplicationBuilderSettings { DisableDefaults = true });
 builder.Logging.AddProvider(log);
@@ -63,6 +98,17 @@ try
 }
 catch (StartException e)
 {
+    return NotStarted(e);
+}
+
+// Also under -q: nobody would know why.
+int NotStarted(StartException e)
+{
+    if (line.IsQuiet)
+    {
+        Console.Error.WriteLine(e.Message);
+    }
+
     log.CreateLogger("").Failed(e.Message);
     return 1;
 }

@@ -11,7 +11,7 @@ namespace Pooler;
 /// SIGHUP reloads, SIGUSR1 pauses, SIGUSR2 resumes, SIGTERM waits for clients, SIGINT for servers, SIGQUIT for nobody; a second SIGTERM
 /// or SIGINT neither (PgBouncer, src/main.c). The handlers run on the thread pool.
 /// </summary>
-internal sealed class Signals(ConfigControl control, Pools pools, Shutdown shutdown, ILogger log)
+internal sealed class Signals(ConfigControl control, Pools pools, Shutdown shutdown, SystemdNotifier systemd, ILogger log)
 {
     // .NET has no names for these; Linux has these numbers for them on all processors we build for.
     private const PosixSignal SigUsr1 = (PosixSignal)10, SigUsr2 = (PosixSignal)12;
@@ -23,7 +23,9 @@ internal sealed class Signals(ConfigControl control, Pools pools, Shutdown shutd
         On(PosixSignal.SIGHUP, () =>
         {
             log.Note("got SIGHUP, re-reading config");
+            systemd.Reloading();
             control.Reload();
+            systemd.Ready();
         });
         On(SigUsr1, () => log.Note(pools.Pause(null) ? "got SIGUSR1, pausing all activity" : "got SIGUSR1, but already paused/suspended"));
         On(SigUsr2, Resume);

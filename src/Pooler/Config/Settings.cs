@@ -153,7 +153,7 @@ internal static class Settings
     public static readonly Setting<int> PeerId = Row("peer_id", PeerNumber, "0", Global,
         "Number of this process among its peers, which its cancel keys carry; 0 = no peers. Cancels are not passed on to peers so far.", support: Later);
     public static readonly Setting<string> PidFile = Row("pidfile", Text, "", Global,
-        "File the process id is written to.", AtRestart, Later);
+        "File the process id is written to; the start is refused while the process in it runs. Needed for -d.", AtRestart);
     public static readonly Setting<PinRule> Pin = Row("pin", PinWord, "auto", Global,
         "Ours: session state that no other server has (LISTEN, temporary tables, SET …) in transaction and statement mode: auto = the client keeps its server while it lives; refuse = such statements are refused; off = it is lost with the server.");
     public static readonly Setting<long> PktBuf = Row("pkt_buf", Bytes, "4096", Global,
@@ -226,7 +226,7 @@ internal static class Settings
     public static readonly Setting<TimeSpan> ShutdownTimeout = Row("shutdown_timeout", Seconds, "0", Global,
         "Ours: longest wait of SIGTERM for clients to leave, then it goes on as SIGINT; longest wait of SIGINT for transactions to end, then clients are cut with 57P01; 0 = no limit.");
     public static readonly Setting<bool> SoReusePort = Row("so_reuseport", Switch, "0", Global,
-        "Lets several processes listen on the same port.", AtRestart, Later);
+        "Lets several processes listen on the same port: for a restart without a gap start the new one, then end the old one with SIGTERM.", AtRestart);
     public static readonly Setting<StartupParameterRule> StartupParameters = Row("startup_parameters", StartupParameterWord, "follow", Global,
         "Ours: follow = startup parameters are set on every server a client is lent; refuse = as PgBouncer, the login fails over those servers do not report.");
     public static readonly Setting<TimeSpan> StatsPeriod = Row("stats_period", WholeSeconds, "60", Global,
@@ -271,7 +271,7 @@ internal static class Settings
     public static readonly Setting<int> UnixSocketMode = Row("unix_socket_mode", OctalMode, "0777", Global,
         "File mode of the Unix socket.", AtRestart);
     public static readonly Setting<string?> SystemUser = Row("user", OptionalText, null, Global,
-        "System user to change to after the start.", AtRestart, Later);
+        "System user to change to at the start, which only root can.", AtRestart);
     public static readonly Setting<int> Verbose = Row("verbose", Verbosity, null, Global,
         "How much is logged, 0 to 3.");
     public static readonly Setting<ImmutableArray<string>> VolatileFunctions = Row("volatile_functions", NameList, "", Global | Database,

@@ -38,7 +38,8 @@ internal sealed class Listener : PollTarget
 
     /// <summary>Binds and listens. The error text names the address; accepting begins with <see cref="Start"/>.</summary>
     public static Listener? Create(
-        IoThread owner, EndPoint endpoint, int backlog, bool deferAccept, Action<int, Listener> accepted, Action<string> warn, out string? error)
+        IoThread owner, EndPoint endpoint, int backlog, bool deferAccept, Action<int, Listener> accepted, Action<string> warn, out string? error,
+        bool reusePort = false)
     {
         bool isUnix = endpoint.AddressFamily == AddressFamily.Unix;
         int family = isUnix ? Syscalls.AF_UNIX : endpoint.AddressFamily == AddressFamily.InterNetworkV6 ? Syscalls.AF_INET6 : Syscalls.AF_INET;
@@ -47,6 +48,11 @@ internal sealed class Listener : PollTarget
         if (fd >= 0)
         {
             Syscalls.SetOption(fd, 1, 2, 1); // SOL_SOCKET, SO_REUSEADDR: a restart does not wait for old connections to time out
+            if (!isUnix && reusePort)
+            {
+                Syscalls.SetOption(fd, 1, 15, 1); // SOL_SOCKET, SO_REUSEPORT: another process may listen there, too (so_reuseport)
+            }
+
             if (family == Syscalls.AF_INET6)
             {
                 Syscalls.SetOption(fd, 41, 26, 1); // IPPROTO_IPV6, IPV6_V6ONLY: the IPv4 wildcard is bound by itself
@@ -77,6 +83,20 @@ internal sealed class Listener : PollTarget
 
         error = null;
         return new Listener(owner, fd, endpoint.ToString()!, isUnix, accepted, warn);
+    }
+
+    /// <summary>A socket that somebody else has bound for us (systemd's LISTEN_FDS); null when it is none.</summary>
+    public static Listener? Adopt(IoThread owner, int fd, Action<int, Listener> accepted, Action<string> warn)
+    {
+        if (Syscalls.Name(fd, peer: false) is not { } address)
+        {
+            return null;
+        }
+
+        Syscalls.Adopt(fd);
+        (string name, int port) = EndpointText.Describe(address);
+        bool isUnix = address.Family == AddressFamily.Unix;
+        return new Listener(owner, fd, isUnix ? name : $"{name}:{port}", isUnix, accepted, warn);
     }
 
     public void Start() => _owner.Post(() => _owner.Engine.Add(_fd, this));

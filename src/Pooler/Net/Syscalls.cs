@@ -209,6 +209,43 @@ internal static unsafe partial class Syscalls
         return setrlimit(RLIMIT_NOFILE, limit) < 0 ? (before, before) : (before, (long)limit[0]);
     }
 
+    /// <summary>Whether there is such a process; also one that is not ours.</summary>
+    public static bool ProcessExists(int id) => Result(kill(id, 0)) is 0 or -1; // EPERM: there is, of another user
+
+    /// <summary>A session of our own, without a terminal (setsid(2)).</summary>
+    public static void NewSession() => _ = setsid();
+
+    /// <summary>Standard input, output and error are /dev/null from now on.</summary>
+    public static void NullStandardStreams()
+    {
+        int fd = open("/dev/null", 2);
+        for (int stream = 0; fd >= 0 && stream < 3; stream++)
+        {
+            _ = dup2(fd, stream);
+        }
+
+        if (fd > 2)
+        {
+            Close(fd);
+        }
+    }
+
+    /// <summary>A descriptor that was handed to us becomes like our own: it does not block, and no child gets it.</summary>
+    public static void Adopt(int fd)
+    {
+        const int setDescriptorFlags = 2, closeOnExec = 1, getFlags = 3, setFlags = 4, nonBlocking = 0x800;
+        _ = fcntl(fd, setDescriptorFlags, closeOnExec);
+        _ = fcntl(fd, setFlags, fcntl(fd, getFlags, 0) | nonBlocking);
+    }
+
+    /// <summary>Changes to a system user for good, with its groups. Returns 0 or the negative errno.</summary>
+    public static int ChangeUser(string name, int user, int group)
+    {
+        int result = Result(initgroups(name, (uint)group));
+        result = result < 0 ? result : Result(setgid((uint)group));
+        return result < 0 ? result : Result(setuid((uint)user));
+    }
+
     public static void SetMode(string path, int mode) => _ = chmod(path, (uint)mode);
 
     public static string ErrorText(int errno) => Marshal.GetPInvokeErrorMessage(errno);
@@ -309,6 +346,30 @@ internal static unsafe partial class Syscalls
 
     [LibraryImport("libc")]
     private static partial uint geteuid();
+
+    [LibraryImport("libc")]
+    private static partial int kill(int id, int signal);
+
+    [LibraryImport("libc")]
+    private static partial int setsid();
+
+    [LibraryImport("libc")]
+    private static partial int dup2(int from, int to);
+
+    [LibraryImport("libc", StringMarshalling = StringMarshalling.Utf8)]
+    private static partial int open(string path, int flags);
+
+    [LibraryImport("libc")]
+    private static partial int fcntl(int fd, int command, int argument);
+
+    [LibraryImport("libc", StringMarshalling = StringMarshalling.Utf8)]
+    private static partial int initgroups(string name, uint group);
+
+    [LibraryImport("libc")]
+    private static partial int setgid(uint group);
+
+    [LibraryImport("libc")]
+    private static partial int setuid(uint user);
 
     [LibraryImport("libc")]
     private static partial int getrlimit(int resource, ulong* limit);

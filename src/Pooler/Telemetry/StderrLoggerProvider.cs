@@ -23,6 +23,9 @@ internal sealed class StderrLoggerProvider : ILoggerProvider, ILogger
         _writer.Start();
     }
 
+    /// <summary>-q: nothing on standard error.</summary>
+    public bool IsQuiet { get; init; }
+
     /// <summary>The setting verbose: above 0 debug lines are written, too.</summary>
     public int Verbosity { get; set; }
 
@@ -37,7 +40,7 @@ internal sealed class StderrLoggerProvider : ILoggerProvider, ILogger
 
     public void Log<TState>(LogLevel logLevel, EventId eventId, TState state, Exception? exception, Func<TState, Exception?, string> formatter)
     {
-        if (!IsEnabled(logLevel))
+        if (!IsEnabled(logLevel) || IsQuiet)
         {
             return;
         }

@@ -1,0 +1,186 @@
+using System.Net;
+using System.Net.Sockets;
+using System.Text;
+
+namespace Pooler.IntegrationTests;
+
+/// <summary>The command line, the pidfile, and what systemd hands over and is told.</summary>
+public sealed class CommandLineTests(PostgresCluster postgres)
+{
+    [Theory]
+    [InlineData("-V", 0, "pooler ")]
+    [InlineData("--help", 0, "--daemon")]
+    [InlineData("-R", 1, "so_reuseport")]
+    [InlineData("-vR", 1, "so_reuseport")]
+    [InlineData("-x", 1, "unknown option -x")]
+    [InlineData("--user", 1, "--user needs a name")]
+    [InlineData("no-such-file.ini", 1, "no-such-file.ini")]
+    public async Task OneClearMessageAndItsStatus(string word, int status, string text)
+    {
+        using var folder = new Folder();
+        await using ChildProcess process = ChildProcess.Start(folder.Path, PoolerProcess.RunnableBinary(folder.Path), word);
+        await AssertEndAsync(process, status, text);
+    }
+
+    [Fact]
+    public async Task ADaemonIsUpWhenItsParentEndsAndLeavesNothingBehind()
+    {
+        string database = await postgres.CreateDatabaseAsync();
+        using var folder = new Folder();
+        (string file, int port) = folder.Write(database, postgres.Port);
+        await using ChildProcess process = ChildProcess.Start(folder.Path, PoolerProcess.RunnableBinary(folder.Path), "-d", file);
+        await AssertEndAsync(process, 0, "process up");
+        int id = int.Parse(File.ReadAllText(folder.PidFile));
+        try
+        {
+            using PgWire client = await PgWire.ConnectAsync(new IPEndPoint(IPAddress.Loopback, port));
+            await client.LoginAsync(database, PostgresCluster.User);
+            Assert.Equal("1", (await client.QueryAsync("SELECT 1")).Scalar);
+
+            // Fields behind the name in brackets: state, parent, process group, session.
+            string[] stat = File.ReadAllText($"/proc/{id}/stat").Split(')')[1].Split(' ', StringSplitOptions.RemoveEmptyEntries);
+            Assert.Equal($"{id}", stat[3]);
+            Assert.Equal("/dev/null", File.ResolveLinkTarget($"/proc/{id}/fd/2", returnFinalTarget: false)!.FullName);
+        }
+        finally
+        {
+            Assert.Equal(0, NativeMethods.Kill(id, (int)ChildProcess.Signal.Quit));
+        }
+
+        await Eventually.EqualsAsync("the pidfile is gone", false, () => Task.FromResult(File.Exists(folder.PidFile)));
+    }
+
+    [Fact]
+    public async Task ADaemonNeedsAPidFile()
+    {
+        using var folder = new Folder();
+        (string file, _) = folder.Write("none", 1, pidFile: false);
+        await using ChildProcess process = ChildProcess.Start(folder.Path, PoolerProcess.RunnableBinary(folder.Path), "-d", file);
+        await AssertEndAsync(process, 1, "-d needs a pidfile");
+    }
+
+    [Theory]
+    [InlineData("1\n", "process 1 is running")]
+    [InlineData("", "holds no process id")]
+    public async Task ALivePidFileRefusesTheStart(string content, string text)
+    {
+        using var folder = new Folder();
+        (string file, _) = folder.Write("none", 1);
+        File.WriteAllText(folder.PidFile, content);
+        await using ChildProcess process = ChildProcess.Start(folder.Path, PoolerProcess.RunnableBinary(folder.Path), "-q", file);
+        await AssertEndAsync(process, 1, text);
+        Assert.Equal(content, File.ReadAllText(folder.PidFile));
+    }
+
+    [Fact]
+    public async Task SystemdIsTold()
+    {
+        using var folder = new Folder();
+        (string file, _) = folder.Write("none", 1);
+        string path = Path.Combine(folder.Path, "notify");
+        using var notify = new Socket(AddressFamily.Unix, SocketType.Dgram, ProtocolType.Unspecified) { ReceiveTimeout = (int)Patience.Default.TotalMilliseconds };
+        notify.Bind(new UnixDomainSocketEndPoint(path));
+        File.SetUnixFileMode(path, (UnixFileMode)0b110_110_110);
+        await File.WriteAllTextAsync(folder.PidFile, "4194305"); // No process has that id: the file is stale.
+        await using ChildProcess process = ChildProcess.Start(
+            folder.Path, "env", $"NOTIFY_SOCKET={path}", "WATCHDOG_USEC=100000", PoolerProcess.RunnableBinary(folder.Path), file);
+        Assert.Equal("READY=1", Next(notify, "READY"));
+        Assert.Equal("WATCHDOG=1", Next(notify, "WATCHDOG"));
+        Assert.Equal("WATCHDOG=1", Next(notify, "WATCHDOG"));
+        Assert.Equal($"{process.Id}", (await File.ReadAllTextAsync(folder.PidFile)).Trim());
+        process.Send(ChildProcess.Signal.Hup);
+        Assert.Matches("^RELOADING=1\nMONOTONIC_USEC=[0-9]+$", Next(notify, "RELOADING"));
+        Assert.Equal("READY=1", Next(notify, "READY"));
+        process.Send(ChildProcess.Signal.Term);
+        Assert.Equal("STOPPING=1", Next(notify, "STOPPING"));
+        await AssertEndAsync(process, 0, "client connections dropped, exiting");
+        Assert.False(File.Exists(folder.PidFile));
+    }
+
+    [Fact]
+    public async Task ASocketOfSystemdIsListenedOn()
+    {
+        string database = await postgres.CreateDatabaseAsync();
+        using var folder = new Folder();
+        (string file, _) = folder.Write(database, postgres.Port);
+        int port = FreePort.Next();
+
+        // What systemd does: the descriptor is number 3, the process id its own.
+        const string script = """
+            use Socket;
+            socket(S, PF_INET, SOCK_STREAM, 0); setsockopt(S, SOL_SOCKET, SO_REUSEADDR, 1);
+            bind(S, sockaddr_in($ARGV[0], INADDR_LOOPBACK)) or die; listen(S, 16);
+            use POSIX (); POSIX::dup2(fileno(S), 3); $^F = 3; open(K, "<&=", 3); fcntl(K, 2, 0);
+            $ENV{LISTEN_FDS} = 1; $ENV{LISTEN_PID} = $$; shift @ARGV; exec(@ARGV);
+            """;
+        await using ChildProcess process = ChildProcess.Start(
+            folder.Path, "perl", "-e", script, $"{port}", PoolerProcess.RunnableBinary(folder.Path), file);
+        await Eventually.BecomesAsync("it is up", () => Task.FromResult(process.Log), static log => log.Contains("process up", StringComparison.Ordinal));
+        using PgWire client = await PgWire.ConnectAsync(new IPEndPoint(IPAddress.Loopback, port));
+        await client.LoginAsync(database, PostgresCluster.User);
+        Assert.Equal("1", (await client.QueryAsync("SELECT 1")).Scalar);
+        Assert.Contains($"listening on 127.0.0.1:{port}", process.Log, StringComparison.Ordinal);
+        process.Send(ChildProcess.Signal.Quit);
+        await AssertEndAsync(process, 0, "fast exit");
+    }
+
+    [Fact]
+    public async Task ARollingRestartWithSoReuseportFailsNoClient()
+    {
+        string database = await postgres.CreateDatabaseAsync();
+        PoolerProcess first = await PoolerProcess.StartAsync(postgres, database, adjust: static ini => ini.Settings["so_reuseport"] = "1");
+        using PgWire old = await first.LoginAsync(database);
+        using var folder = new Folder();
+        (string file, _) = folder.Write(database, postgres.Port, port: first.Port, more: "so_reuseport = 1\n");
+        await using ChildProcess second = ChildProcess.Start(folder.Path, PoolerProcess.RunnableBinary(folder.Path), file);
+        await Eventually.BecomesAsync("it is up", () => Task.FromResult(second.Log), static log => log.Contains("process up", StringComparison.Ordinal));
+        first.Send(ChildProcess.Signal.Term);
+        await Eventually.BecomesAsync("it stops", () => Task.FromResult(first.Log), static log => log.Contains("shutting down", StringComparison.Ordinal));
+        using PgWire client = await first.LoginAsync(database);
+        Assert.Equal("1", (await client.QueryAsync("SELECT 1")).Scalar);
+        Assert.Equal("2", (await old.QueryAsync("SELECT 2")).Scalar);
+        old.Dispose();
+        Assert.True(await first.WaitForExitAsync(Patience.Default), first.Log);
+        Assert.Equal("3", (await client.QueryAsync("SELECT 3")).Scalar);
+        await first.EndAsync();
+        second.Send(ChildProcess.Signal.Quit);
+        await AssertEndAsync(second, 0, "fast exit");
+    }
+
+    private static string Next(Socket notify, string word)
+    {
+        byte[] buffer = new byte[200];
+        while (true)
+        {
+            string text = Encoding.UTF8.GetString(buffer, 0, notify.Receive(buffer));
+            if (text.StartsWith(word, StringComparison.Ordinal))
+                return text;
+        }
+    }
+
+    private static async Task AssertEndAsync(ChildProcess process, int status, string text)
+    {
+        Assert.True(await process.WaitForExitAsync(Patience.Default), process.Log);
+        Assert.Contains(text, process.Log, StringComparison.Ordinal);
+        Assert.Equal(status, process.ExitCode);
+    }
+
+    private sealed class Folder : IDisposable
+    {
+        public string Path { get; } = OrdinaryUser.CreateFolder();
+
+        public string PidFile => System.IO.Path.Combine(Path, "pooler.pid");
+
+        public (string File, int Port) Write(string database, int serverPort, bool pidFile = true, int? port = null, string more = "")
+        {
+            var ini = new PoolerIni();
+            ini.Databases[database] = $"host=127.0.0.1 port={serverPort} dbname={database}";
+            int own = port ?? FreePort.Next();
+            string file = ini.Write(Path, own);
+            File.AppendAllText(file, (pidFile ? $"pidfile = {PidFile}\n" : "") + more);
+            return (file, own);
+        }
+
+        public void Dispose() => Directory.Delete(Path, recursive: true);
+    }
+}
