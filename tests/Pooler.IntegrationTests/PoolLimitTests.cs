@@ -8,6 +8,38 @@ public sealed class PoolLimitTests(PostgresCluster postgres)
     /// <summary>Two users who share a cap of the database, two databases that share a cap of the user.</summary>
     public static readonly TheoryData<string> SharedCaps = ["max_db_connections", "max_user_connections"];
 
+    /// <summary>Clients of a database or a user; under a forced user it is who logged in that counts.</summary>
+    [Theory]
+    [InlineData("max_db_client_connections", "database")]
+    [InlineData("max_db_client_connections", "all")]
+    [InlineData("max_user_client_connections", "user")]
+    [InlineData("max_user_client_connections", "all")]
+    public async Task NoMoreClientsThanItsLimitGetIn(string setting, string where)
+    {
+        string database = await postgres.CreateDatabaseAsync();
+        await using PoolerProcess pooler = await PoolerProcess.StartAsync(postgres, database, adjust: ini =>
+        {
+            ini.Databases[database] += $" user={PostgresCluster.User}" + (where == "database" ? $" {setting}=2" : "");
+            if (where == "user")
+                ini.UserSettings["somebody"] = $"{setting}=2";
+            if (where == "all")
+                ini.Settings[setting] = "2";
+            ini.Passwords["somebody"] = "";
+        });
+        using PgWire first = await pooler.LoginAsync(database, "somebody"), second = await pooler.LoginAsync(database, "somebody");
+        using (PgWire third = await PgWire.ConnectAsync(pooler.EndPoint))
+        {
+            await third.SendAsync(PgRequest.Startup(("user", "somebody"), ("database", database)));
+            PgMessage error = (await third.ReadToEndAsync()).Single(static m => m.Type == 'E');
+            Assert.Equal(("FATAL", "08P01", $"client connections exceeded ({setting})"), (error.Fields()['S'], error.SqlState, error.Fields()['M']));
+        }
+
+        first.Dispose();
+        await Eventually.EqualsAsync("one has left", 1, async () => (await pooler.PoolCountsAsync(database)).ClientsActive);
+        using PgWire again = await pooler.LoginAsync(database, "somebody");
+        Assert.Equal("1", (await again.QueryAsync("SELECT 1")).Scalar);
+    }
+
     /// <summary>The user's size goes before the database's, and that before the default.</summary>
     [Theory]
     [InlineData(2, null, null)]

@@ -123,7 +123,7 @@ internal static class Settings
     public static readonly Setting<int> MaxClientConn = Row("max_client_conn", Count, "100", Global,
         "Most clients; the console is exempt.");
     public static readonly Setting<int> MaxDbClientConnections = Row("max_db_client_connections", Count, "0", Global | Database,
-        "Most clients per database; 0 = no limit.", support: Later);
+        "Most clients per database; 0 = no limit.");
     public static readonly Setting<int> MaxDbConnections = Row("max_db_connections", Count, "0", Global | Database,
         "Most servers per database, over all users; 0 = no limit.");
     public static readonly Setting<long> MaxLookaheadMemory = Row("max_lookahead_memory", Bytes, "67108864", Global,
@@ -141,7 +141,7 @@ internal static class Settings
     public static readonly Setting<TimeSpan> MaxReplicaLagTime = Row("max_replica_lag_time", Seconds, "10", Global | Database,
         "Ours: a replica that lacks what the primary wrote longer ago serves nobody; 0 = any lag will do.");
     public static readonly Setting<int> MaxUserClientConnections = Row("max_user_client_connections", Count, "0", Global | User,
-        "Most clients per user; 0 = no limit.", support: Later);
+        "Most clients per user; 0 = no limit.");
     public static readonly Setting<int> MaxUserConnections = Row("max_user_connections", Count, "0", Global | User,
         "Most servers per user, over all databases; 0 = no limit.");
     public static readonly Setting<int> MinPoolSize = Row("min_pool_size", Count, "0", Global | Database,

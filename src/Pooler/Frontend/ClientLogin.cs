@@ -332,6 +332,13 @@ internal sealed class ClientLogin
             return null;
         }
 
+        int ofDatabase = database.MaxDbClientConnections ?? _config.Get(Settings.MaxDbClientConnections);
+        int ofUser = _config.Users.GetValueOrDefault(identity.User)?.MaxUserClientConnections ?? _config.Get(Settings.MaxUserClientConnections);
+        if (_context.Pools.CountClient(pool, identity.User, ofDatabase, ofUser) is { } limit)
+        {
+            return Refuse($"client connections exceeded ({limit})", "08P01");
+        }
+
         SessionParameters parameters = welcome.Tracked;
         List<StartupParameter> unreported = [];
         foreach (StartupParameter parameter in asked)
@@ -399,7 +406,6 @@ internal sealed class ClientLogin
             Unreported = unreported,
         };
         _context.Sessions.Add(session);
-        _context.Pools.CountClient(pool, +1);
         pool.Stats[Client.Owner.Index].Logins++;
         return session;
     }

@@ -31,7 +31,7 @@ internal sealed record LoginContext(
     {
         Sessions.Remove(session);
         Sessions.Disconnected();
-        Pools.CountClient(session.Pool, -1);
+        Pools.UncountClient(session.Pool, session.Identity.User);
         PoolerConfig config = Live.Current;
         bool logsError = end.Error != null && config.Get(Settings.LogPoolerErrors);
         bool logsEnd = config.Get(Settings.LogDisconnections);

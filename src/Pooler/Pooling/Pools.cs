@@ -409,14 +409,39 @@ internal sealed class Pools
         welcomed.ForEach(static w => w.PostWake());
     }
 
-    /// <summary>A client entered (+1) or left (-1) a pool.</summary>
-    public void CountClient(ServerPool pool, int change)
+    /// <summary>
+    /// A client enters a pool, unless there are as many as may be of its database or its user (0: no limit): then the setting that
+    /// says so. The user is who logged in, under a forced user too (PgBouncer).
+    /// </summary>
+    public string? CountClient(ServerPool pool, string user, int mostOfDatabase, int mostOfUser)
     {
         lock (_lock)
         {
-            pool.Clients += change;
-            pool.Database.Clients += change;
-            pool.User.Clients += change;
+            ServerCount perUser = CountOf(_users, user);
+            if (mostOfDatabase > 0 && pool.Database.Clients >= mostOfDatabase)
+            {
+                return Settings.MaxDbClientConnections.Name;
+            }
+
+            if (mostOfUser > 0 && perUser.Clients >= mostOfUser)
+            {
+                return Settings.MaxUserClientConnections.Name;
+            }
+
+            pool.Clients++;
+            pool.Database.Clients++;
+            perUser.Clients++;
+            return null;
+        }
+    }
+
+    public void UncountClient(ServerPool pool, string user)
+    {
+        lock (_lock)
+        {
+            pool.Clients--;
+            pool.Database.Clients--;
+            CountOf(_users, user).Clients--;
         }
     }
 

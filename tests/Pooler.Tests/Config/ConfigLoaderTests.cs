@@ -124,10 +124,10 @@ public sealed class ConfigLoaderTests : IDisposable
     public void LaterSettingsWarnOnceByName()
     {
         PoolerConfig config = folder.LoadRight(Trust + """
-            pidfile = x.pid
+            resolv_conf = x.conf
             dns_max_ttl = 3
             [databases]
-            a = load_balance_hosts=disable max_db_client_connections=3
+            a = load_balance_hosts=disable
             b = load_balance_hosts=disable
             [peers]
             1 = host=x
@@ -135,12 +135,11 @@ public sealed class ConfigLoaderTests : IDisposable
             """);
         Assert.Equal(
         [
-            "pooler.ini:3: pidfile is accepted but has no effect yet",
+            "pooler.ini:3: resolv_conf is accepted but has no effect yet",
             "pooler.ini:4: dns_max_ttl is accepted but has no effect yet",
-            "pooler.ini:6: max_db_client_connections is accepted but has no effect yet",
             "pooler.ini:9: [peers] is accepted but has no effect yet",
         ], config.Warnings.Select(folder.Shorten));
-        Assert.Equal("x.pid", config.GetText(Settings.PidFile));
+        Assert.Equal("x.conf", config.GetText(Settings.ResolvConf));
     }
 
     [Fact]
