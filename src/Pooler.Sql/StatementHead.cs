@@ -22,6 +22,24 @@ public static class StatementHead
         return Starts(text, "select"u8) || Starts(text, "begin"u8) || Starts(text, "show"u8) || Starts(text, "values"u8) || Starts(text, "start"u8);
     }
 
+    /// <summary>
+    /// SELECT … INTO says nothing before it has run to its end, where others send the description of their rows first: that a server
+    /// broke off before any reply does not tell that nothing has run. Looked for anywhere in what was sent.
+    /// </summary>
+    public static bool MaySayInto(ReadOnlySpan<byte> sent)
+    {
+        ReadOnlySpan<byte> word = "into"u8;
+        for (int i = 0; i + word.Length <= sent.Length; i++)
+        {
+            if (System.Text.Ascii.EqualsIgnoreCase(sent.Slice(i, word.Length), word))
+            {
+                return true;
+            }
+        }
+
+        return false;
+    }
+
     private static bool Starts(ReadOnlySpan<byte> text, ReadOnlySpan<byte> word) =>
         text.Length > word.Length
         && System.Text.Ascii.EqualsIgnoreCase(text[..word.Length], word)

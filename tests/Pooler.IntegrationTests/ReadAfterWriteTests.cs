@@ -59,6 +59,26 @@ public sealed class ReadAfterWriteTests
         Assert.Equal(others, (await ReadAsync(other)).Value);
     }
 
+    /// <summary>What one session has read on the primary binds itself, and none of its user's others.</summary>
+    [Fact]
+    public async Task ReadsOnThePrimaryBindTheirOwnSessionOnly()
+    {
+        await using ReplicaSet set = await ReplicaSet.StartAsync(standbys: 1);
+        await using PoolerProcess pooler = await StartAsync(set, "read_after_write=user");
+        using PgWire reader = await pooler.LoginAsync("app"), other = await pooler.LoginAsync("app");
+        await set.Hosts[1].ExecuteAsync("SELECT pg_wal_replay_pause()");
+        await set.Primary.ExecuteAsync("UPDATE counter SET n = 1");
+        Assert.Equal("1", (await reader.QueryAsync($"/* pooler: primary */ {Read}")).Rows.Single()[0]);
+        Assert.Equal(("0", set.Hosts[1].Port), await ReadAsync(other));
+        Assert.Equal(("1", set.Primary.Port), await ReadAsync(reader));
+
+        // A write that goes along with a read counts for all.
+        await reader.SendAsync(new PgRequest().Query($"/* pooler: primary */ {Read}").Query("UPDATE counter SET n = 2"));
+        await reader.ReadReplyAsync();
+        await reader.ReadReplyAsync();
+        Assert.Equal(("2", set.Primary.Port), await ReadAsync(other));
+    }
+
     /// <summary>Of two replicas one does not follow: who has seen the other's rows does not see the older ones again.</summary>
     [Fact]
     public async Task ASessionsReadsDoNotGoBackInTime()

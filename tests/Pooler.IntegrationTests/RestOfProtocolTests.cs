@@ -150,6 +150,23 @@ public sealed class RestOfProtocolTests(PostgresCluster postgres)
         Assert.Equal("1", (await wire.QueryAsync("SELECT last_value FROM calls")).Scalar);
     });
 
+    /// <summary>SELECT … INTO is silent until it has run: its server's goodbye may come when half of it has, and not all of that is undone.</summary>
+    [Fact]
+    public async Task AGoodbyeInTheMidstOfASelectIntoDoesNotRunItTwice()
+    {
+        string database = await postgres.CreateDatabaseAsync();
+        await using PoolerProcess pooler = await PoolerProcess.StartAsync(postgres, database);
+        using PgWire wire = await pooler.LoginAsync(database);
+        await wire.QueryAsync("CREATE SEQUENCE calls");
+        using PgWire direct = await PgWire.ConnectAsync(new System.Net.IPEndPoint(System.Net.IPAddress.Loopback, postgres.Port));
+        await direct.LoginAsync(database, PostgresCluster.Superuser);
+        await wire.SendAsync(new PgRequest().Query("SELECT nextval('calls') AS n, pg_sleep(2)::text AS slept INTO kept"));
+        await Eventually.EqualsAsync("it runs, and is ended", "t", async () =>
+            (await direct.QueryAsync($"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{database}' AND wait_event = 'PgSleep'")).Rows.FirstOrDefault()?[0]);
+        await wire.AssertFatalAsync("terminating connection due to administrator command (the outcome of the request is unknown)", "08007");
+        Assert.Equal("1", (await direct.QueryAsync("SELECT last_value FROM calls")).Scalar);
+    }
+
     [Theory]
     [InlineData("true")]
     [InlineData("database")]

@@ -33,12 +33,15 @@ internal sealed class ReadBound(HostPools hosts)
 
     private long WroteAt => IsShared ? Math.Max(_wroteAt, hosts.WroteAt) : _wroteAt;
 
-    /// <summary>The primary has answered: something may have been written, or shown that no replica has yet.</summary>
-    public void AnsweredByPrimary(long now)
+    /// <summary>
+    /// The primary has answered: something may have been written, or shown that no replica has yet. What was only shown binds its own
+    /// session: reads of many would else keep each other on the primary.
+    /// </summary>
+    public void AnsweredByPrimary(long now, bool mayHaveWritten)
     {
         _wroteAt = now;
         _replica = -1;
-        if (IsShared)
+        if (IsShared && mayHaveWritten)
         {
             hosts.Wrote(now);
         }
@@ -68,7 +71,7 @@ internal sealed class ReadBound(HostPools hosts)
         if (admitted == 0 && readable != 0)
         {
             // It goes to the primary, and wants to know when it no longer has to.
-            hosts.Cluster.WantSample(PositionFor(state) == null ? Floor : state.Hosts.Max(static h => h.AskedAt));
+            hosts.Cluster.WantSample(PositionFor(state) == null ? Floor : LatestQuestion(state));
         }
 
         return admitted;
@@ -108,6 +111,17 @@ internal sealed class ReadBound(HostPools hosts)
     /// <summary>As EXPLAIN (POOLER) says it.</summary>
     public string Text(ClusterState state) =>
         IsFree ? "none" : PositionFor(state) is { } position ? WalPosition.Text(position) : "the next sample of the primary";
+
+    private static long LatestQuestion(ClusterState state)
+    {
+        long latest = 0;
+        foreach (HostState host in state.Hosts)
+        {
+            latest = Math.Max(latest, host.AskedAt);
+        }
+
+        return latest;
+    }
 
     private bool IsFree => Least == 0 && Floor == 0;
 

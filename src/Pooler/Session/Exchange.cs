@@ -316,7 +316,8 @@ internal sealed class Exchange : ServerOwner
     /// </summary>
     internal bool TryAnotherServer(ServerConnection server, ErrorFields goodbye)
     {
-        if (!MayGoElsewhere(isRead: _forwarder.MayRunElsewhere || _forwarder.MayRefuse))
+        bool hasNotRun = _forwarder.MayRunElsewhere && !StatementHead.MaySayInto(_forwarder.Kept(_client.Input));
+        if (!MayGoElsewhere(isRead: hasNotRun || _forwarder.MayRefuse))
         {
             return false;
         }

@@ -19,7 +19,7 @@ internal sealed class SessionRoute(ClientSession session)
     private readonly PoolerAnswers _answers = new(session);
     private RouteRequest _request;
     private StartupParameters? _isolationOf;
-    private bool _isSerializable, _isSteady, _isRead, _isAgain, _isRefused, _readsData;
+    private bool _isSerializable, _isSteady, _isRead, _isAgain, _isRefused, _readsData, _changesNothing;
     private ReadBound? _bound;
 
     // Hosts that lack what the session has seen; those that have refused the request.
@@ -48,6 +48,7 @@ internal sealed class SessionRoute(ClientSession session)
         _avoided = 0;
         _isSteady = IsSteady(_request);
         _isRead = Router.ReasonOf(cluster.Config.Routing, _request) == RouteReason.Read;
+        _changesNothing = _request is { Class: StatementClass.Read, IsRefused: false };
         (_isAgain, _isRefused, _refusedBy) = (isAgain, false, 0);
     }
 
@@ -105,7 +106,8 @@ internal sealed class SessionRoute(ClientSession session)
 
         if (!IsOnReplica)
         {
-            bound.AnsweredByPrimary(IoThread.Clock()); // What followed the first request of a lease was not looked at.
+            bound.AnsweredByPrimary(IoThread.Clock(), mayHaveWritten: !_changesNothing);
+            _changesNothing = false; // What follows the first request of a lease is not looked at.
         }
         else if (_readsData)
         {
@@ -123,7 +125,7 @@ internal sealed class SessionRoute(ClientSession session)
             _bound = hosts.Cluster.Config.ReadAfterWrite == ReadAfterWrite.Off ? null : new ReadBound(hosts);
             if (session.Exchange is { HasAnswered: true })
             {
-                _bound?.AnsweredByPrimary(IoThread.Clock()); // A RELOAD: what was known before is forgotten.
+                _bound?.AnsweredByPrimary(IoThread.Clock(), mayHaveWritten: true); // A RELOAD: what was known before is forgotten.
             }
         }
 
