@@ -1,16 +1,18 @@
 #!/usr/bin/env bash
 # Shows Pooler at work before a throwaway PostgreSQL: scripts/demo.sh [--once]
-# 200 clients run on at most 20 servers; then both stay up, for you to connect to, until Ctrl-C.
+# 200 clients run on at most 20 servers. Then two replicas join: reads and writes part ways, and while clients write the primary is
+# switched over and another is killed. All stays up, for you to connect to, until Ctrl-C.
 #   --once    ends when all was shown; the exit status is 0 only if it was as promised
 # Everything lives in a temporary folder and on 127.0.0.1, and is removed at the end.
 set -uo pipefail
 . "$(dirname "$0")/lib.sh"
+. "$(dirname "$0")/demo-cluster.sh"
 
 once=false
 for argument in "$@"; do
   case $argument in
     --once) once=true ;;
-    -h | --help) sed -n '2,5s/^# \{0,1\}//p' "$0"; exit 0 ;;
+    -h | --help) sed -n '2,6s/^# \{0,1\}//p' "$0"; exit 0 ;;
     *) die "unknown option $argument" ;;
   esac
 done
@@ -26,7 +28,7 @@ programs=$(find_postgres) || die "PostgreSQL is not installed"
 for name in $(compgen -e PG); do unset "$name"; done # nothing of the caller's own PostgreSQL
 
 folder=$(mktemp -d)
-postgres_id='' pooler_id='' pgbench_id='' shown=true
+pooler_id='' pgbench_id='' writer_ids=() shown=true
 
 # end ID SIGNAL: ends a process of ours and waits for it; kills it after ten seconds.
 end() {
@@ -44,31 +46,36 @@ clean_up() {
   trap - EXIT INT TERM
   end "$pgbench_id" TERM
   end "$pooler_id" "$pooler_signal"
-  end "$postgres_id" INT
+  end_cluster
   rm -rf "$folder"
 }
 # PgBouncer before 1.23 knows only TERM for an end at once; Pooler waits for its clients on TERM.
-pooler_signal=QUIT
-if [ "${binary##*/}" = pgbouncer ]; then pooler_signal=TERM; fi
+pooler_signal=QUIT is_pgbouncer=false
+if [ "${binary##*/}" = pgbouncer ]; then pooler_signal=TERM is_pgbouncer=true; fi
 trap clean_up EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM
 
 chmod 755 "$folder"
-mkdir "$folder/data" "$folder/run"
+mkdir "$folder/data1" "$folder/data2" "$folder/data3" "$folder/run"
+chmod 700 "$folder"/data[123]
 # A copy, since the ordinary user may have no way to the original.
 cp "$binary" "$folder/run/" || die "cannot copy $binary"
 binary=$folder/run/${binary##*/}
 
-postgres_port=$(free_port)
+ports=(0 "$(free_port)" "$(free_port)" "$(free_port)")
+postgres_port=${ports[1]}
 pooler_port=$(free_port)
 cat >"$folder/run/userlist.txt" <<END
 "app" ""
 "admin" ""
+"monitor" ""
 END
+write_switchover_command
 cat >"$folder/run/pooler.ini" <<END
 [databases]
 demo = host=127.0.0.1 port=$postgres_port dbname=demo
+$($is_pgbouncer || echo "shop = host=127.0.0.1,127.0.0.1,127.0.0.1 port=${ports[1]},${ports[2]},${ports[3]} dbname=demo routing=read_write_split monitor_user=monitor switchover_command=$folder/run/switchover")
 
 [pgbouncer]
 listen_addr = 127.0.0.1
@@ -83,7 +90,7 @@ max_client_conn = 1000
 log_connections = 0
 log_disconnections = 0
 END
-if [ "$(id -u)" -eq 0 ]; then chown -R "$ordinary_user:" "$folder/data" "$folder/run"; fi
+if [ "$(id -u)" -eq 0 ]; then chown -R "$ordinary_user:" "$folder"/data[123] "$folder/run" "$folder"; fi
 
 direct() { "$programs/psql" -X -A -t -q -P pager=off -v ON_ERROR_STOP=1 -h 127.0.0.1 -p "$postgres_port" -U postgres -d postgres "$@"; }
 pooled() { "$programs/psql" -X -A -t -q -P pager=off -v ON_ERROR_STOP=1 -h 127.0.0.1 -p "$pooler_port" -U app -d demo "$@"; }
@@ -106,13 +113,19 @@ check() {
 }
 
 echo "== PostgreSQL on 127.0.0.1:$postgres_port"
-as_ordinary_user "$programs/initdb" -D "$folder/data" -U postgres -A trust -E UTF8 --no-locale --no-sync >"$folder/initdb.log" 2>&1 ||
+as_ordinary_user "$programs/initdb" -D "$folder/data1" -U postgres -A trust -E UTF8 --no-locale --no-sync >"$folder/initdb.log" 2>&1 ||
   { cat "$folder/initdb.log" >&2; die "initdb failed"; }
-become_ordinary_user "$programs/postgres" -D "$folder/data" -p "$postgres_port" -c listen_addresses=127.0.0.1 \
-  -c unix_socket_directories= -c fsync=off -c max_connections=100 >"$folder/postgres.log" 2>&1 &
-postgres_id=$!
-until_ready "$postgres_id" "$folder/postgres.log" "$programs/pg_isready" -q -h 127.0.0.1 -p "$postgres_port"
-direct -c 'CREATE ROLE app LOGIN' -c 'CREATE DATABASE demo OWNER app' >/dev/null || die "the demo's database could not be made"
+cat >>"$folder/data1/postgresql.conf" <<END
+listen_addresses = '127.0.0.1'
+unix_socket_directories = ''
+fsync = off
+max_connections = 100
+wal_log_hints = on
+wal_keep_size = '128MB'
+wal_retrieve_retry_interval = '100ms'
+END
+start_host 1
+direct -c 'CREATE ROLE app LOGIN' -c 'CREATE ROLE monitor LOGIN IN ROLE pg_monitor' -c 'CREATE DATABASE demo OWNER app' >/dev/null || die "the demo's database could not be made"
 "$programs/pgbench" -i -q -s 1 -h 127.0.0.1 -p "$postgres_port" -U app demo >"$folder/fill.log" 2>&1 ||
   { cat "$folder/fill.log" >&2; die "pgbench could not fill the database"; }
 echo "  it takes at most 100 connections"
@@ -128,7 +141,7 @@ echo "== pgbench: $clients clients for $seconds seconds"
 pgbench_id=$!
 most_servers=0 looks=0
 while kill -0 "$pgbench_id" 2>/dev/null; do
-  servers=$(direct -c "SELECT count(*) FROM pg_stat_activity WHERE datname = 'demo'" -c 'SELECT pg_sleep(0.1)' | head -n 1)
+  servers=$(direct -c "SELECT count(*) FROM pg_stat_activity WHERE datname = 'demo' AND usename = 'app'" -c 'SELECT pg_sleep(0.1)' | head -n 1)
   if [ "${servers:-0}" -gt "$most_servers" ]; then most_servers=$servers; fi
   looks=$((looks + 1))
 done
@@ -151,9 +164,16 @@ else
 fi
 check "$(kill -0 "$pooler_id" 2>/dev/null && echo true)" "Pooler is still running"
 
+if ! $is_pgbouncer; then
+  echo "== two replicas of it on 127.0.0.1:${ports[2]} and ${ports[3]}, and one entry for all three"
+  start_cluster
+  show_split
+  show_cluster
+fi
+
 cat <<END
 == connect
-  application: psql "host=127.0.0.1 port=$pooler_port dbname=demo user=app"
+  application: psql "host=127.0.0.1 port=$pooler_port dbname=$($is_pgbouncer && echo demo || echo shop) user=app"
   console:     psql "$console"
 END
 
@@ -161,7 +181,7 @@ if $once; then
   $shown || { tail -n 20 "$folder/pooler.log" >&2; die "not everything was as promised"; }
   exit 0
 fi
-echo "  Ctrl-C ends both and removes $folder"
+echo "  Ctrl-C ends all and removes $folder"
 wait "$pooler_id"
 echo "Pooler has ended:"
 tail -n 20 "$folder/pooler.log"

@@ -1,3 +1,5 @@
+using System.Text;
+
 namespace Pooler.IntegrationTests;
 
 /// <summary>Which of several replicas answers: load_balance, weight, zone. One set of hosts, an entry for each case.</summary>
@@ -90,6 +92,34 @@ public sealed class LoadBalanceTests(LoadBalanceTests.Hosts fixture) : IClassFix
         List<Dictionary<string, string?>> servers = await pooler.ConsoleAsync("SHOW SERVERS");
         Assert.All(servers, static server => Assert.Equal("app", server["database"]));
         Assert.InRange(servers.Count, 2, 3);
+    }
+
+    /// <summary>Whoever comes first: drivers that look for a host to write to go by what they are told at login.</summary>
+    [Theory]
+    [InlineData("primary", false)]
+    [InlineData("primary", true)]
+    [InlineData("read_write_split", false)]
+    [InlineData("read_write_split", true)]
+    public async Task EntriesThatShareTheirServersGreetAsTheirOwn(string routing, bool isReadOnlyFirst)
+    {
+        var ini = new PoolerIni
+        {
+            Databases =
+            {
+                ["app"] = fixture.Set.Entry($"routing={routing}"),
+                ["app_ro"] = fixture.Set.Entry("routing=replica share_pools=app"),
+            },
+        };
+        await using PoolerProcess pooler = await PoolerProcess.StartAsync(ini);
+        await Eventually.EqualsAsync("all hosts are known", 6, async () => (await pooler.ConsoleAsync("SHOW HOSTS")).Count(static h => h["status"] == "up"));
+        string[] order = isReadOnlyFirst ? ["app_ro", "app", "app_ro", "app"] : ["app", "app_ro", "app", "app_ro"];
+        foreach (string name in order)
+        {
+            using PgWire client = await PgWire.ConnectAsync(pooler.EndPoint);
+            PgReply greeting = await client.StartAsync(("user", PostgresCluster.User), ("database", name));
+            Assert.Contains(greeting.Messages, m => m.Type == 'S' && Encoding.UTF8.GetString(m.Body) == $"in_hot_standby\0{(name == "app" ? "off" : "on")}\0");
+            Assert.Equal(name == "app" ? "f" : "t", (await client.QueryAsync("/* pooler: primary */ SELECT pg_is_in_recovery()")).Scalar);
+        }
     }
 
     private async Task<PoolerProcess> StartAsync(string entry, string routing = "routing=prefer_replica")

@@ -119,7 +119,7 @@ public sealed class LostServerTests
         {
             await using var command = new Npgsql.NpgsqlCommand("BEGIN; LOCK TABLE t", lockHolder);
             await command.ExecuteNonQueryAsync();
-            await client.SendAsync(new PgRequest().Query("SELECT count(*) || ' by ' || current_setting('port') FROM t"));
+            await client.SendAsync(new PgRequest().Query("SELECT count(*) || ' by ' || inet_server_port() FROM t"));
             await prepared.SendAsync(new PgRequest().Bind("", "p").Execute().Sync());
             await Eventually.EqualsAsync("they wait for the lock", 2L, () => set.Primary.ScalarAsync<long>("SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'"));
             await EndAsync(set.Primary, death);

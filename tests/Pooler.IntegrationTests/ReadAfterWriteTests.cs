@@ -98,6 +98,22 @@ public sealed class ReadAfterWriteTests
         Assert.Equal(set.Primary.Port, (await ReadAsync(writer)).Port);
     }
 
+    /// <summary>What a session begins with has shown it nothing: with the primary gone it reads on replicas at once.</summary>
+    [Theory]
+    [InlineData("SELECT 1")]
+    [InlineData("SET pooler.route = 'auto'")]
+    [InlineData("SET application_name = 'x'")]
+    public async Task WhatSeesNothingBindsNobody(string first)
+    {
+        await using ReplicaSet set = await ReplicaSet.StartAsync(standbys: 1);
+        await using PoolerProcess pooler = await StartAsync(set, "");
+        await set.Hosts[1].ExecuteAsync("SELECT pg_wal_replay_pause()");
+        await set.Primary.ExecuteAsync("UPDATE counter SET n = 1");
+        using PgWire client = await pooler.LoginAsync("app");
+        Assert.Null((await client.QueryAsync(first)).Error);
+        Assert.Equal(("0", set.Hosts[1].Port), await ReadAsync(client));
+    }
+
     /// <summary>A replica that starts again replays from further back: what its samples said before is not believed.</summary>
     [Fact]
     public async Task AReplicaThatStartsAgainIsAskedAgain()

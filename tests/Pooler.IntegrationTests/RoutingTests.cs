@@ -127,7 +127,7 @@ public sealed class RoutingTests
         Assert.Empty(await pooler.ConsoleAsync("SHOW HOSTS"));
     }
 
-    private static async Task ReloadAsync(PoolerProcess pooler, string before, string after)
+    internal static async Task ReloadAsync(PoolerProcess pooler, string before, string after)
     {
         string file = Path.Combine(pooler.Folder, "pooler.ini");
         await File.WriteAllTextAsync(file, (await File.ReadAllTextAsync(file)).Replace(before, after, StringComparison.Ordinal));

@@ -44,4 +44,29 @@ public sealed class SubscriberReadsTests
         Assert.False(await subscriber.ScalarAsync<bool>("SELECT is_called FROM s"));
         Assert.Equal("off", (await client.QueryAsync("SHOW default_transaction_read_only")).Scalar);
     }
+
+    /// <summary>The entry whose pools are shared may know less of the hosts than the one that sends reads there.</summary>
+    [Theory]
+    [InlineData("app")]
+    [InlineData("app_split")]
+    public async Task SharedServersOfASubscriberAreOnlyReadFrom(string first)
+    {
+        await using ReplicaSet set = await ReplicaSet.StartAsync(standbys: 0);
+        PostgresHost subscriber = await set.AddSubscriberAsync(set.Primary, Schema);
+        var ini = new PoolerIni();
+        ini.Databases["app"] = set.Entry("routing=primary monitor_user=nobody failover_hold_time=0");
+        ini.Databases["app_split"] = set.Entry("routing=read_write_split share_pools=app read_after_write=off max_replica_lag_time=0");
+        ini.Settings["health_check_interval"] = "0.05";
+        await using PoolerProcess pooler = await PoolerProcess.StartAsync(ini);
+        if (first == "app")
+        {
+            using PgWire refused = await PgWire.ConnectAsync(pooler.EndPoint);
+            Assert.Equal("57P03", (await refused.StartAsync(("user", PostgresCluster.User), ("database", "app"))).Error?.SqlState);
+        }
+
+        using PgWire client = await pooler.LoginAsync("app_split");
+        await Eventually.EqualsAsync("the subscriber serves", $"{subscriber.Port}", async () => (await client.QueryAsync(Where)).Scalar);
+        Assert.Equal($"{set.Primary.Port}", (await client.QueryAsync("SELECT hidden_write() AS a")).Scalar);
+        Assert.False(await subscriber.ScalarAsync<bool>("SELECT is_called FROM s"));
+    }
 }

@@ -41,7 +41,7 @@ internal sealed class ClusterJournal(string cluster, ILogger log)
             HostRole.Rival => "takes writes and is not the primary",
             HostRole.Foreign => $"its system identifier is not {state.SystemIdentifier} (cluster_state_file)",
             HostRole.Primary when facts.IsReadOnly => "default_transaction_read_only is on",
-            HostRole.Primary when state.WritablePrimary == null => "another host takes writes (on_two_primaries = hold)",
+            HostRole.Primary when state is { HasManyPrimaries: false, WritablePrimary: null } => "another host takes writes (on_two_primaries = hold)",
             HostRole.Subscriber when host.Lag == null => "its tables are not all copied",
             HostRole.Replica when facts.IsPaused => "replay is paused",
             _ when !facts.SeesAll => "its lag is not known: the monitor's user lacks pg_monitor",
@@ -63,7 +63,7 @@ internal sealed class ClusterJournal(string cluster, ILogger log)
             log.TwoPrimaries(name, present, after.Hosts[rival].Facts!.Timeline, after.Timeline);
         }
 
-        if (before.WritablePrimary != null && after.WritablePrimary == null)
+        if (before.WritablePrimary != null && after is { WritablePrimary: null, HasManyPrimaries: false })
         {
             log.NoPrimary(cluster);
         }

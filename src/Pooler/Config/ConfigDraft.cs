@@ -116,10 +116,14 @@ internal sealed class ConfigDraft(List<ConfigError> errors)
             : database.SharePools is { } name && !(isRouted && config.Databases.GetValueOrDefault(name) is { } lender && IsRouted(config, lender)
                     && CanLend(lender, database))
                 ? $"share_pools = \"{name}\": both entries need routing, the same host, port, dbname and user, and {name} no share_pools"
+            : database.SharePools is { } other && RoutingOf(config, database) == RoutingRule.MultiPrimary != (RoutingOf(config, config.Databases[other]) == RoutingRule.MultiPrimary)
+                ? $"share_pools = \"{other}\": with routing = multi_primary subscribers are written to, and only another such entry can share their servers"
             : null;
     }
 
-    private static bool IsRouted(PoolerConfig config, DatabaseConfig database) => (database.Routing ?? config.Get(Settings.Routing)) != RoutingRule.Off;
+    private static bool IsRouted(PoolerConfig config, DatabaseConfig database) => RoutingOf(config, database) != RoutingRule.Off;
+
+    private static RoutingRule RoutingOf(PoolerConfig config, DatabaseConfig database) => database.Routing ?? config.Get(Settings.Routing);
 
     private static bool CanLend(DatabaseConfig lender, DatabaseConfig borrower) => lender.SharePools == null && lender.Name != borrower.Name
         && lender.Hosts.ToHashSet().SetEquals(borrower.Hosts) && lender.DbName == borrower.DbName

@@ -415,15 +415,15 @@ internal sealed class ClientLogin
     {
         Client.Outbox.Flush();
         AskForWelcome(pool);
-        while (_welcome.State is WaiterState.Waiting or WaiterState.Rerouted && !Client.Input.IsEnded && !Client.HasHungUp && _refusal == null)
+        while (IsWaitingFor(pool) && !Client.Input.IsEnded && !Client.HasHungUp && _refusal == null)
         {
-            if (_welcome.State == WaiterState.Rerouted)
+            if (_welcome.State == WaiterState.Waiting)
             {
-                AskForWelcome(pool);
+                await Client.Input.ParkAsync();
             }
             else
             {
-                await Client.Input.ParkAsync();
+                AskForWelcome(pool);
             }
         }
 
@@ -437,12 +437,16 @@ internal sealed class ClientLogin
         return _refusal == null && !Client.Input.IsEnded ? pool.Welcome : null;
     }
 
+    /// <summary>A server may have become a standby, whose report is not for this client, on its way.</summary>
+    private bool IsWaitingFor(ServerPool pool) =>
+        _welcome.State is WaiterState.Waiting or WaiterState.Rerouted || (_welcome.State == WaiterState.Granted && pool.Welcome == null);
+
     private void AskForWelcome(ServerPool pool)
     {
         ClusterState? seen;
         do
         {
-            _context.Pools.AcquireWelcome(Router.Choose(pool, out seen), _welcome, Client.Owner);
+            _context.Pools.AcquireWelcome(pool, Router.Choose(pool, out seen), _welcome, Client.Owner);
         }
         while (Router.HasChanged(pool, seen) && _context.Pools.TakeBack(_welcome));
     }

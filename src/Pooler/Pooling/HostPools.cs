@@ -61,6 +61,11 @@ internal sealed class HostPools(HostCluster cluster, ImmutableArray<ServerPool> 
                 change.Cut(pool, $"host is down: {host.Problem}");
             }
 
+            if (host.Role == HostRole.Subscriber && was.Role != HostRole.Subscriber)
+            {
+                change.CutWritable(pool, "host is a logical subscriber: it is only read from"); // Opened before that was known (min_pool_size).
+            }
+
             if (host.Role == HostRole.Rival && was.Role == HostRole.Primary)
             {
                 change.Cut(pool, "host is no longer the primary: another was promoted");

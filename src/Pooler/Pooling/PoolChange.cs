@@ -37,6 +37,9 @@ internal sealed class PoolChange
     /// <summary>All its servers are closed at once, whatever they do.</summary>
     public void Cut(ServerPool pool, string reason, string sqlState = "08006") => _lost.AddRange(pool.Slots.Select(slot => (slot, reason, sqlState)));
 
+    /// <summary>Those that could be written to are closed at once.</summary>
+    public void CutWritable(ServerPool pool, string reason) => _lost.AddRange(pool.Slots.Where(static slot => !slot.Server.IsReadOnly).Select(slot => (slot, reason, "08006")));
+
     /// <summary>Who waits there asks again.</summary>
     public void Reroute(ServerPool pool) => pool.DequeueAll(_rerouted);
 

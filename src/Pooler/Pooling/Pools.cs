@@ -140,7 +140,9 @@ internal sealed class Pools
     }
 
     /// <summary>A login that needs to know what the pool's servers report: opens the first server, or fails at once while logins fail.</summary>
-    public void AcquireWelcome(ServerPool pool, Waiter waiter, IoThread thread)
+    /// <param name="front">The pool that the client belongs to.</param>
+    /// <param name="pool">Of the host that is to tell.</param>
+    public void AcquireWelcome(ServerPool front, ServerPool pool, Waiter waiter, IoThread thread)
     {
         var todo = default(PoolTodo);
         lock (_lock)
@@ -148,7 +150,7 @@ internal sealed class Pools
             waiter.Pool = pool;
             waiter.Thread = thread;
             waiter.Since = thread.Now;
-            if (pool.Front.Welcome != null)
+            if (front.Welcome != null)
             {
                 waiter.State = WaiterState.Granted;
             }
@@ -395,10 +397,8 @@ internal sealed class Pools
         {
             ServerPool pool = slot.Pool;
             pool.LoginFailure = null;
-            if (pool.Front.Welcome == null || !IsStandbyOfSplit(slot))
-            {
-                pool.Front.Welcome = new WelcomeSet(slot.Server.Welcome, slot.Server.LoginParameters);
-            }
+            bool isOfReplica = pool.Key.Host != null && (slot.Server.IsReadOnly || pool.IsOfReplica || slot.Server.Welcome.Contains(new("in_hot_standby", "on")));
+            pool.Front.Learn(new WelcomeSet(slot.Server.Welcome, slot.Server.LoginParameters), isOfReplica);
 
             slot.State = SlotState.Housekeeping;
             welcomed = pool.DequeueLogins(WaiterState.Granted);
@@ -408,10 +408,6 @@ internal sealed class Pools
         _journal.LoggedIn(slot);
         welcomed.ForEach(static w => w.PostWake());
     }
-
-    /// <summary>Where reads are split from writes clients are told what the primary reports: in_hot_standby is off for them.</summary>
-    private static bool IsStandbyOfSplit(ServerSlot slot) => slot.Pool.Front.ByHost?.Cluster.Config.Routing == RoutingRule.ReadWriteSplit
-        && (slot.Server.IsReadOnly || slot.Server.Welcome.Contains(new("in_hot_standby", "on")));
 
     /// <summary>
     /// A client enters a pool, unless there are as many as may be of its database or its user (0: no limit): then the setting that
@@ -676,7 +672,13 @@ internal sealed class Pools
         bool had = pool.ByHost != null;
         pool.ByHost = HostsOf(pool);
         pool.ByHost?.Wrote(IoThread.Clock()); // What was known of writes went with the old ones.
-        return had != (pool.ByHost != null);
+        bool hasMoved = had != (pool.ByHost != null);
+        if (hasMoved)
+        {
+            pool.ForgetWelcome();
+        }
+
+        return hasMoved;
     }
 
     private static ServerCount CountOf(Dictionary<string, ServerCount> counts, string name)

@@ -11,6 +11,9 @@ namespace Pooler.Pooling;
 /// </summary>
 internal sealed class ServerPool
 {
+    private readonly List<ServerPool> _borrowers = [];
+    private WelcomeSet? _welcome, _welcomeOfReplica;
+
     public ServerPool(PoolKey key, ServerPool? front, int threads, ServerCount database, ServerCount user)
     {
         Key = key;
@@ -31,8 +34,10 @@ internal sealed class ServerPool
     public HostPools? ByHost { get; set; }
 
     /// <summary>Its host takes writes and must get none.</summary>
-    public bool IsOfSubscriber => Key.Host is { } host && Front.ByHost is { } hosts
-        && hosts.Cluster.State.Hosts.Any(h => h.Address == host && h.Role == HostRole.Subscriber);
+    public bool IsOfSubscriber => IsSeenAs(HostRole.Subscriber);
+
+    /// <summary>Its host is read from.</summary>
+    public bool IsOfReplica => IsSeenAs(HostRole.Replica) || IsOfSubscriber;
 
     /// <summary>Effective settings; a snapshot that RELOAD replaces.</summary>
     public PoolSettings Settings { get; set; } = null!;
@@ -68,13 +73,34 @@ internal sealed class ServerPool
     public bool IsPaused => Pause != PauseMode.None;
 
     /// <summary>The pool of another entry, whose servers serve this one's clients (share_pools).</summary>
-    public ServerPool? Lender { get; set; }
+    public ServerPool? Lender
+    {
+        get;
+        set
+        {
+            field?._borrowers.Remove(this);
+            value?._borrowers.Add(this);
+            field = value;
+        }
+    }
 
-    /// <summary>The settings its servers report, by which clients are welcomed; null until one has logged in.</summary>
+    /// <summary>
+    /// The settings its servers report, by which clients are welcomed; null until one has logged in that reports what they are to
+    /// hear: in_hot_standby is off for those who may write, wherever their reads go and whoever shares the pools.
+    /// </summary>
     public WelcomeSet? Welcome
     {
-        get => Lender != null ? Lender.Welcome : field;
-        set;
+        get
+        {
+            ServerPool kept = Lender ?? this;
+            return ByHost?.Cluster.Config.Routing switch
+            {
+                RoutingRule.Replica => kept._welcomeOfReplica,
+                RoutingRule.PreferReplica => kept._welcomeOfReplica ?? kept._welcome,
+                RoutingRule.ReadWriteSplit when ByHost.Cluster.State.WritablePrimary == null => kept._welcome ?? kept._welcomeOfReplica,
+                _ => kept._welcome,
+            };
+        }
     }
 
     /// <summary>Why the last login failed; null after one that succeeded.</summary>
@@ -107,6 +133,27 @@ internal sealed class ServerPool
             return count;
         }
     }
+
+    /// <summary>A server of the pool, or of one of its hosts, has logged in and reports this.</summary>
+    public void Learn(WelcomeSet welcome, bool isOfReplica)
+    {
+        if (isOfReplica)
+        {
+            _welcomeOfReplica = welcome;
+        }
+        else
+        {
+            _welcome = welcome;
+        }
+    }
+
+    /// <summary>Its servers will be others.</summary>
+    public void ForgetWelcome() => _welcome = _welcomeOfReplica = null;
+
+    /// <summary>What the entry that made it knows of its host, or one that shares it: each has probes of its own, and one may be ahead.</summary>
+    private bool IsSeenAs(HostRole role) => Key.Host is { } host && (Front.Sees(host, role) || Front._borrowers.Exists(borrower => borrower.Sees(host, role)));
+
+    private bool Sees(HostAddress host, HostRole role) => ByHost is { } hosts && hosts.Cluster.State.Hosts.Any(h => h.Address == host && h.Role == role);
 
     /// <summary>Puts a waiter into its thread's queue: at the end, or back at the head when its server was lost on the way.</summary>
     public void Enqueue(Waiter waiter, bool atHead)

@@ -68,6 +68,9 @@ internal sealed class Exchange : ServerOwner
 
     internal override Outbox? BlockedBy => _client.Outbox.IsCongested ? _client.Outbox : null;
 
+    /// <summary>A request of the client's was answered, other than by us alone.</summary>
+    public bool HasAnswered { get; private set; }
+
     /// <summary>The client's prepared statements.</summary>
     public ClientStatements Statements => _statements;
 
@@ -303,6 +306,7 @@ internal sealed class Exchange : ServerOwner
             _session.SplitRoute?.Answered();
         }
 
+        HasAnswered = true;
         _cancellation?.RequestEnded();
     }
 

@@ -9,7 +9,8 @@ namespace Pooler.Session;
 /// <summary>The server's half of the data path: what a leased server sends goes to its client, or is the answer to our own SET.</summary>
 internal sealed class ReplyForwarder(ClientSession session, Exchange exchange, ClientStatements statements, ReplyQueue replies, SessionClock clock)
 {
-    private ErrorFields? _syncError, _lastWords;
+    private readonly OwnReplies _ownReplies = new(session, exchange, replies);
+    private ErrorFields? _lastWords;
 
     // What the client gets in the place of a frame that it must not see as it is.
     private byte[]? _instead;
@@ -296,7 +297,11 @@ internal sealed class ReplyForwarder(ClientSession session, Exchange exchange, C
 
                 return !isOurs || type == BackendMessage.NotificationResponse;
             case ReplyVerdict.Swallow:
-                HandleSyncReply(server, type, body);
+                if (type != BackendMessage.ReadyForQuery || TakeStatus(server, body))
+                {
+                    _ownReplies.Take(server, type, body);
+                }
+
                 return false;
             default:
                 HandleUnexpected(server, type, body);
@@ -535,95 +540,6 @@ internal sealed class ReplyForwarder(ClientSession session, Exchange exchange, C
         bool isNews = session.Parameters[index] != value;
         session.Parameters = session.Parameters.With(index, value, reported: true);
         return !isOurs || isNews;
-    }
-
-    /// <summary>A reply to the SET statements of step 7.</summary>
-    private void HandleSyncReply(ServerConnection server, byte type, ReadOnlySpan<byte> body)
-    {
-        if (exchange.Pins.IsAsking)
-        {
-            HandlePins(server, type, body);
-            return;
-        }
-
-        if (type == BackendMessage.CommandComplete && body.Length > 0 && CommandTag.DropsStatements(body[..^1]))
-        {
-            server.Statements.Clear();
-        }
-        else if (type == BackendMessage.ErrorResponse)
-        {
-            _syncError = ErrorFields.Parse(body);
-        }
-        else if (type == BackendMessage.ReadyForQuery)
-        {
-            if (!TakeStatus(server, body))
-            {
-                return;
-            }
-
-            bool isAlone = session.Phase == SessionPhase.Syncing;
-            if (_syncError != null || (isAlone && server.Status != 'I'))
-            {
-                EndOverRefusedSync(server);
-            }
-            else if (isAlone && replies.Count > 0)
-            {
-                server.Startup = StartupParameters.Empty; // Its RESETs are done; what this client wants follows.
-            }
-            else
-            {
-                // What was accepted without a report is what the server had all along, in its own spelling.
-                session.Parameters = SessionParameters.TakenBy(server.Parameters, session.Parameters, server.IsReadOnly);
-                server.Startup = session.Unreported;
-                exchange.SettingsTaken();
-            }
-        }
-    }
-
-    /// <summary>A reply to the question of what keeps the client on its server.</summary>
-    private void HandlePins(ServerConnection server, byte type, ReadOnlySpan<byte> body)
-    {
-        switch (type)
-        {
-            case BackendMessage.DataRow:
-                exchange.Pins.Read(body);
-                break;
-            case BackendMessage.ErrorResponse:
-                exchange.Pins.Refused();
-                break;
-            case BackendMessage.ReadyForQuery when TakeStatus(server, body):
-                exchange.Pins.Answered(server);
-                exchange.SettingsTaken();
-                break;
-        }
-    }
-
-    private void EndOverRefusedSync(ServerConnection server)
-    {
-        ErrorFields error = _syncError ?? new ErrorFields("FATAL", "08P01", "the server did not take the client's settings", null, null);
-        _syncError = null;
-        if (session.Phase == SessionPhase.Syncing && replies.Count > 0)
-        {
-            // The RESETs, which are of another client's doing.
-            if (!exchange.TryAnotherServer(server, error))
-            {
-                session.End(new SessionEnd(error.Message, error with { Severity = "FATAL" }));
-                server.Close(error);
-            }
-
-            return;
-        }
-
-        if (session.Phase == SessionPhase.Syncing)
-        {
-            // Nothing of the request was sent: the server is as it was, or as its RESETs have left it.
-            session.End(new SessionEnd(error.Message, error with { Severity = "FATAL" }));
-            return;
-        }
-
-        // The request went along with values this server itself had reported; it may have run.
-        server.Close("the server refused settings it had reported itself", "08P01");
-        session.End(SessionEnd.Fatal($"the server refused the client's settings ({error.Message}); the outcome of the request is unknown", "08007"));
     }
 
     private void HandleUnexpected(ServerConnection server, byte type, ReadOnlySpan<byte> body)

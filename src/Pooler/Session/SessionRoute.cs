@@ -121,7 +121,7 @@ internal sealed class SessionRoute(ClientSession session)
         if (!ReferenceEquals(_bound?.Hosts, hosts))
         {
             _bound = hosts.Cluster.Config.ReadAfterWrite == ReadAfterWrite.Off ? null : new ReadBound(hosts);
-            if (session.RequestNumber > 0)
+            if (session.Exchange is { HasAnswered: true })
             {
                 _bound?.AnsweredByPrimary(IoThread.Clock()); // A RELOAD: what was known before is forgotten.
             }

@@ -83,6 +83,7 @@ public sealed class ConfigLoaderTests : IDisposable
             h = host=b,a dbname=g routing=replica weight=1 share_pools=g
             i = host=b,a dbname=g weight=1 share_pools=g
             j = host=b,a dbname=g weight=1 routing=replica share_pools=h
+            k = host=b,a dbname=g weight=1 routing=multi_primary share_pools=g
             """);
         Assert.Equal(
         [
@@ -93,6 +94,7 @@ public sealed class ConfigLoaderTests : IDisposable
             "pooler.ini:8: e: 65 hosts: with routing there are at most 64",
             "pooler.ini:12: i: share_pools = \"g\": both entries need routing, the same host, port, dbname and user, and g no share_pools",
             "pooler.ini:13: j: share_pools = \"h\": both entries need routing, the same host, port, dbname and user, and h no share_pools",
+            "pooler.ini:14: k: share_pools = \"g\": with routing = multi_primary subscribers are written to, and only another such entry can share their servers",
         ], errors);
     }
 
