@@ -89,6 +89,39 @@ public sealed class StateIsolationTests(PostgresCluster postgres)
         }
     });
 
+    /// <summary>The statement without a name stays on the server, DISCARD ALL or not: whoever has not parsed it finds none there.</summary>
+    [Theory]
+    [InlineData("transaction", "200")]
+    [InlineData("transaction", "0")]
+    [InlineData("session", "200")]
+    public async Task TheUnnamedStatementIsNotTheNextClients(string mode, string prepared)
+    {
+        string database = await postgres.CreateDatabaseAsync();
+        await using PoolerProcess pooler = await PoolerProcess.StartAsync(postgres, database, poolSize: 1, adjust: ini =>
+        {
+            ini.Settings["pool_mode"] = mode;
+            ini.Settings["max_prepared_statements"] = prepared;
+        });
+        using PgWire other = await pooler.LoginAsync(database);
+        using (PgWire first = await pooler.LoginAsync(database))
+        {
+            await first.SendAsync(new PgRequest().Parse("", "SELECT 'the first one''s'").Sync().Bind("", "").Execute().Sync());
+            Assert.Null((await first.ReadReplyAsync()).Error);
+            Assert.Equal("the first one's", (await first.ReadReplyAsync()).Scalar);
+            await first.SendAsync(new PgRequest().Bind("", "").Execute().Sync());
+            Assert.Equal("the first one's", (await first.ReadReplyAsync()).Scalar);
+        }
+
+        await other.SendAsync(new PgRequest().Bind("", "").Execute().Sync().Describe('S', "").Sync().Parse("", "SELECT 'own'").Bind("", "").Execute().Sync());
+        for (int i = 0; i < 2; i++)
+        {
+            PgMessage error = (await other.ReadReplyAsync()).Error!.Value;
+            Assert.Equal(("26000", "unnamed prepared statement does not exist"), (error.SqlState, error.Fields()['M']));
+        }
+
+        Assert.Equal("own", (await other.ReadReplyAsync()).Scalar);
+    }
+
     [Theory]
     [InlineData(false)]
     [InlineData(true)]

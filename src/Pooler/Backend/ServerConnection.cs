@@ -59,6 +59,9 @@ internal sealed class ServerConnection
     /// <summary>Thread clock, microseconds, when the connect began.</summary>
     public long StartedAt { get; }
 
+    /// <summary>The client whose unnamed prepared statement it has, by the number of its connection; 0: nobody's, or nobody knows.</summary>
+    public long UnnamedOf { get; set; }
+
     /// <summary>IoThread.Clock when the login was through: it is of the postmaster that was running then.</summary>
     public long LoggedInAt { get; private set; }
 

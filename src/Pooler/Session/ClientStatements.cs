@@ -28,7 +28,7 @@ internal sealed class ClientStatements
     private StartupParameters? _startupOf;
 
     // Some statement has several names: which of them a message used is noted, for the error it may bring.
-    private bool _hasTwins, _mayBeRenamed;
+    private bool _hasTwins, _mayBeRenamed, _parsesUnnamed;
 
     // What goes by a name, of a client with many and no twins.
     private HashSet<PreparedStatement>? _named;
@@ -86,7 +86,11 @@ internal sealed class ClientStatements
     public void Begin() => IsOn = (_session.Mode != PoolMode.Session && _session.Settings.MaxPreparedStatements > 0) || Count > 0;
 
     /// <summary>Everything sent has been answered, and no batch is open.</summary>
-    public void Settled() => _sql?.Settled();
+    public void Settled()
+    {
+        _parsesUnnamed = false;
+        _sql?.Settled();
+    }
 
     /// <summary>Looks at a message, sends ahead what it needs and gives it the server's name for its statement.</summary>
     /// <param name="frame">The message, or the front of a long one, up to its names at least (<see cref="HasNames"/>).</param>
@@ -95,6 +99,7 @@ internal sealed class ClientStatements
         Last = null;
         byte type = frame[0];
         ReadOnlySpan<byte> body = frame[FrameHeader.Size..];
+        AdmitUnnamed(ref run, server, type, body);
         if (!IsOn || _replies.Skipping)
         {
             return StatementUse.Untouched;
@@ -117,6 +122,30 @@ internal sealed class ClientStatements
             FrontendMessage.Close => Close(server, body.Slice(start, length)),
             _ => Use(ref run, server, frame, start, length),
         };
+    }
+
+    /// <summary>
+    /// The unnamed statement of a server is that of the client who parsed it: another's Bind finds nothing there. PostgreSQL keeps it
+    /// until the next Parse without a name or the next Query, and DISCARD ALL leaves it.
+    /// </summary>
+    private void AdmitUnnamed(ref RequestRun run, ServerConnection server, byte type, ReadOnlySpan<byte> body)
+    {
+        bool isParse = type == FrontendMessage.Parse;
+        if (_replies.Skipping || (server.UnnamedOf == _session.Client.Id && !isParse)
+            || !(isParse || type is FrontendMessage.Bind or FrontendMessage.Describe)
+            || !StatementName.Find(type, body, out _, out int length) || length > 0)
+        {
+            return;
+        }
+
+        if (!isParse)
+        {
+            StatementMessages.WriteClose(run.Break(), []);
+            _replies.Push(ReplyKind.Close, ReplyUse.Ahead);
+        }
+
+        server.UnnamedOf = _session.Client.Id;
+        _parsesUnnamed |= isParse;
     }
 
     /// <summary>Whether the front of a message that is not there as a whole holds all we look for.</summary>
@@ -149,6 +178,10 @@ internal sealed class ClientStatements
         if (drops)
         {
             Undo();
+            if (_parsesUnnamed && _session.Server is { } server)
+            {
+                server.UnnamedOf = 0; // Its Parse may have been skipped: what is there may be another client's.
+            }
         }
     }
 
