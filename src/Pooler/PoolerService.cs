@@ -20,7 +20,7 @@ internal sealed class PoolerService : IHostedService, IDisposable
 {
     private readonly LiveConfig _live;
     private readonly ILogger _log;
-    private readonly StderrLoggerProvider? _output;
+    private readonly LogOutput? _output;
     private readonly IoThread[] _threads;
     private readonly Clusters _clusters;
     private readonly AdminConsole _console;
@@ -36,7 +36,7 @@ internal sealed class PoolerService : IHostedService, IDisposable
     private int _nextThread;
 
     public PoolerService(
-        LiveConfig live, Dictionary<string, string> environment, ILogger<PoolerService> log, StderrLoggerProvider? output = null,
+        LiveConfig live, Dictionary<string, string> environment, ILogger<PoolerService> log, LogOutput? output = null,
         IHostApplicationLifetime? lifetime = null)
     {
         _output = output;
@@ -135,6 +135,10 @@ internal sealed class PoolerService : IHostedService, IDisposable
     private void Apply(PoolerConfig config)
     {
         _output?.Verbosity = config.Get(Settings.Verbose);
+        if (_output?.Open(config.Get(Settings.LogFile)) is { } problem)
+        {
+            _log.Warn(problem);
+        }
         _clientOptions = PoolSource.SocketOptionsOf(config);
         _keys.Keep(config.Secrets);
         _clusters.Apply(config);

@@ -51,14 +51,14 @@ if (line.CheckOnly)
 }
 
 string pidFile = result.Config.Get(Settings.PidFile);
-if (line.IsDaemon && pidFile.Length == 0)
+if (line.IsDaemon && (pidFile.Length == 0 || result.Config.Get(Settings.LogFile).Length == 0))
 {
-    Console.Error.WriteLine("-d needs a pidfile: set pidfile in the configuration");
+    Console.Error.WriteLine("-d needs a pidfile and a logfile: set pidfile and logfile in the configuration"); // As PgBouncer.
     return 1;
 }
 
 Syscalls.HeedSignals();
-using var log = new StderrLoggerProvider { Verbosity = result.Config.Get(Settings.Verbose), IsQuiet = line.IsQuiet };
+using var log = new LogOutput { Verbosity = result.Config.Get(Settings.Verbose), IsQuiet = line.IsQuiet };
 try
 {
     if (pidFile.Length > 0 && PidFile.Check(pidFile) && !Daemon.IsThisProcess)
@@ -75,6 +75,11 @@ try
     if (result.Config.Get(Settings.SystemUser) is { Length: > 0 } user)
     {
         SystemUser.ChangeTo(user);
+    }
+
+    if (log.Open(result.Config.Get(Settings.LogFile)) is { } problem)
+    {
+        throw new StartException(problem);
     }
 }
 catch (StartException e)

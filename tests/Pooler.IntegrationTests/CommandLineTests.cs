@@ -40,6 +40,7 @@ public sealed class CommandLineTests(PostgresCluster postgres)
             // Fields behind the name in brackets: state, parent, process group, session.
             string[] stat = File.ReadAllText($"/proc/{id}/stat").Split(')')[1].Split(' ', StringSplitOptions.RemoveEmptyEntries);
             Assert.Equal($"{id}", stat[3]);
+            Assert.Contains("listening on 127.0.0.1", await File.ReadAllTextAsync(folder.LogFile), StringComparison.Ordinal);
             Assert.Equal("/dev/null", File.ResolveLinkTarget($"/proc/{id}/fd/2", returnFinalTarget: false)!.FullName);
         }
         finally
@@ -57,6 +58,31 @@ public sealed class CommandLineTests(PostgresCluster postgres)
         (string file, _) = folder.Write("none", 1, pidFile: false);
         await using ChildProcess process = ChildProcess.Start(folder.Path, PoolerProcess.RunnableBinary(folder.Path), "-d", file);
         await AssertEndAsync(process, 1, "-d needs a pidfile");
+    }
+
+    /// <summary>A log that was rotated away is let go at the next RELOAD; what cannot be opened refuses the start.</summary>
+    [Fact]
+    public async Task TheLogFileIsOpenedAnewByAReload()
+    {
+        using var folder = new Folder();
+        (string file, int port) = folder.Write("none", 1);
+        await using ChildProcess process = ChildProcess.Start(folder.Path, PoolerProcess.RunnableBinary(folder.Path), "-q", file);
+        await Eventually.EqualsAsync("it is up", true, () => Task.FromResult(File.Exists(folder.PidFile)));
+        string old = folder.LogFile + ".1";
+        File.Move(folder.LogFile, old);
+        using PgWire console = await PgWire.ConnectAsync(new IPEndPoint(IPAddress.Loopback, port));
+        await console.LoginAsync("pgbouncer", PoolerIni.Admin);
+        Assert.Null((await console.QueryAsync("RELOAD")).Error);
+        await console.QueryAsync("PAUSE nobody");
+        await Eventually.EqualsAsync("it writes to the new file", true, async () => (await File.ReadAllTextAsync(folder.LogFile)).Contains("PAUSE 'nobody'", StringComparison.Ordinal));
+        Assert.DoesNotContain("PAUSE", await File.ReadAllTextAsync(old), StringComparison.Ordinal);
+
+        File.AppendAllText(file, "logfile = /nowhere/pooler.log\n");
+        await using ChildProcess refused = ChildProcess.Start(folder.Path, PoolerProcess.RunnableBinary(folder.Path), "--check", file);
+        await AssertEndAsync(refused, 0, "valid");
+        File.Delete(folder.PidFile);
+        await using ChildProcess second = ChildProcess.Start(folder.Path, PoolerProcess.RunnableBinary(folder.Path), file);
+        await AssertEndAsync(second, 1, "logfile: ");
     }
 
     [Theory]
@@ -171,13 +197,15 @@ public sealed class CommandLineTests(PostgresCluster postgres)
 
         public string PidFile => System.IO.Path.Combine(Path, "pooler.pid");
 
+        public string LogFile => System.IO.Path.Combine(Path, "pooler.log");
+
         public (string File, int Port) Write(string database, int serverPort, bool pidFile = true, int? port = null, string more = "")
         {
             var ini = new PoolerIni();
             ini.Databases[database] = $"host=127.0.0.1 port={serverPort} dbname={database}";
             int own = port ?? FreePort.Next();
             string file = ini.Write(Path, own);
-            File.AppendAllText(file, (pidFile ? $"pidfile = {PidFile}\n" : "") + more);
+            File.AppendAllText(file, $"logfile = {LogFile}\n" + (pidFile ? $"pidfile = {PidFile}\n" : "") + more);
             return (file, own);
         }
 

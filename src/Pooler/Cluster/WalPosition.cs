@@ -13,6 +13,7 @@ internal static class WalPosition
         return halves.Length == 2
             && uint.TryParse(halves[0], NumberStyles.AllowHexSpecifier, CultureInfo.InvariantCulture, out uint high)
             && uint.TryParse(halves[1], NumberStyles.AllowHexSpecifier, CultureInfo.InvariantCulture, out uint low)
+            && high <= int.MaxValue // Ours are signed; no server has written that much.
             ? ((long)high << 32) | low
             : null;
     }

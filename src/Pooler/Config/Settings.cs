@@ -117,7 +117,7 @@ internal static class Settings
     public static readonly Setting<bool> LogStats = Row("log_stats", Switch, "1", Global,
         "Logs the figures of each stats_period.");
     public static readonly Setting<string> LogFile = Row("logfile", Text, "", Global,
-        "File the log goes to.", support: Later);
+        "File the log goes to, besides standard error; opened anew by each RELOAD.");
     public static readonly Setting<string> LoginNotifyMessage = Row("login_notify_message", Text, "", Global,
         "NOTICE sent to each client after login.", support: Later);
     public static readonly Setting<int> MaxClientConn = Row("max_client_conn", Count, "100", Global,

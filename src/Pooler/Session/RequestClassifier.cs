@@ -128,7 +128,17 @@ internal sealed class RequestClassifier(ClientSession session)
     }
 
     /// <summary>default_transaction_read_only: a host that takes writes and must not is not told that it may.</summary>
-    private static bool SaysReadOnly(ReadOnlySpan<byte> text) => Encoding.Latin1.GetString(text).Contains("read_only", StringComparison.OrdinalIgnoreCase) || text.Contains((byte)'"');
+    private static bool SaysReadOnly(ReadOnlySpan<byte> text)
+    {
+        ReadOnlySpan<byte> name = "read_only"u8;
+        bool says = text.Contains((byte)'"');
+        for (int i = 0; !says && i + name.Length <= text.Length; i++)
+        {
+            says = (text[i] | 0x20) == name[0] && Ascii.EqualsIgnoreCase(text.Slice(i, name.Length), name);
+        }
+
+        return says;
+    }
 
     private static bool Starts(ReadOnlySpan<byte> text, ReadOnlySpan<byte> word) =>
         text.Length > word.Length && Ascii.EqualsIgnoreCase(text[..word.Length], word) && text[word.Length] <= ' ';

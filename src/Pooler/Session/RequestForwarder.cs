@@ -19,7 +19,7 @@ internal sealed class RequestForwarder(ClientStatements statements, SessionPins 
     private long _frameRemaining;
     private bool _isSwallowing, _hasFlushed;
 
-    private CommitDoubt _doubt;
+    private CommitDoubt _doubt, _doubtBefore;
 
     // Of the unnamed statement, and of all named ones that pass as they are.
     private TransactionEffect _unnamedEffect, _namedEffect = TransactionEffect.Inside;
@@ -52,7 +52,7 @@ internal sealed class RequestForwarder(ClientStatements statements, SessionPins 
     public bool MayRefuse => Retained > 0 && _isRefusable;
 
     /// <summary>Something that was sent, and not fully answered, may be committed: nobody could tell if the server died now.</summary>
-    public bool MayHaveCommitted => _doubt.Is(replies.InCopy);
+    public bool MayHaveCommitted => (IsInFrame ? _doubtBefore : _doubt).Is(replies.InCopy); // Of half a message nothing runs.
 
     /// <summary>What was sent last runs in a transaction block.</summary>
     public bool IsInBlock => _doubt.IsInBlock;
@@ -395,6 +395,11 @@ internal sealed class RequestForwarder(ClientStatements statements, SessionPins 
     /// <summary>What would be in doubt if the server died from here on.</summary>
     private void Doubt(byte type, ReadOnlySpan<byte> body, bool isWhole)
     {
+        if (!isWhole)
+        {
+            _doubtBefore = _doubt;
+        }
+
         switch (type)
         {
             case FrontendMessage.Query:

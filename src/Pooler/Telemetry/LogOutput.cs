@@ -1,14 +1,15 @@
 using System.Collections.Concurrent;
 using System.Globalization;
+using System.Text;
 using Microsoft.Extensions.Logging;
 
 namespace Pooler.Telemetry;
 
 /// <summary>
-/// Log lines in PgBouncer's form on standard error, written by a thread of their own: a reader that does not read, or a full
-/// disk, never holds up an I/O thread. Beyond the bound lines are dropped and counted.
+/// Log lines in PgBouncer's form on standard error and in logfile, written by a thread of their own: a reader that does not read, or a
+/// full disk, never holds up an I/O thread. Beyond the bound lines are dropped and counted.
 /// </summary>
-internal sealed class StderrLoggerProvider : ILoggerProvider, ILogger
+internal sealed class LogOutput : ILoggerProvider, ILogger
 {
     private const int Bound = 16_384;
 
@@ -16,11 +17,30 @@ internal sealed class StderrLoggerProvider : ILoggerProvider, ILogger
     private readonly Thread _writer;
     private readonly int _processId = Environment.ProcessId;
     private long _dropped;
+    private Stream? _file;
 
-    public StderrLoggerProvider()
+    public LogOutput()
     {
         _writer = new Thread(Write) { IsBackground = true, Name = "log" };
         _writer.Start();
+    }
+
+    /// <summary>
+    /// Opens logfile, at the start and at each RELOAD, lest a file that was rotated away is written on (PgBouncer); empty: none. Null
+    /// when that went well, else what is wrong, and the log goes where it went.
+    /// </summary>
+    public string? Open(string path)
+    {
+        try
+        {
+            Stream? file = path.Length == 0 ? null : new FileStream(path, FileMode.Append, FileAccess.Write, FileShare.ReadWrite | FileShare.Delete, bufferSize: 0);
+            Interlocked.Exchange(ref _file, file)?.Dispose();
+            return null;
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException or ArgumentException or NotSupportedException)
+        {
+            return $"logfile: {e.Message}";
+        }
     }
 
     /// <summary>-q: nothing on standard error.</summary>
@@ -40,7 +60,7 @@ internal sealed class StderrLoggerProvider : ILoggerProvider, ILogger
 
     public void Log<TState>(LogLevel logLevel, EventId eventId, TState state, Exception? exception, Func<TState, Exception?, string> formatter)
     {
-        if (!IsEnabled(logLevel) || IsQuiet)
+        if (!IsEnabled(logLevel) || (IsQuiet && Volatile.Read(ref _file) == null))
         {
             return;
         }
@@ -97,19 +117,24 @@ internal sealed class StderrLoggerProvider : ILoggerProvider, ILogger
         using Stream stderr = Console.OpenStandardError();
         foreach (string line in _lines.GetConsumingEnumerable())
         {
-            try
-            {
-                stderr.Write(System.Text.Encoding.UTF8.GetBytes(line + "\n"));
-                long dropped = Interlocked.Exchange(ref _dropped, 0);
-                if (dropped > 0)
-                {
-                    stderr.Write(System.Text.Encoding.UTF8.GetBytes($"({dropped} log lines dropped)\n"));
-                }
-            }
-            catch (Exception e) when (e is IOException or UnauthorizedAccessException or ObjectDisposedException)
-            {
-                // Nobody takes the log: the data path goes on without.
-            }
+            long dropped = Interlocked.Exchange(ref _dropped, 0);
+            byte[] bytes = Encoding.UTF8.GetBytes(dropped > 0 ? $"{line}\n({dropped} log lines dropped)\n" : line + "\n");
+            Write(Volatile.Read(ref _file), bytes);
+            Write(IsQuiet ? null : stderr, bytes);
+        }
+
+        Interlocked.Exchange(ref _file, null)?.Dispose();
+    }
+
+    private static void Write(Stream? stream, byte[] bytes)
+    {
+        try
+        {
+            stream?.Write(bytes);
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException or ObjectDisposedException)
+        {
+            // Nobody takes the log, or the file has just been replaced: the data path goes on without.
         }
     }
 }
