@@ -17,6 +17,11 @@ public static class TransactionEffects
             return TransactionEffect.Unknown;
         }
 
+        if (text.Length > 6 && text[6] <= ' ' && Ascii.EqualsIgnoreCase(text[..6], "select"u8))
+        {
+            return TransactionEffect.Inside; // As the walk below says, but most are.
+        }
+
         var lexer = new SqlLexer(text, hasConformingStrings: true);
         if (!lexer.Next())
         {
