@@ -99,7 +99,6 @@ internal sealed class ClientStatements
         Last = null;
         byte type = frame[0];
         ReadOnlySpan<byte> body = frame[FrameHeader.Size..];
-        AdmitUnnamed(ref run, server, type, body);
         if (!IsOn || _replies.Skipping)
         {
             return StatementUse.Untouched;
@@ -128,7 +127,7 @@ internal sealed class ClientStatements
     /// The unnamed statement of a server is that of the client who parsed it: another's Bind finds nothing there. PostgreSQL keeps it
     /// until the next Parse without a name or the next Query, and DISCARD ALL leaves it.
     /// </summary>
-    private void AdmitUnnamed(ref RequestRun run, ServerConnection server, byte type, ReadOnlySpan<byte> body)
+    public void AdmitUnnamed(ref RequestRun run, ServerConnection server, byte type, ReadOnlySpan<byte> body)
     {
         bool isParse = type == FrontendMessage.Parse;
         if (_replies.Skipping || (server.UnnamedOf == _session.Client.Id && !isParse)

@@ -341,6 +341,7 @@ internal sealed class RequestForwarder(ClientStatements statements, SessionPins 
         }
 
         Judge(server, type, body, isWhole);
+        statements.AdmitUnnamed(ref run, server, type, body);
         if (!statements.IsOn)
         {
             NamedStatement |= type == FrontendMessage.Parse && (body.IsEmpty || body[0] != 0);
