@@ -22,18 +22,7 @@ done
 [[ $minutes =~ ^[0-9]+(\.[0-9]+)?$ ]] || die "--minutes wants a number, not $minutes"
 case $engine in epoll | io_uring) ;; *) die "--engine wants epoll or io_uring, not $engine" ;; esac
 
-need postgresql aot
-cd "$root" || exit 1
-if [ -z "${POOLER_BINARY-}" ]; then
-  (publish_pooler --if-changed) || exit 1
-  export POOLER_BINARY=$root/artifacts/pooler/pooler
-fi
-[ -x "$POOLER_BINARY" ] || die "$POOLER_BINARY cannot be run"
-name=Pooler.IntegrationTests
-run_dotnet build "tests/$name" -c Release -v quiet -clp:NoSummary >&2 || die "$name does not build"
-
+prepare_proof
 printf '%s\n' "$engine, $minutes minutes, $POOLER_BINARY"
-POOLER_TEST_CHURN_MINUTES=$minutes POOLER_IO_ENGINE=$engine "tests/$name/bin/Release/net10.0/$name" \
-  -noLogo -noColor -noAutoReporters -reporter verbose -showLiveOutput -class '*.ChurnTests' |
-  grep --line-buffered -v ' \[STARTING\]$\|^  *\(Discovering\|Discovered\|Starting\|Finished\):' | sed -u 's/^ *.*\[OUTPUT\] //'
-exit "${PIPESTATUS[0]}"
+export POOLER_TEST_CHURN_MINUTES=$minutes POOLER_IO_ENGINE=$engine
+watch_proof -class '*.ChurnTests'

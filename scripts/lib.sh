@@ -121,3 +121,24 @@ free_port() {
   done
   die "found no free port"
 }
+
+# watch_proof CLASS_OR_METHOD… : the arguments choose integration tests, whose output is shown as it comes; the binary is POOLER_BINARY or
+# a fresh one. The exit status is theirs.
+watch_proof() {
+  local name=Pooler.IntegrationTests
+  "$root/tests/$name/bin/Release/net10.0/$name" -noLogo -noColor -noAutoReporters -reporter verbose -showLiveOutput "$@" |
+    grep --line-buffered -v ' \[STARTING\]$\|^  *\(Discovering\|Discovered\|Starting\|Finished\):' | sed -u 's/^ *.*\[OUTPUT\] //'
+  return "${PIPESTATUS[0]}"
+}
+
+# prepare_proof: what watch_proof runs.
+prepare_proof() {
+  need postgresql aot
+  cd "$root" || exit 1
+  if [ -z "${POOLER_BINARY-}" ]; then
+    (publish_pooler --if-changed) || exit 1
+    export POOLER_BINARY=$root/artifacts/pooler/pooler
+  fi
+  [ -x "$POOLER_BINARY" ] || die "$POOLER_BINARY cannot be run"
+  run_dotnet build tests/Pooler.IntegrationTests -c Release -v quiet -clp:NoSummary >&2 || die "Pooler.IntegrationTests does not build"
+}
