@@ -14,6 +14,9 @@ internal sealed class SessionParameters
     /// <summary>The index of standard_conforming_strings, and of client_encoding.</summary>
     public const int ConformingStrings = 4, ClientEncoding = 0;
 
+    /// <summary>standard_conforming_strings: how texts are read.</summary>
+    public bool HasConformingStrings => this[ConformingStrings] != "off";
+
     public const string ReadOnlyName = "default_transaction_read_only";
 
     private const int ApplicationNameIndex = 5;

@@ -39,7 +39,7 @@ internal static class Router
         int index = home == null ? -1 : hosts.Pools.IndexOf(home);
         if (index < 0 || !seen.Hosts[index].TakesWrites)
         {
-            home = LoadBalance.Pick(hosts, seen, Writable(seen)) is { } host ? hosts.Pools[host] : null;
+            home = LoadBalance.Pick(hosts, seen, Writable(seen, hosts.Cluster.Config)) is { } host ? hosts.Pools[host] : null;
         }
 
         return home ?? front;
@@ -51,12 +51,12 @@ internal static class Router
         RouteReason reason = ReasonOf(config.Routing, request);
         if (!RouteReasons.IsForReplicas(reason))
         {
-            int? primary = config.Routing == RoutingRule.MultiPrimary ? LoadBalance.Pick(hosts, state, Writable(state)) : WritablePrimary(state);
+            int? primary = config.Routing == RoutingRule.MultiPrimary ? LoadBalance.Pick(hosts, state, Writable(state, config)) : WritablePrimary(state);
             return new Route(primary, reason);
         }
 
         // What begins a transaction or changes settings could let a subscriber be written to.
-        ulong readable = Readable(state, config) & (request.Class == StatementClass.Read && !request.FollowsClient ? ulong.MaxValue : ~Subscribers(state));
+        ulong readable = Readable(state, config) & (request.Class == StatementClass.Read && !request.FollowsClient ? ulong.MaxValue : ~Subscribers(state, config));
         int? replica = LoadBalance.Pick(hosts, state, readable & ~request.Avoided);
         return replica != null ? new Route(replica, reason)
             : config.Routing == RoutingRule.Replica ? new Route(null, RouteReason.NoReplica)
@@ -83,38 +83,22 @@ internal static class Router
     };
 
     /// <summary>The hosts that take writes: bit i is host i.</summary>
-    private static ulong Writable(ClusterState state)
+    private static ulong Writable(ClusterState state, ClusterConfig config) => SetOf(state, config, static (host, _) => host.TakesWrites);
+
+    /// <summary>The replicas that are fresh enough.</summary>
+    public static ulong Readable(ClusterState state, ClusterConfig config) => SetOf(state, config, static (host, config) => host.ServesReads(config));
+
+    private static ulong Subscribers(ClusterState state, ClusterConfig config) => SetOf(state, config, static (host, _) => host.IsLogical);
+
+    private static ulong SetOf(ClusterState state, ClusterConfig config, Func<HostState, ClusterConfig, bool> isIn)
     {
-        ulong writable = 0;
+        ulong set = 0;
         for (int i = 0; i < state.Hosts.Length; i++)
         {
-            writable |= state.Hosts[i].TakesWrites ? 1ul << i : 0;
+            set |= isIn(state.Hosts[i], config) ? 1ul << i : 0;
         }
 
-        return writable;
-    }
-
-    /// <summary>The replicas that are fresh enough: bit i is host i.</summary>
-    public static ulong Readable(ClusterState state, ClusterConfig config)
-    {
-        ulong readable = 0;
-        for (int i = 0; i < state.Hosts.Length; i++)
-        {
-            readable |= state.Hosts[i].ServesReads(config) ? 1ul << i : 0;
-        }
-
-        return readable;
-    }
-
-    private static ulong Subscribers(ClusterState state)
-    {
-        ulong subscribers = 0;
-        for (int i = 0; i < state.Hosts.Length; i++)
-        {
-            subscribers |= state.Hosts[i].IsLogical ? 1ul << i : 0;
-        }
-
-        return subscribers;
+        return set;
     }
 
     private static RouteReason ReasonOf(in RouteRequest request)

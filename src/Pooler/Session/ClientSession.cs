@@ -351,25 +351,24 @@ internal sealed class ClientSession
             return PoolerRequestState.None;
         }
 
-        PoolerRequest request = FindOwn(_client.Input.Unread);
-        if (request.State == PoolerRequestState.Whole && Route.Answers.MustWait(request))
+        PoolerRequest request = PoolerRequest.Find(_client.Input.Unread, Parameters.HasConformingStrings);
+        if (request.State != PoolerRequestState.Whole)
+        {
+            return request.State;
+        }
+
+        if (Route.Answers.MustWait(request))
         {
             return PoolerRequestState.Waits;
         }
 
-        if (request.State == PoolerRequestState.Whole)
-        {
-            Route.Answers.Answer(request, status);
-            _client.Input.Advance(request.Length);
-            _reader.Restart();
-            CountAnswered();
-            Clock.IdleSince = Thread.Now;
-        }
-
-        return request.State;
+        Route.Answers.Answer(request, status);
+        _client.Input.Advance(request.Length);
+        _reader.Restart();
+        CountAnswered();
+        Clock.IdleSince = Thread.Now;
+        return PoolerRequestState.Whole;
     }
-
-    internal PoolerRequest FindOwn(ReadOnlySpan<byte> data) => PoolerRequest.Find(data, Parameters[SessionParameters.ConformingStrings] != "off");
 
     /// <summary>Step 5.</summary>
     private ServerPool Choose(out ClusterState? seen)

@@ -48,7 +48,7 @@ internal sealed class ClientStatements
     /// </summary>
     public bool IsOn { get; private set; }
 
-    public bool HasConformingStrings => _session.Parameters[SessionParameters.ConformingStrings] != "off";
+    public bool HasConformingStrings => _session.Parameters.HasConformingStrings;
 
     /// <summary>Names the client has.</summary>
     public int Count => _names?.Count ?? 0;
@@ -130,8 +130,8 @@ internal sealed class ClientStatements
     public void AdmitUnnamed(ref RequestRun run, ServerConnection server, byte type, ReadOnlySpan<byte> body)
     {
         bool isParse = type == FrontendMessage.Parse;
-        if (_replies.Skipping || (server.UnnamedOf == _session.Client.Id && !isParse)
-            || !(isParse || type is FrontendMessage.Bind or FrontendMessage.Describe)
+        if (!(isParse || type is FrontendMessage.Bind or FrontendMessage.Describe) || _replies.Skipping
+            || (server.UnnamedOf == _session.Client.Id && !isParse)
             || !StatementName.Find(type, body, out _, out int length) || length > 0)
         {
             return;

@@ -72,7 +72,7 @@ internal sealed class RequestClassifier(ClientSession session)
             _contextOf = session.Parameters;
             _context = new ClassifierContext(
                 names,
-                _contextOf[SessionParameters.ConformingStrings] != "off",
+                _contextOf.HasConformingStrings,
                 _contextOf[SessionParameters.ClientEncoding] is { } encoding ? ClassifierContext.EncodingOf(Encoding.ASCII.GetBytes(encoding)) : TextEncoding.Utf8);
         }
 

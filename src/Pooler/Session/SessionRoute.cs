@@ -16,7 +16,6 @@ namespace Pooler.Session;
 internal sealed class SessionRoute(ClientSession session)
 {
     private readonly RequestClassifier _classifier = new(session);
-    private readonly PoolerAnswers _answers = new(session);
     private RouteRequest _request;
     private StartupParameters? _isolationOf;
     private bool _isSerializable, _isSteady, _isRead, _isAgain, _isRefused, _readsData, _changesNothing;
@@ -27,7 +26,7 @@ internal sealed class SessionRoute(ClientSession session)
     private int _host;
 
     /// <summary>What the client has asked of the pooler itself.</summary>
-    public PoolerAnswers Answers => _answers;
+    public PoolerAnswers Answers { get; } = new(session);
 
     /// <summary>Its last request does not run on the primary.</summary>
     public bool IsOnReplica { get; private set; }
@@ -165,16 +164,14 @@ internal sealed class SessionRoute(ClientSession session)
     private RouteRequest Classify(ReadOnlySpan<byte> data, HostCluster cluster) =>
         OfSession(_classifier.Classify(data, session.Exchange?.Statements, cluster.Catalogue.Names), cluster);
 
-    private RouteRequest OfSession(in RouteRequest request, HostCluster cluster)
-    {
-        return request with
+    private RouteRequest OfSession(in RouteRequest request, HostCluster cluster) =>
+        request with
         {
-            Hint = request.Hint == RouteHint.None ? _answers.Route : request.Hint,
+            Hint = request.Hint == RouteHint.None ? Answers.Route : request.Hint,
             IsSerializable = request.IsSerializable || IsSerializable(),
             IsForSession = session.Mode == PoolMode.Session,
             IsRefused = cluster.Catalogue.Writes.Contains(request.Fingerprint),
         };
-    }
 
     /// <summary>By its startup packet.</summary>
     private bool IsSerializable()
