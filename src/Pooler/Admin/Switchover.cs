@@ -77,7 +77,7 @@ internal sealed class Switchover(AdminConsole console, Connection client, HostCl
     /// </summary>
     private async ValueTask<string?> DrainAsync(ConsoleSession session)
     {
-        bool isNamed = false;
+        var named = new HashSet<ClientSession>();
         long end = Math.Min(HoldEnd, _start + (long)_config.SwitchoverDrainTime.TotalMicroseconds);
         while (true)
         {
@@ -87,12 +87,7 @@ internal sealed class Switchover(AdminConsole console, Connection client, HostCl
                 return null;
             }
 
-            if (!isNamed && holders.Count > 0)
-            {
-                isNamed = true;
-                Name(session, holders);
-            }
-
+            Name(session, holders, named);
             List<Holder> busy = [.. holders.Where(static h => h.IsBusy)];
             if (busy.Count == 0)
             {
@@ -129,12 +124,15 @@ internal sealed class Switchover(AdminConsole console, Connection client, HostCl
         }
     }
 
-    /// <summary>Those that will be ended, before they are.</summary>
-    private static void Name(ConsoleSession session, List<Holder> holders)
+    /// <summary>Those that will be ended, once each and before they are: also who was busy when it was first looked at.</summary>
+    private static void Name(ConsoleSession session, List<Holder> holders, HashSet<ClientSession> named)
     {
-        foreach (Holder holder in holders.Where(static h => !h.IsBusy).Take(MostNamed))
+        foreach (Holder holder in holders.Where(static h => !h.IsBusy))
         {
-            session.Notice($"{holder.Name} cannot move and will be ended: {holder.Pins}");
+            if (named.Count < MostNamed && named.Add(holder.Session))
+            {
+                session.Notice($"{holder.Name} cannot move and will be ended: {holder.Pins}");
+            }
         }
     }
 
