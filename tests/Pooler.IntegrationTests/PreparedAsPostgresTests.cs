@@ -13,6 +13,7 @@ public sealed class PreparedAsPostgresTests(PostgresCluster postgres)
         { "prepared once, used often", ["a: P one{select 1} S", "a: B one E S", "a: B one E B one E S", "b: Q {select 2}", "a: D one B one E S"] },
         { "in one batch", ["a: P one{select 1} D one B one E S", "a: B one E S"] },
         { "with parameters", ["a: P one{select $1::int + 1} S", "a: B one(41) E S", "a: B one(x) E S", "a: B one E S", "a: B one(1) E S"] },
+        { "an error behind which the name goes", ["a: P one{select $1::int + 1} S", "a: C one P two{select $1::int + 1} S", "a: B two E C two P one{select $1::int + 1} S", "a: B two E S C two P one{select $1::int + 1} S", "a: B one E S"] },
         { "the same name for other texts", ["a: P one{select 'a'} S", "b: P one{select 'b'} S", "a: B one E S", "b: B one E S", "a: D one B one E S", "b: D one S"] },
         { "the same text under other names", ["a: P one{select 1} S", "b: P two{select 1} S", "b: B two E S", "a: B one E S", "b: B one E S", "a: B two E S"] },
         { "unknown names", ["a: B one E S", "a: D one S", "b: P one{select 'b'} S", "a: B one E S", "b: B one E S", "a: C one S", "b: B one E S", "a: B pooler_1 E S", "a: D pooler_gone S"] },

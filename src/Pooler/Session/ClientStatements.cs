@@ -56,11 +56,11 @@ internal sealed class ClientStatements
     public IEnumerable<KeyValuePair<byte[], PreparedStatement>> All => _names ?? [];
 
     /// <summary>
-    /// What an error may speak of: the name that the failed message used, if it is known, else all, also those whose end is
-    /// under way; nothing when it is SQL's.
+    /// What an error may speak of: the name that the failed message used, if it is known, else all that the client had before the
+    /// changes under way, which come behind it; nothing when it is SQL's.
     /// </summary>
     public IEnumerable<KeyValuePair<byte[], PreparedStatement>> AllSpokenOf =>
-        !_mayBeRenamed ? [] : _journal?.Failed is { } failed ? [failed] : All.Concat(Journal.EndingNames());
+        !_mayBeRenamed ? [] : _journal?.Failed is { } failed ? [failed] : Journal.NamesBefore(All);
 
     /// <summary>The name that replies under way give a statement.</summary>
     public byte[] NameOn(ServerConnection server, PreparedStatement statement) =>
@@ -197,7 +197,7 @@ internal sealed class ClientStatements
     public void Dropped(ServerConnection server)
     {
         server.Statements.ForgetAllBut(Journal.Pending(server.Statements));
-        foreach ((byte[] name, PreparedStatement statement) in All.ExceptBy(Journal.PendingNames(), static pair => pair.Key).ToArray())
+        foreach ((byte[] name, PreparedStatement statement) in All.ExceptBy(Journal.PendingNames(), static pair => pair.Key, NameComparer.Instance).ToArray())
         {
             RemoveName(name, out _);
             _catalogue.Unname(statement, name.Length);

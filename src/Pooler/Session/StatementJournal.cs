@@ -49,9 +49,13 @@ internal sealed class StatementJournal(ClientStatements client)
     /// <summary>The names that the client will have then.</summary>
     public byte[][] PendingNames() => [.. Open.Where(static change => change.IsBegin).Select(static change => change.Name).OfType<byte[]>()];
 
-    /// <summary>The names that it has had so far and will have no more.</summary>
-    public IEnumerable<KeyValuePair<byte[], PreparedStatement>> EndingNames() =>
-        Open.Where(static change => change is { IsEnd: true, Name: not null }).Select(static change => KeyValuePair.Create(change.Name!, change.Statement!));
+    /// <summary>The names that the client had before the changes under way: a message refused now came before them.</summary>
+    public IEnumerable<KeyValuePair<byte[], PreparedStatement>> NamesBefore(IEnumerable<KeyValuePair<byte[], PreparedStatement>> now)
+    {
+        StatementChange[] first = [.. Open.Where(static change => change.Name != null && change.Kind != StatementChange.What.Use).DistinctBy(static change => change.Name!, NameComparer.Instance)];
+        return now.ExceptBy(first.Select(static change => change.Name!), static pair => pair.Key, NameComparer.Instance)
+            .Concat(first.Where(static change => change.IsEnd).Select(static change => KeyValuePair.Create(change.Name!, change.Statement!)));
+    }
 
     /// <summary>The statement's name on the server, if its end there is under way.</summary>
     public byte[]? ClosingName(PreparedStatement statement) =>
