@@ -92,7 +92,7 @@ internal sealed class PoolerService : IHostedService, IDisposable
         foreach (Listener listener in _listeners)
         {
             listener.Start();
-            _log.Listening(listener.Name);
+            _log.Listening(listener.IsUnix ? $"unix:{listener.Name}" : listener.Name);
         }
 
         _signals.Register();
@@ -134,11 +134,11 @@ internal sealed class PoolerService : IHostedService, IDisposable
     /// <summary>What a RELOAD or SET changes outside the pools.</summary>
     private void Apply(PoolerConfig config)
     {
-        _output?.Verbosity = config.Get(Settings.Verbose);
-        if (_output?.Open(config.Get(Settings.LogFile)) is { } problem)
+        if (_output != null && LogTargets.Open(_output, config) is { } problem)
         {
             _log.Warn(problem);
         }
+
         _clientOptions = PoolSource.SocketOptionsOf(config);
         _keys.Keep(config.Secrets);
         _clusters.Apply(config);

@@ -77,7 +77,7 @@ try
         SystemUser.ChangeTo(user);
     }
 
-    if (log.Open(result.Config.Get(Settings.LogFile)) is { } problem)
+    if (LogTargets.Open(log, result.Config) is { } problem)
     {
         throw new StartException(problem);
     }

@@ -114,7 +114,7 @@ public sealed class ConsoleListsTests(PostgresCluster postgres)
         string server = $": {database}/{PostgresCluster.User}@127.0.0.1:{postgres.Port} ";
         await OneLineAsync(pooler, server, "new connection to server (from 127.0.0.1:");
         await OneLineAsync(pooler, server, "closing because: terminating connection due to administrator command (age=");
-        await OneLineAsync(pooler, "gone/", "server login failed: FATAL 3D000 database \"not_there\" does not exist");
+        await OneLineAsync(pooler, "gone/", "server login failed: FATAL database \"not_there\" does not exist");
     }
 
     private static Task<int> OneLineAsync(PoolerProcess pooler, string who, string what) => Eventually.EqualsAsync(what, 1, () => Task.FromResult(

@@ -5,6 +5,7 @@ using Pooler.Config;
 using Pooler.Net;
 using Pooler.Pooling;
 using Pooler.Session;
+using Pooler.Telemetry;
 
 namespace Pooler.Admin;
 
@@ -66,5 +67,13 @@ internal sealed class AdminConsole(
         return true;
     }
 
-    public void Left(ConsoleSession session) => _sessions.TryRemove(session.Key, out _);
+    /// <summary>A suspension with nobody left who could end it ends by itself (PgBouncer, admin_pause_done).</summary>
+    public void Left(ConsoleSession session)
+    {
+        _sessions.TryRemove(session.Key, out _);
+        if (_sessions.IsEmpty && Pools.PauseOfAll == PauseMode.Suspended && Pools.Resume(null, session.Client.Owner.Now))
+        {
+            Log.Note("admin disappeared when suspended, doing RESUME");
+        }
+    }
 }

@@ -107,8 +107,7 @@ internal sealed class ConsoleSession(AdminConsole console, Connection client, Cl
         console.Left(this);
         if (console.Live.Current.Get(Settings.LogDisconnections))
         {
-            (string address, int port) = client.Name(peer: true);
-            string name = $"C-{client.Fd:x}: {identity.Database}/{identity.User}@{address}:{port}";
+            string name = ClientIdentity.LogName(client, identity, console.Live.Current.Get(Settings.ListenPort));
             console.Log.ClientClosing(name, reason, (client.Owner.Now - ConnectedAt) / 1_000_000);
         }
 

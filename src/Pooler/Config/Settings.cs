@@ -1,5 +1,6 @@
 using System.Collections.Frozen;
 using System.Collections.Immutable;
+using Pooler.Telemetry;
 using static Pooler.Config.SettingScope;
 using static Pooler.Config.Support;
 using static Pooler.Config.ValueKinds;
@@ -118,6 +119,8 @@ internal static class Settings
         "Logs the figures of each stats_period.");
     public static readonly Setting<string> LogFile = Row("logfile", Text, "", Global,
         "File the log goes to, besides standard error; opened anew by each RELOAD.");
+    public static readonly Setting<LogFormat> LogFormat = Row("log_format", LogFormatWord, "text", Global,
+        "Ours: text = PgBouncer's lines; json = an object a line, with the keys of PostgreSQL's jsonlog and the values of each message.");
     public static readonly Setting<string> LoginNotifyMessage = Row("login_notify_message", Text, "", Global,
         "NOTICE sent to each client after login.", support: Later);
     public static readonly Setting<int> MaxClientConn = Row("max_client_conn", Count, "100", Global,
@@ -240,11 +243,13 @@ internal static class Settings
     public static readonly Setting<TimeSpan> SwitchoverDrainTime = Row("switchover_drain_time", Seconds, "10", Global | Database,
         "Ours: longest wait of SWITCHOVER for transactions on the old primary to end; then it gives up and names them.");
     public static readonly Setting<bool> Syslog = Row("syslog", Switch, "0", Global,
-        "Logs to syslog.", support: Later);
-    public static readonly Setting<string> SyslogFacility = Row("syslog_facility", Text, "daemon", Global,
-        "Facility of the syslog messages.", support: Later);
+        "Logs to syslog, too.");
+    public static readonly Setting<SyslogFacility> SyslogFacility = Row("syslog_facility", SyslogFacilityWord, "daemon", Global,
+        "Facility of the syslog messages.");
     public static readonly Setting<string> SyslogIdent = Row("syslog_ident", Text, "pgbouncer", Global,
-        "Name in the syslog messages.", support: Later);
+        "Name in the syslog messages.");
+    public static readonly Setting<string> SyslogSocket = Row("syslog_socket", Text, "/dev/log", Global,
+        "Ours: the Unix socket of the system's log.");
     public static readonly Setting<bool> TcpDeferAccept = Row("tcp_defer_accept", Switch, "1", Global,
         "Accepts a connection when its first data is there (45 s).");
     public static readonly Setting<bool> TcpKeepAlive = Row("tcp_keepalive", Switch, "1", Global,

@@ -1,5 +1,6 @@
 using System.Collections.Immutable;
 using System.Globalization;
+using Pooler.Telemetry;
 
 namespace Pooler.Config;
 
@@ -82,6 +83,11 @@ internal static class ValueKinds
     public static ValueKind<SslMode> SslModeWord { get; } = Choice(
         ("disable", SslMode.Disable), ("allow", SslMode.Allow), ("prefer", SslMode.Prefer), ("require", SslMode.Require),
         ("verify-ca", SslMode.VerifyCa), ("verify-full", SslMode.VerifyFull));
+
+    public static ValueKind<LogFormat> LogFormatWord { get; } = Choice(("text", LogFormat.Text), ("json", LogFormat.Json));
+
+    public static ValueKind<SyslogFacility> SyslogFacilityWord { get; } =
+        Choice([.. Enum.GetValues<SyslogFacility>().Select(static f => (f.ToString().ToLowerInvariant(), f))]);
 
     public static ValueKind<IoEngine> IoEngineWord { get; } = Choice(("auto", IoEngine.Auto), ("epoll", IoEngine.Epoll), ("io_uring", IoEngine.Uring));
 

@@ -31,6 +31,7 @@ internal sealed class ClientLogin
     private ErrorFields? _refusal;
     private string? _name;
     private bool _isCancel, _hasLongKey;
+    private readonly long _startedAt;
     private ClientIdentity? _console;
     private ClientIdentity? _identity;
 
@@ -40,6 +41,7 @@ internal sealed class ClientLogin
         _context = context;
         _config = context.Live.Current;
         _isUnix = isUnix;
+        _startedAt = client.Owner.Now;
         _deadline = new DeadlineTimer(this);
         _welcome = new WelcomeRequest(client);
     }
@@ -231,7 +233,7 @@ internal sealed class ClientLogin
         _identity = identity;
         if (_config.Get(Settings.LogConnections))
         {
-            _name = LoginContext.Describe(Client, identity);
+            _name = _context.LogName(Client, identity);
             _context.Log.LoginAttempt(_name, identity.Database, identity.User);
         }
 
@@ -272,6 +274,11 @@ internal sealed class ClientLogin
         DatabaseConfig? database = _config.FindDatabase(identity.Database);
         if (database == null)
         {
+            if (_config.Get(Settings.LogConnections))
+            {
+                _context.Log.LoginFailed(_name!, identity.Database, identity.User);
+            }
+
             return Refuse($"no such database: {identity.Database}", "3D000");
         }
 
@@ -462,12 +469,7 @@ internal sealed class ClientLogin
         _context.Sessions.Disconnected();
         if (_refusal is { } refusal && !_isCancel)
         {
-            if (_config.Get(Settings.LogPoolerErrors))
-            {
-                string name = _name ?? LoginContext.Describe(Client, _identity);
-                _context.Log.PoolerError(name, refusal.Message);
-            }
-
+            _context.NoteEnd(_name ?? _context.LogName(Client, _identity), refusal.Message, isError: true, (Client.Owner.Now - _startedAt) / 1_000_000);
             Writer.WriteErrorResponse(refusal.Severity, refusal.SqlState, refusal.Message, refusal.Detail, refusal.Hint);
         }
 

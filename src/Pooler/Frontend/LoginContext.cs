@@ -20,11 +20,21 @@ internal sealed record LoginContext(
     /// <summary>What a session calls as its last act; one delegate for all of them.</summary>
     public Action<ClientSession, SessionEnd> SessionEnded => field ??= Ended;
 
-    /// <summary>As in PgBouncer's log: C-address: database/user@address:port.</summary>
-    public static string Describe(Connection client, ClientIdentity? identity)
+    public string LogName(Connection client, ClientIdentity? identity) => ClientIdentity.LogName(client, identity, Live.Current.Get(Settings.ListenPort));
+
+    /// <summary>The lines of a client that goes.</summary>
+    public void NoteEnd(string name, string reason, bool isError, long ageSeconds)
     {
-        (string address, int port) = client.Name(peer: true);
-        return $"C-{client.Fd:x}: {identity?.Database ?? "(nodb)"}/{identity?.User ?? "(nouser)"}@{address}:{port}";
+        PoolerConfig config = Live.Current;
+        if (config.Get(Settings.LogDisconnections))
+        {
+            Log.ClientClosing(name, reason, ageSeconds);
+        }
+
+        if (isError && config.Get(Settings.LogPoolerErrors))
+        {
+            Log.PoolerError(name, reason);
+        }
     }
 
     private void Ended(ClientSession session, SessionEnd end)
@@ -33,22 +43,9 @@ internal sealed record LoginContext(
         Sessions.Disconnected();
         Pools.UncountClient(session.Pool, session.Identity.User);
         PoolerConfig config = Live.Current;
-        bool logsError = end.Error != null && config.Get(Settings.LogPoolerErrors);
-        bool logsEnd = config.Get(Settings.LogDisconnections);
-        if (!logsError && !logsEnd)
+        if (config.Get(Settings.LogDisconnections) || (end.Error != null && config.Get(Settings.LogPoolerErrors)))
         {
-            return;
-        }
-
-        string name = Describe(session.Client, session.Identity);
-        if (logsError)
-        {
-            Log.PoolerError(name, end.Reason);
-        }
-
-        if (logsEnd)
-        {
-            Log.ClientClosing(name, end.Reason, session.AgeSeconds);
+            NoteEnd(LogName(session.Client, session.Identity), end.Reason, end.Error != null, session.AgeSeconds);
         }
     }
 }

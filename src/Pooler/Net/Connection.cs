@@ -179,6 +179,19 @@ internal sealed class Connection : PollTarget
     /// <summary>The name of the peer or of our own end: address and port, or "unix".</summary>
     public (string Address, int Port) Name(bool peer) => EndpointText.Describe(IsClosed ? null : Syscalls.Name(Fd, peer));
 
+    /// <summary>The peer's address and port, for the log.</summary>
+    public string PeerAddress
+    {
+        get
+        {
+            (string address, int port) = Name(peer: true);
+            return $"{address}:{port}";
+        }
+    }
+
+    /// <summary>The process at the other end of a Unix socket (0: not known); null over TCP, and when the connection is closed.</summary>
+    public int? PeerProcess => !IsClosed && Name(peer: false) is ("unix", 0) ? Syscalls.PeerProcess(Fd) : null;
+
     /// <summary>Entry points call this: a connection is touched on its own thread only.</summary>
     public void CheckThread()
     {

@@ -256,7 +256,7 @@ internal sealed class Pools
         todo.Do();
         if (close)
         {
-            slot.Server.Terminate(slot.Pool.Pause == PauseMode.Paused ? "database paused" : slot.CloseNeeded ? "database configuration changed" : "server lifetime over");
+            slot.Server.Terminate(slot.Pool.Pause == PauseMode.Paused ? "pause mode" : slot.CloseNeeded ? "database configuration changed" : "server lifetime over");
             return;
         }
 
@@ -489,7 +489,7 @@ internal sealed class Pools
             foreach (ServerPool pool in Matching(database))
             {
                 pool.Pause = PauseMode.Paused;
-                change.CloseIdle(pool, "database paused");
+                change.CloseIdle(pool, "pause mode");
             }
         }
 

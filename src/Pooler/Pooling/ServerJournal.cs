@@ -9,6 +9,8 @@ namespace Pooler.Pooling;
 /// <summary>The log lines of servers, one an event, in PgBouncer's words.</summary>
 internal sealed class ServerJournal(LiveConfig live, ILogger log)
 {
+    private const string Unreachable = "08001"; // sqlclient_unable_to_establish_sqlconnection
+
     public void LoggedIn(ServerSlot slot)
     {
         if (live.Current.Get(Settings.LogConnections))
@@ -22,23 +24,28 @@ internal sealed class ServerJournal(LiveConfig live, ILogger log)
     /// <summary>A login that failed is always told: the clients only hear of the last one.</summary>
     public void Removed(ServerSlot slot, ErrorFields? failure, bool wasLogin)
     {
-        string name = Describe(slot);
-        if (wasLogin && failure != null)
+        string name = Describe(slot), reason = failure?.Message ?? "server conn crashed?";
+        if (wasLogin && failure is { SqlState: Unreachable })
         {
-            log.ServerLoginFailed(name, failure.Severity, failure.SqlState, failure.Message);
+            log.ServerUnreachable(name, failure.Message);
+            reason = "connect failed";
         }
-        else if (live.Current.Get(Settings.LogDisconnections))
+        else if (wasLogin && failure != null)
         {
-            long age = (slot.Server.Thread.Now - slot.Server.StartedAt) / 1_000_000;
-            string reason = failure?.Message ?? "server conn crashed?";
-            log.ServerClosing(name, reason, age);
+            log.ServerLoginFailed(name, failure.Severity, failure.Message, failure.SqlState);
+            reason = "login failed";
+        }
+
+        if (live.Current.Get(Settings.LogDisconnections))
+        {
+            log.ServerClosing(name, reason, (slot.Server.Thread.Now - slot.Server.StartedAt) / 1_000_000);
         }
     }
 
-    /// <summary>As in PgBouncer's log: S-id: database/user@host:port.</summary>
+    /// <summary>As in PgBouncer's log: S-ptr: database/user@host:port.</summary>
     private static string Describe(ServerSlot slot)
     {
         ServerConnection server = slot.Server;
-        return $"S-{server.Socket?.Id ?? 0:x}: {slot.Pool.Key.Database}/{server.Target.User}@{server.Host}";
+        return $"S-0x{server.Socket?.Id ?? 0:x}: {slot.Pool.Key.Database}/{server.Target.User}@{server.Host}";
     }
 }

@@ -8,6 +8,9 @@ internal static partial class Log
     [LoggerMessage(Level = LogLevel.Information, Message = "{Client} login attempt: db={Database} user={User} tls=no")]
     public static partial void LoginAttempt(this ILogger log, string client, string database, string user);
 
+    [LoggerMessage(Level = LogLevel.Information, Message = "{Client} login failed: db={Database} user={User}")]
+    public static partial void LoginFailed(this ILogger log, string client, string database, string user);
+
     [LoggerMessage(Level = LogLevel.Information, Message = "{Client} closing because: {Reason} (age={Age}s)")]
     public static partial void ClientClosing(this ILogger log, string client, string reason, long age);
 
@@ -20,8 +23,11 @@ internal static partial class Log
     [LoggerMessage(Level = LogLevel.Information, Message = "{Server} closing because: {Reason} (age={Age}s)")]
     public static partial void ServerClosing(this ILogger log, string server, string reason, long age);
 
-    [LoggerMessage(Level = LogLevel.Warning, Message = "{Server} server login failed: {Severity} {SqlState} {Error}")]
-    public static partial void ServerLoginFailed(this ILogger log, string server, string severity, string sqlState, string error);
+    [LoggerMessage(Level = LogLevel.Warning, Message = "{Server} server login failed: {Severity} {Error} ({SqlState})")]
+    public static partial void ServerLoginFailed(this ILogger log, string server, string severity, string error, string sqlState);
+
+    [LoggerMessage(Level = LogLevel.Warning, Message = "{Server} {Error}")]
+    public static partial void ServerUnreachable(this ILogger log, string server, string error);
 
     [LoggerMessage(Level = LogLevel.Information, Message = "{Host} is {Role} (timeline {Timeline})")]
     public static partial void HostIs(this ILogger log, string host, string role, int timeline);
@@ -62,7 +68,7 @@ internal static partial class Log
     [LoggerMessage(Level = LogLevel.Information, Message = "process up: {Version}, {Workers} I/O thread(s), pid {Pid}")]
     public static partial void ProcessUp(this ILogger log, string version, int workers, int pid);
 
-    [LoggerMessage(Level = LogLevel.Information, Message = "file descriptor limit: {Now} (was {Before}); max_client_conn: {MaxClients}")]
+    [LoggerMessage(Level = LogLevel.Information, Message = "kernel file descriptor limit: {Now} (was {Before}); max_client_conn: {MaxClients}")]
     public static partial void DescriptorLimit(this ILogger log, long now, long before, int maxClients);
 
     [LoggerMessage(Level = LogLevel.Warning, Message = "file descriptor limit {Limit} is below what max_client_conn={MaxClients} can need; raise it (ulimit -n, LimitNOFILE=)")]

@@ -1,23 +1,22 @@
 using System.Collections.Concurrent;
-using System.Globalization;
 using System.Text;
 using Microsoft.Extensions.Logging;
 
 namespace Pooler.Telemetry;
 
 /// <summary>
-/// Log lines in PgBouncer's form on standard error and in logfile, written by a thread of their own: a reader that does not read, or a
-/// full disk, never holds up an I/O thread. Beyond the bound lines are dropped and counted.
+/// Log lines on standard error, in logfile and to syslog, written by a thread of their own: a reader that does not read, or a full
+/// disk, never holds up an I/O thread. Beyond the bound lines are dropped and counted.
 /// </summary>
 internal sealed class LogOutput : ILoggerProvider, ILogger
 {
     private const int Bound = 16_384;
 
-    private readonly BlockingCollection<string> _lines = new(Bound);
+    private readonly BlockingCollection<LogLine> _lines = new(Bound);
     private readonly Thread _writer;
-    private readonly int _processId = Environment.ProcessId;
     private long _dropped;
     private Stream? _file;
+    private SyslogSocket? _syslog;
 
     public LogOutput()
     {
@@ -43,6 +42,12 @@ internal sealed class LogOutput : ILoggerProvider, ILogger
         }
     }
 
+    /// <summary>Where lines go beside; null: nowhere. Opened anew at each RELOAD, as the file is.</summary>
+    public void Open(SyslogSocket? syslog) => Interlocked.Exchange(ref _syslog, syslog)?.Dispose();
+
+    /// <summary>Of standard error and logfile; syslog takes the bare message.</summary>
+    public LogFormat Format { get; set; }
+
     /// <summary>-q: nothing on standard error.</summary>
     public bool IsQuiet { get; init; }
 
@@ -60,18 +65,20 @@ internal sealed class LogOutput : ILoggerProvider, ILogger
 
     public void Log<TState>(LogLevel logLevel, EventId eventId, TState state, Exception? exception, Func<TState, Exception?, string> formatter)
     {
-        if (!IsEnabled(logLevel) || (IsQuiet && Volatile.Read(ref _file) == null))
+        if (!IsEnabled(logLevel) || (IsQuiet && Volatile.Read(ref _file) == null && Volatile.Read(ref _syslog) == null))
         {
             return;
         }
 
-        string text = Clean(formatter(state, exception));
+        string message = formatter(state, exception);
         if (exception != null)
         {
-            text = $"{text}: {exception.Message}";
+            message = $"{message}: {exception.Message}";
         }
 
-        string line = string.Create(CultureInfo.InvariantCulture, $"{DateTime.UtcNow:yyyy-MM-dd HH:mm:ss.fff} UTC [{_processId}] {Word(logLevel)} {text}");
+        LogLine line = Format == LogFormat.Json
+            ? LogLine.Json(logLevel, message, state as IReadOnlyList<KeyValuePair<string, object?>> ?? [])
+            : LogLine.Text(logLevel, message);
         if (_lines.IsAddingCompleted || !_lines.TryAdd(line))
         {
             Interlocked.Increment(ref _dropped);
@@ -88,42 +95,30 @@ internal sealed class LogOutput : ILoggerProvider, ILogger
         }
     }
 
-    /// <summary>Names and messages of strangers are in it: a line feed begins no line of its own, an escape moves no cursor.</summary>
-    private static string Clean(string text)
-    {
-        text = text.ReplaceLineEndings("\n\t");
-        return !text.AsSpan().ContainsAnyInRange('\0', '\b') && !text.AsSpan().ContainsAnyInRange('\v', '\u001f') && !text.Contains('\u007f')
-            ? text
-            : string.Create(text.Length, text, static (span, t) =>
-            {
-                for (int i = 0; i < t.Length; i++)
-                {
-                    span[i] = char.IsControl(t[i]) && t[i] is not ('\n' or '\t') ? '?' : t[i];
-                }
-            });
-    }
-
-    private static string Word(LogLevel level) => level switch
-    {
-        LogLevel.Trace or LogLevel.Debug => "DEBUG",
-        LogLevel.Information => "LOG",
-        LogLevel.Warning => "WARNING",
-        LogLevel.Critical => "FATAL",
-        _ => "ERROR",
-    };
-
     private void Write()
     {
         using Stream stderr = Console.OpenStandardError();
-        foreach (string line in _lines.GetConsumingEnumerable())
+        foreach (LogLine line in _lines.GetConsumingEnumerable())
         {
+            Write(stderr, line);
             long dropped = Interlocked.Exchange(ref _dropped, 0);
-            byte[] bytes = Encoding.UTF8.GetBytes(dropped > 0 ? $"{line}\n({dropped} log lines dropped)\n" : line + "\n");
-            Write(Volatile.Read(ref _file), bytes);
-            Write(IsQuiet ? null : stderr, bytes);
+            if (dropped > 0)
+            {
+                string message = $"{dropped} log lines dropped: they came faster than they could be written";
+                Write(stderr, Format == LogFormat.Json ? LogLine.Json(LogLevel.Warning, message, []) : LogLine.Text(LogLevel.Warning, message));
+            }
         }
 
         Interlocked.Exchange(ref _file, null)?.Dispose();
+        Interlocked.Exchange(ref _syslog, null)?.Dispose();
+    }
+
+    private void Write(Stream stderr, in LogLine line)
+    {
+        byte[] bytes = Encoding.UTF8.GetBytes(line.Whole + "\n");
+        Write(Volatile.Read(ref _file), bytes);
+        Write(IsQuiet ? null : stderr, bytes);
+        Volatile.Read(ref _syslog)?.Write(line);
     }
 
     private static void Write(Stream? stream, byte[] bytes)
