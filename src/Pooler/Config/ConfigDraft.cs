@@ -44,6 +44,7 @@ internal sealed class ConfigDraft(List<ConfigError> errors)
             AutoDatabase = auto,
             Users = users.ToFrozenDictionary(StringComparer.Ordinal),
             Secrets = secrets,
+            Hba = ReadHba(),
             Warnings = [.. warnings],
             FilePath = filePath,
         };
@@ -210,6 +211,16 @@ internal sealed class ConfigDraft(List<ConfigError> errors)
         Dictionary<string, string> secrets = Userlist.Parse(text, out problem);
         if (problem is not null) warnings.Add($"{path}: {problem}");
         return secrets.ToFrozenDictionary(StringComparer.Ordinal);
+    }
+
+    private HbaRules? ReadHba()
+    {
+        if ((AuthType)values[Settings.AuthType.Index]! != AuthType.Hba) return null;
+        string path = (string)values[Settings.AuthHbaFile.Index]!;
+        if (path.Length > 0) return HbaRules.Load(path, (string?)values[Settings.AuthIdentFile.Index], errors);
+        ConfigEntry? entry = seen.GetValueOrDefault((ConfigSection.Main, Settings.AuthType.Name));
+        errors.Add(new ConfigError(entry?.File ?? "auth_type", entry?.Line ?? 0, "auth_type = hba needs auth_hba_file: without rules nobody can log in"));
+        return null;
     }
 
     private void WarnWithoutAuthFile()

@@ -36,6 +36,9 @@ internal sealed class PoolerConfig
     /// <summary>User to secret, from auth_file. An empty secret refuses the login.</summary>
     public required FrozenDictionary<string, string> Secrets { get; init; }
 
+    /// <summary>What auth_type = hba goes by; null without it: everybody is rejected.</summary>
+    public required HbaRules? Hba { get; init; }
+
     /// <summary>What the operator should know but what does not stop the start.</summary>
     public required ImmutableArray<string> Warnings { get; init; }
 
@@ -194,6 +197,7 @@ internal sealed class PoolerConfig
         AutoDatabase = AutoDatabase,
         Users = Users,
         Secrets = Secrets,
+        Hba = Hba,
         Warnings = Warnings,
         FilePath = FilePath,
     };

@@ -31,16 +31,16 @@ internal static class Settings
     public static readonly Setting<string?> AuthFile = Row("auth_file", OptionalText, null, Global,
         "File of users and their secrets; a relative path starts at the working directory.");
     public static readonly Setting<string> AuthHbaFile = Row("auth_hba_file", Text, "", Global,
-        "Rules for auth_type = hba.", support: RefusedUnlessDefault);
+        "Rules for auth_type = hba; a relative path starts at the working directory.");
     public static readonly Setting<string?> AuthIdentFile = Row("auth_ident_file", OptionalText, null, Global,
-        "User name map for auth_type = hba.", support: RefusedUnlessDefault);
+        "User name maps for the method peer of auth_type = hba.");
     public static readonly Setting<string?> AuthLdapOptions = Row("auth_ldap_options", OptionalText, null, Global,
         "Options for auth_type = ldap.", support: RefusedUnlessDefault);
     public static readonly Setting<string> AuthQuery = Row("auth_query", Text, AuthQueryDefault, Global | Database,
         "Query that fetches the secret of a user who is not in auth_file.", support: RefusedUnlessDefault);
     public static readonly Setting<AuthType> AuthType = Row("auth_type", AuthTypeWord, "md5", Global,
-        "How clients prove who they are; cert, hba, ldap and pam are refused so far.",
-        notYet: [Config.AuthType.Cert, Config.AuthType.Hba, Config.AuthType.Ldap, Config.AuthType.Pam]);
+        "How clients prove who they are; cert, ldap and pam are refused so far.",
+        notYet: [Config.AuthType.Cert, Config.AuthType.Ldap, Config.AuthType.Pam]);
     public static readonly Setting<string?> AuthUser = Row("auth_user", OptionalText, null, Global | Database,
         "Role that runs auth_query.", support: RefusedUnlessDefault);
     public static readonly Setting<TimeSpan> AutoDbIdleTimeout = Row("autodb_idle_timeout", Seconds, "3600", Global,

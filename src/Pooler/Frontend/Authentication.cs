@@ -1,3 +1,4 @@
+using System.Net;
 using System.Security.Cryptography;
 using System.Text;
 using Pooler.Config;
@@ -12,10 +13,29 @@ namespace Pooler.Frontend;
 /// </summary>
 internal sealed class Authentication(ClientLogin login, Credentials credentials)
 {
+    /// <summary>No line of auth_hba_file lets the client in, whoever it is.</summary>
+    public const string Rejected = "login rejected";
+
     private const string WrongPassword = "password authentication failed";
     private const string SaslFailed = "SASL authentication failed";
 
     private MessageWriter Writer => new(login.Client.Outbox);
+
+    /// <summary>By the first line of auth_hba_file that is for this login.</summary>
+    public async ValueTask<string?> RunAsync(HbaRules? rules, string database, string user)
+    {
+        bool isKnown = IPAddress.TryParse(login.Client.Name(peer: true).Address, out IPAddress? address) != login.IsUnix;
+        HbaRule? rule = isKnown ? rules?.Find(address, isTls: false, database, user) : null;
+        return rule?.Method switch
+        {
+            HbaMethod.Trust => await RunAsync(AuthType.Trust, user),
+            HbaMethod.Password => await RunAsync(AuthType.Plain, user),
+            HbaMethod.Md5 => await RunAsync(AuthType.Md5, user),
+            HbaMethod.ScramSha256 => await RunAsync(AuthType.ScramSha256, user),
+            HbaMethod.Peer => await PeerAsync(rules!, rule.Map, user),
+            _ => Rejected,
+        };
+    }
 
     public async ValueTask<string?> RunAsync(AuthType type, string user)
     {
@@ -36,6 +56,14 @@ internal sealed class Authentication(ClientLogin login, Credentials credentials)
             default:
                 return $"auth_type {type} is not supported";
         }
+    }
+
+    /// <summary>The kernel says whose the other end of the Unix socket is (PostgreSQL documentation, 20.9).</summary>
+    private async ValueTask<string?> PeerAsync(HbaRules rules, string? map, string user)
+    {
+        int uid = Syscalls.PeerUid(login.Client.Fd);
+        string? name = await Offload.Run(login.Client, static uid => SystemUsers.NameOf(uid), uid);
+        return name != null && rules.Maps(map, name, user) ? await RunAsync(AuthType.Trust, user) : Rejected;
     }
 
     private async ValueTask<string?> PlainAsync(string user, string? secret)

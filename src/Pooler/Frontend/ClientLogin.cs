@@ -48,6 +48,8 @@ internal sealed class ClientLogin
 
     public Connection Client { get; }
 
+    public bool IsUnix => _isUnix;
+
     private MessageWriter Writer => new(Client.Outbox);
 
     public async Task RunAsync()
@@ -261,7 +263,7 @@ internal sealed class ClientLogin
         Negotiate(packet);
         if (await AuthenticateAsync(identity, isConsole) is { } refusal)
         {
-            return Refuse(refusal, refusal is "no such user" or "not allowed" ? "08P01" : "28P01");
+            return Refuse(refusal, refusal is "no such user" or "not allowed" ? "08P01" : refusal == Authentication.Rejected ? "28000" : "28P01");
         }
 
         Writer.WriteAuthenticationOk();
@@ -322,7 +324,9 @@ internal sealed class ClientLogin
             }
         }
 
-        return await new Authentication(this, _context.Credentials).RunAsync(_config.Get(Settings.AuthType), identity.User);
+        var authentication = new Authentication(this, _context.Credentials);
+        AuthType type = _config.Get(Settings.AuthType);
+        return type == AuthType.Hba ? await authentication.RunAsync(_config.Hba, identity.Database, identity.User) : await authentication.RunAsync(type, identity.User);
     }
 
     private async ValueTask<Session.ClientSession?> WelcomeAsync(ClientIdentity identity, DatabaseConfig database, List<StartupParameter> asked)

@@ -33,11 +33,19 @@ internal sealed class PoolerIni
         [PostgresCluster.ScramUser] = PostgresCluster.ScramPassword,
     };
 
+    /// <summary>Further files in its folder, by name; it runs there, so that a setting may name them so.</summary>
+    public Dictionary<string, string> Files { get; } = [];
+
     /// <summary>Writes the files into the folder and returns the path of the main one.</summary>
     public string Write(string folder, int port)
     {
         string userList = Path.Combine(folder, "userlist.txt");
         File.WriteAllLines(userList, Passwords.Select(static user => $"\"{user.Key}\" \"{user.Value}\""));
+
+        foreach ((string name, string content) in Files)
+        {
+            File.WriteAllText(Path.Combine(folder, name), content);
+        }
 
         var text = new StringBuilder("[databases]\n");
         Append(text, Databases);

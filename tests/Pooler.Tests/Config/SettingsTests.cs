@@ -123,10 +123,9 @@ public sealed class SettingsTests
     }
 
     [Theory]
-    [InlineData("auth_type", "hba", "one of any, trust, plain, md5, scram-sha-256")]
-    [InlineData("auth_type", "cert", "one of any, trust, plain, md5, scram-sha-256")]
-    [InlineData("auth_type", "ldap", "one of any, trust, plain, md5, scram-sha-256")]
-    [InlineData("auth_type", "pam", "one of any, trust, plain, md5, scram-sha-256")]
+    [InlineData("auth_type", "cert", "one of any, trust, plain, md5, scram-sha-256, hba")]
+    [InlineData("auth_type", "ldap", "one of any, trust, plain, md5, scram-sha-256, hba")]
+    [InlineData("auth_type", "pam", "one of any, trust, plain, md5, scram-sha-256, hba")]
     [InlineData("client_tls_sslmode", "require", "one of disable")]
     [InlineData("client_tls_sslmode", "allow", "one of disable")]
     [InlineData("server_tls_sslmode", "require", "one of disable, allow, prefer")]
@@ -134,7 +133,6 @@ public sealed class SettingsTests
     [InlineData("client_tls_cert_file", "x.pem", "leave it out")]
     [InlineData("client_tls13_ciphers", "TLS_AES_256_GCM_SHA384", "leave it out")]
     [InlineData("server_tls_protocols", "all", "leave it out, or at its default \"secure\"")]
-    [InlineData("auth_hba_file", "hba.conf", "leave it out")]
     [InlineData("auth_user", "postgres", "leave it out")]
     public void RefusesWhatSecurityDependsOn(string name, string text, string expected)
     {

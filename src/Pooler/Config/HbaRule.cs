@@ -1,0 +1,28 @@
+using System.Collections.Immutable;
+using System.Net;
+
+namespace Pooler.Config;
+
+/// <summary>One line of auth_hba_file.</summary>
+/// <param name="Place">File and line, for the log.</param>
+/// <param name="Map">The map of auth_ident_file that names must pass; null: the system's name is the user's.</param>
+internal sealed record HbaRule(
+    string Place, HbaConnection Connection, ImmutableArray<HbaName> Databases, ImmutableArray<HbaName> Users, HbaAddress Address, HbaMethod Method, string? Map)
+{
+    /// <param name="address">Null over a Unix socket.</param>
+    public bool IsFor(IPAddress? address, bool isTls, string database, string user) =>
+        IsFor(address, isTls) && Databases.Any(name => IsFor(name, database, user)) && Users.Any(name => name.Is("all") || name.Text == user);
+
+    private bool IsFor(IPAddress? address, bool isTls) => Connection switch
+    {
+        HbaConnection.Local => address == null,
+        HbaConnection.Host => address != null && Address.Holds(address),
+        HbaConnection.HostSsl => address != null && isTls && Address.Holds(address),
+        HbaConnection.HostNoSsl => address != null && !isTls && Address.Holds(address),
+        _ => false,
+    };
+
+    /// <summary>"replication" is for physical replication, which is refused before anybody is asked who he is.</summary>
+    private static bool IsFor(HbaName name, string database, string user) =>
+        name.Is("all") || (name.Is("sameuser") ? database == user : !name.Is("replication") && name.Text == database);
+}
