@@ -30,6 +30,8 @@ internal sealed class PoolerService : IHostedService, IDisposable
     private readonly Signals _signals;
     private volatile SocketOptions _clientOptions;
     private readonly ClientKeys _keys;
+    private readonly FetchedSecrets _fetched = new();
+    private readonly SecretQueries _secretQueries;
     private readonly LoginContext _context;
     private readonly List<Listener> _listeners = [];
     private readonly List<string> _socketFiles = [];
@@ -52,14 +54,17 @@ internal sealed class PoolerService : IHostedService, IDisposable
         _keys = new ClientKeys();
         Pools pools = null!;
         _clusters = new Clusters(new ClusterFile(live.Current.ClusterStateFile, log), log, (cluster, before, after) => pools.HostsChanged(cluster, before, after));
-        pools = new Pools(_threads, new PoolSource(live, _keys, _clusters), new ServerJournal(live, log));
+        var source = new PoolSource(live, _keys, _fetched, _clusters);
+        pools = new Pools(_threads, source, new ServerJournal(live, log));
+        _secretQueries = new SecretQueries(_threads[0], live, source, pools.Statements);
         var sessions = new SessionTable();
         var control = new ConfigControl(live, pools, environment, log, Apply);
         _shutdown = new Shutdown(_threads, live, pools, sessions, log, StopListening, () => lifetime?.StopApplication());
         _console = new AdminConsole(_threads, live, _clusters, pools, sessions, control, _shutdown, log, Version);
         _signals = new Signals(control, pools, _shutdown, _systemd, log);
-        _context = new LoginContext(live, pools, sessions, new Credentials(live, _keys), log, _console.Enter, _console.Cancel)
+        _context = new LoginContext(live, pools, sessions, new Credentials(live, _keys, _fetched), log, _console.Enter, _console.Cancel)
         {
+            SecretQueries = _secretQueries,
             IsStopping = () => _shutdown.Mode != StopMode.None,
         };
     }
@@ -140,7 +145,8 @@ internal sealed class PoolerService : IHostedService, IDisposable
         }
 
         _clientOptions = PoolSource.SocketOptionsOf(config);
-        _keys.Keep(config.Secrets);
+        _keys.Keep(config.Secrets, _fetched);
+        _secretQueries.Reconfigure();
         _clusters.Apply(config);
         _context.Sessions.Keys.Node = config.Get(Settings.PeerId);
         int reads = config.Get(Settings.SBufLoopCount);

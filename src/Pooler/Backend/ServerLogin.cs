@@ -28,6 +28,8 @@ internal sealed class ServerLogin(ServerConnection server, int minor)
     // PostgreSQL reports some fifteen, extensions a few more.
     private const int MaxParameters = 128;
 
+    // One and the same for the whole login, whatever is learnt meanwhile.
+    private readonly string _secret = server.Target.Secret ?? "";
     private ScramClient? _scram;
     private ScramKeys? _clientKeys;
     private bool _authenticated, _hasSpoken;
@@ -217,7 +219,7 @@ internal sealed class ServerLogin(ServerConnection server, int minor)
             return Fail("malformed authentication request from server", "08P01");
         }
 
-        string secret = server.Target.Secret ?? "";
+        string secret = _secret;
         if (_scram != null && request.Kind is not (AuthenticationKind.SaslContinue or AuthenticationKind.SaslFinal or AuthenticationKind.Ok))
         {
             return Fail("server asked for another authentication in the middle of SCRAM", "08P01");
@@ -298,7 +300,7 @@ internal sealed class ServerLogin(ServerConnection server, int minor)
     /// <summary>PBKDF2 with the server's iteration count may take long: it runs on the thread pool.</summary>
     private async ValueTask AnswerChallengeAsync()
     {
-        byte[] password = Encoding.UTF8.GetBytes(server.Target.Secret!);
+        byte[] password = Encoding.UTF8.GetBytes(_secret);
         ScramKeys keys = await Offload.Run(
             server.Socket,
             static s => ScramKeys.Derive(s.Password, s.Salt, s.Iterations),

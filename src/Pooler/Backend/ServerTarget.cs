@@ -6,13 +6,22 @@ using Pooler.Config;
 namespace Pooler.Backend;
 
 /// <summary>Where the servers of a pool are reached and as whom: immutable, from the configuration.</summary>
-internal sealed record ServerTarget(ImmutableArray<HostAddress> Hosts, string Database, string User, string? Secret)
+internal sealed record ServerTarget(ImmutableArray<HostAddress> Hosts, string Database, string User, string? OwnSecret)
 {
     private volatile int _minor = Protocol.StartupPacket.NewestMinor;
     private int _turn;
 
     /// <summary>Startup values the database entry asks for (client_encoding, datestyle …).</summary>
     public IReadOnlyList<KeyValuePair<string, string>> StartupValues { get; init; } = [];
+
+    /// <summary>The database entry this is for.</summary>
+    public string Entry { get; init; } = "";
+
+    /// <summary>Where to find the secret of a user that the configuration does not know; null where only the configured one is used.</summary>
+    public FetchedSecrets? Fetched { get; init; }
+
+    /// <summary>The user's, as it is known now.</summary>
+    public string? Secret => OwnSecret ?? Fetched?.Find(Entry, User);
 
     /// <summary>Where to find the keys for a <see cref="Secret"/> that is a SCRAM verifier; null where no client's keys are used.</summary>
     public ClientKeys? ClientKeys { get; init; }

@@ -32,6 +32,18 @@ internal static class StatementMessages
     public static void WriteRunUnnamed(Outbox outbox) => outbox.Append(
         [FrontendMessage.Bind, 0, 0, 0, 12, 0, 0, 0, 0, 0, 0, 0, 0, FrontendMessage.Execute, 0, 0, 0, 9, 0, 0, 0, 0, 0]);
 
+    /// <summary>The unnamed statement, with one parameter as text, is bound and run.</summary>
+    public static void WriteRunUnnamed(Outbox outbox, ReadOnlySpan<byte> parameter)
+    {
+        WriteHead(outbox, FrontendMessage.Bind, 2 + 2 + 2 + 4 + parameter.Length + 2);
+        outbox.Append([0, 0, 0, 0, 0, 1]);
+        Span<byte> length = outbox.GetSpan(4);
+        BinaryPrimitives.WriteInt32BigEndian(length, parameter.Length);
+        outbox.Advance(4);
+        outbox.Append(parameter);
+        outbox.Append([0, 0, FrontendMessage.Execute, 0, 0, 0, 9, 0, 0, 0, 0, 0]);
+    }
+
     /// <summary>A message with another name, up to and with the NUL behind it. Returns how much of the frame it stands for.</summary>
     public static int WriteRenamed(Outbox outbox, ReadOnlySpan<byte> frame, int start, int length, ReadOnlySpan<byte> name)
     {

@@ -26,6 +26,14 @@ internal sealed record DatabaseConfig
     /// <summary>Sent to each new server.</summary>
     public string? ConnectQuery { get; init; }
 
+    /// <summary>Who runs <see cref="AuthQuery"/>.</summary>
+    public string? AuthUser { get; init; }
+
+    public string? AuthQuery { get; init; }
+
+    /// <summary>The entry in whose database it runs; null: its own.</summary>
+    public string? AuthDbName { get; init; }
+
     public RoutingRule? Routing { get; init; }
 
     /// <summary>The entry whose servers its clients use.</summary>
@@ -100,6 +108,9 @@ internal sealed record DatabaseConfig
         ForcedUser = values.FindText(Settings.ForcedUser),
         Password = values.FindText(Settings.Password),
         ConnectQuery = values.FindText(Settings.ConnectQuery),
+        AuthUser = values.FindText(Settings.AuthUser),
+        AuthQuery = values.FindText(Settings.AuthQuery),
+        AuthDbName = values.FindText(Settings.AuthDbName),
         Routing = values.Find(Settings.Routing) ?? RoutingOf(values.Find(Settings.TargetSessionAttrs)),
         SharePools = values.FindText(Settings.SharePools),
         LoadBalance = values.Find(Settings.LoadBalance),

@@ -27,7 +27,7 @@ internal static class Settings
     public static readonly Setting<bool> ApplicationNameAddHost = Row("application_name_add_host", Switch, "0", Global,
         "Appends the client's address to application_name at login.", support: Later);
     public static readonly Setting<string?> AuthDbName = Row("auth_dbname", OptionalText, null, Global | Database,
-        "Database in which auth_query runs.", support: RefusedUnlessDefault);
+        "Entry of [databases] in whose database auth_query runs; left out = the one the client asks for.");
     public static readonly Setting<string?> AuthFile = Row("auth_file", OptionalText, null, Global,
         "File of users and their secrets; a relative path starts at the working directory.");
     public static readonly Setting<string> AuthHbaFile = Row("auth_hba_file", Text, "", Global,
@@ -37,12 +37,14 @@ internal static class Settings
     public static readonly Setting<string?> AuthLdapOptions = Row("auth_ldap_options", OptionalText, null, Global,
         "Options for auth_type = ldap.", support: RefusedUnlessDefault);
     public static readonly Setting<string> AuthQuery = Row("auth_query", Text, AuthQueryDefault, Global | Database,
-        "Query that fetches the secret of a user who is not in auth_file.", support: RefusedUnlessDefault);
+        "Query that fetches the secret of a user who is not in auth_file; its only parameter is the user, it returns one row of two columns, name and secret.");
+    public static readonly Setting<TimeSpan> AuthQueryCacheTime = Row("auth_query_cache_time", Seconds, "5", Global,
+        "Ours: how long an answer of auth_query is used for further logins of the user; a login that fails ends it at once; 0 = not at all.");
     public static readonly Setting<AuthType> AuthType = Row("auth_type", AuthTypeWord, "md5", Global,
         "How clients prove who they are; cert, ldap and pam are refused so far.",
         notYet: [Config.AuthType.Cert, Config.AuthType.Ldap, Config.AuthType.Pam]);
     public static readonly Setting<string?> AuthUser = Row("auth_user", OptionalText, null, Global | Database,
-        "Role that runs auth_query.", support: RefusedUnlessDefault);
+        "Role that runs auth_query, with its secret in auth_file; left out = users who are not in auth_file cannot log in.");
     public static readonly Setting<TimeSpan> AutoDbIdleTimeout = Row("autodb_idle_timeout", Seconds, "3600", Global,
         "A database made from the entry * is forgotten after that long without use.", support: Later);
     public static readonly Setting<TimeSpan> CancelWaitTimeout = Row("cancel_wait_timeout", Seconds, "10", Global,

@@ -11,7 +11,7 @@ namespace Pooler.Frontend;
 /// Asks a client to prove who it is, by auth_type and the secret that is stored for it. Returns null when it did, else the
 /// sentence for the client (PgBouncer's words); nothing in it tells whether the user exists.
 /// </summary>
-internal sealed class Authentication(ClientLogin login, Credentials credentials)
+internal sealed class Authentication(ClientLogin login, Credentials credentials, DatabaseConfig? database)
 {
     /// <summary>No line of auth_hba_file lets the client in, whoever it is.</summary>
     public const string Rejected = "login rejected";
@@ -40,6 +40,31 @@ internal sealed class Authentication(ClientLogin login, Credentials credentials)
     public async ValueTask<string?> RunAsync(AuthType type, string user)
     {
         string? secret = credentials.SecretOf(user);
+        if (secret != null || type == AuthType.Any || database == null || login.AuthUserOf(database) == null)
+        {
+            return await RunAsync(type, user, secret);
+        }
+
+        if (await login.AskSecretAsync(database, user) is not { } answer)
+        {
+            return WrongPassword; // The login has been refused with a better reason.
+        }
+
+        string? refusal = await RunAsync(type, user, answer.Secret);
+        if (refusal != null)
+        {
+            login.ForgetSecret(database, user);
+        }
+        else if (answer.Secret != null)
+        {
+            credentials.LearnFetched(database, user, answer.Secret);
+        }
+
+        return refusal;
+    }
+
+    private async ValueTask<string?> RunAsync(AuthType type, string user, string? secret)
+    {
         switch (type)
         {
             case AuthType.Any:

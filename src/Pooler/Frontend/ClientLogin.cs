@@ -91,6 +91,32 @@ internal sealed class ClientLogin
         }
     }
 
+    /// <summary>What auth_query says of the user; null when nothing is known, and the login is refused. On the console nobody asks.</summary>
+    internal async ValueTask<AuthAnswer?> AskSecretAsync(DatabaseConfig database, string user)
+    {
+        Client.Outbox.Flush();
+        var request = new SecretRequest(Client);
+        _context.SecretQueries.Ask(database, user, request);
+        while (request.Answer == null && _refusal == null && !Client.Input.IsEnded && !Client.HasHungUp)
+        {
+            await Client.Input.ParkAsync();
+        }
+
+        if (request.Answer is { Error: { } error })
+        {
+            string name = _name ?? _context.LogName(Client, _identity);
+            _context.Log.AuthQueryFailed(name, error.SqlState, error.Message);
+            Refuse("auth_query failed: the user cannot be looked up", "08006");
+        }
+
+        return _refusal == null ? request.Answer : null;
+    }
+
+    /// <summary>The login by what auth_query said has failed.</summary>
+    internal void ForgetSecret(DatabaseConfig database, string user) => _context.SecretQueries.Forget(database, user);
+
+    internal string? AuthUserOf(DatabaseConfig database) => SecretQueries.AuthUserOf(_config, database);
+
     /// <summary>The body of the next message, which must be of this type; null when the client failed to send one.</summary>
     internal async ValueTask<byte[]?> ReadFrameAsync(byte type, int limit)
     {
@@ -324,7 +350,7 @@ internal sealed class ClientLogin
             }
         }
 
-        var authentication = new Authentication(this, _context.Credentials);
+        var authentication = new Authentication(this, _context.Credentials, isConsole ? null : _config.FindDatabase(identity.Database));
         AuthType type = _config.Get(Settings.AuthType);
         return type == AuthType.Hba ? await authentication.RunAsync(_config.Hba, identity.Database, identity.User) : await authentication.RunAsync(type, identity.User);
     }

@@ -13,7 +13,7 @@ namespace Pooler.Frontend;
 /// What we know to check clients by. Verifiers derived from plain secrets are kept, with a stable salt. A login of a user we do not
 /// know is asked, and takes as long, as one of some user we know, always the same: it tells nobody which users exist.
 /// </summary>
-internal sealed class Credentials(LiveConfig live, ClientKeys keys)
+internal sealed class Credentials(LiveConfig live, ClientKeys keys, FetchedSecrets fetched)
 {
     private const int MaxKept = 10_000;
 
@@ -53,11 +53,14 @@ internal sealed class Credentials(LiveConfig live, ClientKeys keys)
     /// <summary>A client has proved itself by SCRAM against the verifier that was stored for it.</summary>
     public void Learn(string user, string? secret, ScramKeys? proved)
     {
-        if (proved != null && secret != null && secret == SecretOf(user) && ScramVerifier.TryParse(secret, out _))
+        if (proved != null && secret != null && ScramVerifier.TryParse(secret, out _))
         {
             keys.Learn(user, secret, proved);
         }
     }
+
+    /// <summary>A client has proved itself by what auth_query gave for it: its servers are logged in to with that.</summary>
+    public void LearnFetched(DatabaseConfig database, string user, string secret) => fetched.Learn(database.SharePools ?? database.Name, user, secret);
 
     /// <summary>Compares a clear-text password with whatever is stored; costs PBKDF2 for a verifier.</summary>
     public bool Matches(string user, string? secret, byte[] password)
@@ -99,6 +102,11 @@ internal sealed class Credentials(LiveConfig live, ClientKeys keys)
         if (!string.IsNullOrEmpty(secret))
         {
             return secret;
+        }
+
+        if (fetched.Sample is { } sample)
+        {
+            return sample;
         }
 
         ImmutableArray<string> secrets = live.Current.Secrets.Values;

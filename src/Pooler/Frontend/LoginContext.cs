@@ -14,6 +14,9 @@ internal sealed record LoginContext(
     LiveConfig Live, Pools Pools, SessionTable Sessions, Credentials Credentials, ILogger Log, Action<Connection, ClientIdentity> Console,
     Func<int, byte[], bool> CancelConsole)
 {
+    /// <summary>Asks servers for the secrets of users who are not in auth_file.</summary>
+    public required SecretQueries SecretQueries { get; init; }
+
     /// <summary>The process comes to its end: only the console takes new clients.</summary>
     public Func<bool> IsStopping { get; init; } = static () => false;
 

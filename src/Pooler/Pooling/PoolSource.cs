@@ -8,7 +8,7 @@ using Pooler.Protocol;
 namespace Pooler.Pooling;
 
 /// <summary>Turns the configuration in force into a pool's settings and the address of its servers.</summary>
-internal sealed class PoolSource(LiveConfig live, ClientKeys keys, Clusters clusters)
+internal sealed class PoolSource(LiveConfig live, ClientKeys keys, FetchedSecrets fetched, Clusters clusters)
 {
     /// <summary>PgBouncer: with a forced user the minimum is kept before the first client is there.</summary>
     public IEnumerable<DatabaseConfig> KeptWithoutClients => live.Current.Databases.Values.Where(
@@ -75,6 +75,19 @@ internal sealed class PoolSource(LiveConfig live, ClientKeys keys, Clusters clus
         config.Get(Settings.TcpUserTimeout),
         config.Get(Settings.TcpSocketBuffer));
 
+    /// <summary>Where auth_query runs, as <paramref name="user"/> and with its secret in auth_file, whoever logs in.</summary>
+    public ServerTarget TargetOfAuthQuery(DatabaseConfig database, string user)
+    {
+        PoolerConfig config = live.Current;
+        return TargetOf(config, database, user, config.Resolve(database, user), database.Hosts) with
+        {
+            OwnSecret = config.Secrets.GetValueOrDefault(user),
+            Fetched = null,
+            ClientKeys = null,
+            StartupValues = [new("application_name", "pooler auth_query")],
+        };
+    }
+
     private ServerTarget TargetOf(PoolerConfig config, DatabaseConfig database, string user, PoolSettings settings, ImmutableArray<HostAddress> hosts)
     {
         var startup = new List<KeyValuePair<string, string>>();
@@ -85,6 +98,8 @@ internal sealed class PoolSource(LiveConfig live, ClientKeys keys, Clusters clus
         return new ServerTarget(
             hosts, database.DbName, user, database.Password ?? config.Secrets.GetValueOrDefault(user))
         {
+            Entry = database.Name,
+            Fetched = database.ForcedUser == null && database.Password == null ? fetched : null,
             LoadBalanceHosts = database.LoadBalanceHosts ?? LoadBalanceHosts.RoundRobin,
             StartupValues = startup,
             // PgBouncer: under a forced user nobody's keys are used, as nobody logs in as that user here.

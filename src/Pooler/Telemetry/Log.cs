@@ -11,6 +11,9 @@ internal static partial class Log
     [LoggerMessage(Level = LogLevel.Information, Message = "{Client} login failed: db={Database} user={User}")]
     public static partial void LoginFailed(this ILogger log, string client, string database, string user);
 
+    [LoggerMessage(Level = LogLevel.Warning, Message = "{Client} auth_query failed: {Error} ({SqlState})")]
+    public static partial void AuthQueryFailed(this ILogger log, string client, string sqlState, string error);
+
     [LoggerMessage(Level = LogLevel.Information, Message = "{Client} closing because: {Reason} (age={Age}s)")]
     public static partial void ClientClosing(this ILogger log, string client, string reason, long age);
 

@@ -172,13 +172,6 @@ public sealed class ConfigLoaderTests : IDisposable
     public void PasswordsWithoutAnAuthFileWarn(string type, int warnings) =>
         Assert.Equal(warnings, folder.LoadRight($"[pgbouncer]\nauth_type = {type}\n").Warnings.Length);
 
-    [Theory]
-    [InlineData("auth_user=postgres")]
-    [InlineData("auth_query='select 1'")]
-    [InlineData("auth_dbname=postgres")]
-    public void ADatabaseCannotAskForAuthQueryYet(string pair) =>
-        Assert.Contains("is not supported yet", Assert.Single(folder.LoadWrong($"[databases]\na = {pair}")), StringComparison.Ordinal);
-
     [Fact]
     public void NoMessageHoldsAPassword()
     {

@@ -133,7 +133,6 @@ public sealed class SettingsTests
     [InlineData("client_tls_cert_file", "x.pem", "leave it out")]
     [InlineData("client_tls13_ciphers", "TLS_AES_256_GCM_SHA384", "leave it out")]
     [InlineData("server_tls_protocols", "all", "leave it out, or at its default \"secure\"")]
-    [InlineData("auth_user", "postgres", "leave it out")]
     public void RefusesWhatSecurityDependsOn(string name, string text, string expected)
     {
         Setting setting = Settings.Find(name, SettingScope.Global)!;

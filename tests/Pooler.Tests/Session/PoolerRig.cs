@@ -47,9 +47,14 @@ internal sealed class PoolerRig : IDisposable
         Threads = [.. Enumerable.Range(0, threads).Select(i => new IoThread(i, engine ?? Net.EngineUnderTest.Create))];
         var live = new LiveConfig(config);
         var keys = new ClientKeys();
-        Pools = new Pools(Threads, new PoolSource(live, keys, new Clusters(new ClusterFile(null, NullLogger.Instance), NullLogger.Instance, static (_, _, _) => { })), new ServerJournal(live, NullLogger.Instance));
+        var fetched = new FetchedSecrets();
+        var source = new PoolSource(live, keys, fetched, new Clusters(new ClusterFile(null, NullLogger.Instance), NullLogger.Instance, static (_, _, _) => { }));
+        Pools = new Pools(Threads, source, new ServerJournal(live, NullLogger.Instance));
         Sessions = new SessionTable();
-        _context = new LoginContext(live, Pools, Sessions, new Credentials(live, keys), NullLogger.Instance, static (client, _) => client.CloseGracefully(), static (_, _) => false);
+        _context = new LoginContext(live, Pools, Sessions, new Credentials(live, keys, fetched), NullLogger.Instance, static (client, _) => client.CloseGracefully(), static (_, _) => false)
+        {
+            SecretQueries = new SecretQueries(Threads[0], live, source, Pools.Statements),
+        };
         _clientOptions = PoolSource.SocketOptionsOf(config);
         _listener = Listen();
         _listener.Start();
