@@ -49,6 +49,8 @@ internal sealed class ShowClients() : ShowCommand(SocketRow.Columns)
         ConnectedAt = session.ConnectedAt,
         RequestedAt = session.RequestedAt,
         WaitsSince = session.RequestedAt,
+        ApplicationName = session.ApplicationName,
+        PreparedStatements = session.PreparedStatements,
     };
 
     private static SocketRow Row(Connection client, ClientIdentity identity, int port)

@@ -12,6 +12,9 @@ namespace Pooler.Frontend;
 /// </summary>
 internal sealed class Authentication(ClientLogin login, Credentials credentials)
 {
+    /// <summary>What auth_type trust says to a user it does not know.</summary>
+    public const string UntrustedUser = "\"trust\" authentication failed";
+
     private const string WrongPassword = "password authentication failed";
     private const string SaslFailed = "SASL authentication failed";
 
@@ -25,7 +28,7 @@ internal sealed class Authentication(ClientLogin login, Credentials credentials)
             case AuthType.Any:
                 return null;
             case AuthType.Trust:
-                return secret != null ? null : "no such user";
+                return secret != null ? null : UntrustedUser;
             case AuthType.Plain:
                 return await PlainAsync(user, secret);
             case AuthType.Md5 when !credentials.IsVerifier(user, secret):

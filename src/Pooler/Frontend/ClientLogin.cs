@@ -32,6 +32,7 @@ internal sealed class ClientLogin
     private string? _name;
     private bool _isCancel, _hasLongKey;
     private ClientIdentity? _console;
+    private string _applicationName = "";
     private ClientIdentity? _identity;
 
     public ClientLogin(Connection client, LoginContext context, bool isUnix)
@@ -79,7 +80,7 @@ internal sealed class ClientLogin
         else if (_console is { } identity && _refusal == null)
         {
             _context.Sessions.Disconnected(); // The console's own clients are not counted.
-            _context.Console(Client, identity);
+            _context.Console(Client, identity, _applicationName);
         }
         else
         {
@@ -259,13 +260,14 @@ internal sealed class ClientLogin
         Negotiate(packet);
         if (await AuthenticateAsync(identity, isConsole) is { } refusal)
         {
-            return Refuse(refusal, refusal is "no such user" or "not allowed" ? "08P01" : "28P01");
+            return Refuse(refusal, refusal is Authentication.UntrustedUser or "not allowed" ? "08P01" : "28P01");
         }
 
-        Writer.WriteAuthenticationOk();
         if (isConsole)
         {
+            Writer.WriteAuthenticationOk();
             _console = identity;
+            _applicationName = asked.LastOrDefault(static p => p.Name.Equals("application_name", StringComparison.OrdinalIgnoreCase)).Value ?? "";
             return null;
         }
 
@@ -281,8 +283,13 @@ internal sealed class ClientLogin
         }
 
         // PgBouncer: with auth_type any nobody has proved anything, so nobody chooses who he is on the server.
-        bool needsForcedUser = _config.Get(Settings.AuthType) == AuthType.Any && database.ForcedUser == null;
-        return needsForcedUser ? Refuse("bouncer config error (auth_type = any needs user= in the database entry)", "08P01") : await WelcomeAsync(identity, database, asked);
+        if (_config.Get(Settings.AuthType) == AuthType.Any && database.ForcedUser == null)
+        {
+            return Refuse("bouncer config error (auth_type = any needs user= in the database entry)", "08P01");
+        }
+
+        Writer.WriteAuthenticationOk();
+        return await WelcomeAsync(identity, database, asked);
     }
 
     /// <summary>Up to 3.2 and no protocol options (PostgreSQL documentation, 55.2.1); the client goes on or leaves.</summary>
@@ -298,24 +305,18 @@ internal sealed class ClientLogin
         }
     }
 
+    /// <summary>Whether it may use the console is said to those who have proved who they are, as by PgBouncer (admin_post_login).</summary>
     private async ValueTask<string?> AuthenticateAsync(ClientIdentity identity, bool isConsole)
     {
-        if (isConsole)
+        // PgBouncer: user pgbouncer of our own uid over the Unix socket needs no password.
+        if (isConsole && _isUnix && identity.User == PoolerConfig.ConsoleDatabase && Syscalls.PeerUid(Client.Fd) == Syscalls.EffectiveUid())
         {
-            // PgBouncer: user pgbouncer of our own uid over the Unix socket needs no password.
-            if (_isUnix && identity.User == PoolerConfig.ConsoleDatabase && Syscalls.PeerUid(Client.Fd) == Syscalls.EffectiveUid())
-            {
-                return null;
-            }
-
-            AuthType consoleType = _config.Get(Settings.AuthType);
-            if (consoleType != AuthType.Any && !_config.IsAdmin(identity.User) && !_config.IsStatsUser(identity.User))
-            {
-                return "not allowed";
-            }
+            return null;
         }
 
-        return await new Authentication(this, _context.Credentials).RunAsync(_config.Get(Settings.AuthType), identity.User);
+        AuthType type = _config.Get(Settings.AuthType);
+        bool isAllowed = !isConsole || type == AuthType.Any || _config.IsAdmin(identity.User) || _config.IsStatsUser(identity.User);
+        return await new Authentication(this, _context.Credentials).RunAsync(type, identity.User) ?? (isAllowed ? null : "not allowed");
     }
 
     private async ValueTask<Session.ClientSession?> WelcomeAsync(ClientIdentity identity, DatabaseConfig database, List<StartupParameter> asked)

@@ -49,7 +49,7 @@ internal sealed class PoolerRig : IDisposable
         var keys = new ClientKeys();
         Pools = new Pools(Threads, new PoolSource(live, keys, new Clusters(new ClusterFile(null, NullLogger.Instance), NullLogger.Instance, static (_, _, _) => { })), new ServerJournal(live, NullLogger.Instance));
         Sessions = new SessionTable();
-        _context = new LoginContext(live, Pools, Sessions, new Credentials(live, keys), NullLogger.Instance, static (client, _) => client.CloseGracefully(), static (_, _) => false);
+        _context = new LoginContext(live, Pools, Sessions, new Credentials(live, keys), NullLogger.Instance, static (client, _, _) => client.CloseGracefully(), static (_, _) => false);
         _clientOptions = PoolSource.SocketOptionsOf(config);
         _listener = Listen();
         _listener.Start();
