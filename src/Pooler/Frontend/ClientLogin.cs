@@ -42,7 +42,7 @@ internal sealed class ClientLogin
         _config = context.Live.Current;
         _isUnix = isUnix;
         _deadline = new DeadlineTimer(this);
-        _welcome = new WelcomeRequest(client);
+        _welcome = new WelcomeRequest(this);
     }
 
     public Connection Client { get; }
@@ -263,11 +263,11 @@ internal sealed class ClientLogin
             return Refuse(refusal, refusal is Authentication.UntrustedUser or "not allowed" ? "08P01" : "28P01");
         }
 
+        _applicationName = asked.LastOrDefault(static p => p.Name.Equals("application_name", StringComparison.OrdinalIgnoreCase)).Value ?? "";
         if (isConsole)
         {
             Writer.WriteAuthenticationOk();
             _console = identity;
-            _applicationName = asked.LastOrDefault(static p => p.Name.Equals("application_name", StringComparison.OrdinalIgnoreCase)).Value ?? "";
             return null;
         }
 
@@ -485,15 +485,20 @@ internal sealed class ClientLogin
 
     private sealed class WelcomeRequest : Waiter
     {
-        private readonly Connection _client;
+        private readonly ClientLogin _login;
+        private readonly long _connectedAt;
 
-        public WelcomeRequest(Connection client)
+        public WelcomeRequest(ClientLogin login)
         {
-            _client = client;
+            _login = login;
+            _connectedAt = login.Client.Owner.Now;
             WantsWelcome = true;
         }
 
-        internal override void Wake() => _client.Input.Wake();
+        internal override LoginFacts Login => new(
+            _login.Client, _login._identity?.Database ?? "", _login._identity?.User ?? "", _login._applicationName, _connectedAt);
+
+        internal override void Wake() => _login.Client.Input.Wake();
     }
 
     private sealed class DeadlineTimer(ClientLogin login) : WheelTimer

@@ -445,6 +445,15 @@ internal sealed class Pools
         }
     }
 
+    /// <summary>Clients by the user they logged in as, which with a forced user is not their pool's.</summary>
+    public Dictionary<string, int> ClientsByUser()
+    {
+        lock (_lock)
+        {
+            return _users.Where(static u => u.Value.Clients > 0).ToDictionary(static u => u.Key, static u => u.Value.Clients);
+        }
+    }
+
     /// <summary>What is due by time alone: new servers for waiters, minimum size, servers idle or alive too long.</summary>
     public void Maintain(long now)
     {
