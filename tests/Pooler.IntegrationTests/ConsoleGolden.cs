@@ -20,7 +20,7 @@ internal static class ConsoleGolden
         { "ENABLE", "a database is required" },
         { "DISABLE nosuch", "no such database: nosuch" },
         { "DISABLE pgbouncer", "cannot disable admin db: pgbouncer" },
-        { "ENABLE pgbouncer", "cannot disable admin db: pgbouncer" },
+        { "ENABLE pgbouncer", "cannot enable admin db: pgbouncer" },
         { "KILL nosuch", "no such database: nosuch" },
         { "KILL pgbouncer", "cannot kill admin db: pgbouncer" },
         { "KILL_CLIENT x", "invalid client pointer supplied" },

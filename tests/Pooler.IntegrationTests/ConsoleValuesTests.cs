@@ -141,7 +141,7 @@ public sealed class ConsoleValuesTests(PostgresCluster postgres)
         // In the first period an average is that of all there was.
         foreach ((string time, string count) in (ReadOnlySpan<(string, string)>)[("xact_time", "xact_count"), ("query_time", "query_count"), ("wait_time", "server_assignment_count")])
             Assert.Equal(Number(stats, "total_" + time) / Number(stats, "total_" + count), Number(stats, "avg_" + time));
-        Assert.InRange(Number(stats, "avg_query_count"), 1, Number(stats, "total_query_count"));
+        Assert.True(Number(stats, "avg_query_count") > 0);
         Dictionary<string, string?> totals = (await pooler.ConsoleAsync("SHOW TOTALS")).ToDictionary(static row => row["name"]!, static row => row["value"]);
         Assert.Equal(stats["total_bind_count"], totals["total_ps_bind_count"]);
         Assert.Equal(stats["total_received"], totals["total_client_bytes"]);
@@ -180,6 +180,11 @@ public sealed class ConsoleValuesTests(PostgresCluster postgres)
         Assert.Equal("KILL_CLIENT", (await wire.QueryAsync($"KILL_CLIENT {id}")).Messages[0].Text());
         PgMessage last = (await other.ReadToEndAsync())[^1];
         Assert.Equal(("FATAL", "admin forced disconnect"), (last.Fields()['S'], last.Fields()['M']));
+        using PgWire quiet = await PgWire.ConnectAsync(pooler.EndPoint);
+        await quiet.LoginAsync("pgbouncer", PoolerIni.Admin, ("application_name", "quiet"));
+        id = (await wire.QueryAsync("SHOW CLIENTS")).ToMaps().Single(static row => row["application_name"] == "quiet")["id"]!;
+        await wire.QueryAsync($"KILL_CLIENT {id}");
+        await ConsoleCommandTests.AssertFatalAsync(quiet, "08P01", "admin forced disconnect");
         await Eventually.EqualsAsync("its pause is over", "no", async () => (await wire.QueryAsync("SHOW STATE")).Rows.ElementAt(1)[1]);
     }
 

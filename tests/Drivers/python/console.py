@@ -37,9 +37,9 @@ def _():
         with client.pipeline() as pipeline:
             first = client.execute("SHOW STATE")
             pipeline.sync()
-            wrong = client.execute("SHOW nonsense")
-            skipped = client.execute("SHOW STATE")
             try:
+                client.execute("SHOW nonsense")
+                client.execute("SHOW STATE")
                 pipeline.sync()
                 raise AssertionError("no error came")
             except errors.ProtocolViolation as error:
@@ -81,7 +81,7 @@ def _():
         except asyncpg.PostgresError as error:
             assert "invalid command 'SHOW nonsense'" in str(error)
         assert (await client.execute("RELOAD")) == "RELOAD"
-        client.terminate()
+        await client.close()
     asyncio.run(run())
 
 
