@@ -19,7 +19,9 @@ public sealed class RecordedConsoleTests(PostgresCluster postgres)
         ["SHOW FDS"] = ("^E ERROR, 0A000, SHOW FDS is not supported: .*so_reuseport.*\nZ I$", "SUSPEND for a take-over, `-R`, SHOW FDS"),
         ["SHOW VERSION"] = (@"^T version 25 -1\nPgBouncer 1\.25\.2 compatible, .*\nC SHOW\nZ I$", "SHOW VERSION"),
         ["SELECT VERSION"] = (@"^T version 25 -1\nPgBouncer 1\.25\.2 compatible, .*\nC SHOW\nZ I$", "SHOW VERSION"),
-        ["SHOW LISTS"] = (@"\npools\|2\npeer_pools\|\*\nfree_clients\|0\nused_clients\|2\nlogin_clients\|0\nfree_servers\|0\nused_servers\|1\n", "SHOW LISTS: `free_clients`, `free_servers`"),
+        ["SHOW LISTS"] = (
+            @"^T list 25 -1, items 23 4\ndatabases\|4\nusers\|3\npeers\|\*\npools\|2\npeer_pools\|\*\nfree_clients\|0\nused_clients\|2\nlogin_clients\|0\n"
+            + @"free_servers\|0\nused_servers\|1\ndns_names\|\*\ndns_zones\|\*\ndns_queries\|\*\ndns_pending\|\*\nC SHOW\nZ I$", "SHOW LISTS: `free_clients`, `free_servers`"),
         ["SET extra_float_digits=2"] = ("^N NOTICE, 00000, SET ignored\nC SET\nZ I$", "SET extra_float_digits on the console"),
         ["Parse on the console"] = ("^1 \nZ I$", "the extended protocol on the console"),
         ["login to unknown database"] = ("^E FATAL, 3D000, no such database: nosuchdb\nclosed True$", "a database that is not there"),
