@@ -140,7 +140,7 @@ public readonly struct MessageWriter(IBufferWriter<byte> output)
         frame.End();
     }
 
-    /// <summary>RowDescription: columns of no table, without a type modifier, in text format.</summary>
+    /// <summary>RowDescription: columns of no table, without a type modifier.</summary>
     public void WriteRowDescription(params ReadOnlySpan<ColumnDescription> columns)
     {
         short count = checked((short)columns.Length);
@@ -157,7 +157,7 @@ public readonly struct MessageWriter(IBufferWriter<byte> output)
             frame.Int32(column.TypeOid);
             frame.Int16(column.Length);
             frame.Int32(-1);
-            frame.Int16(0);
+            frame.Int16((short)(column.IsBinary ? 1 : 0));
         }
 
         frame.End();

@@ -64,7 +64,7 @@ public sealed class AuthenticationTests(PostgresCluster postgres)
         await using PoolerProcess trusting = await StartAsync(database, "trust", Secret.Plain);
         using PgWire wire = await PgWire.ConnectAsync(trusting.EndPoint);
         PgMessage error = Assert.Single((await wire.StartAsync(("user", "stranger"), ("database", database))).Messages);
-        Assert.Equal(("FATAL", "no such user"), (error.Fields()['S'], error.Fields()['M']));
+        Assert.Equal(("FATAL", "\"trust\" authentication failed"), (error.Fields()['S'], error.Fields()['M']));
 
         await using PoolerProcess open = await StartAsync(database, "any", Secret.Plain, Forced);
         using PgWire stranger = await open.LoginAsync(database, "stranger");

@@ -197,6 +197,12 @@ public sealed class CancelTests(PostgresCluster postgres)
         await Eventually.EqualsAsync("it runs", "1 0 0 0 0", () => CancelsAsync(pooler));
         await cancel.SendAsync(PgRequest.Cancel(wire.Key));
         await Eventually.EqualsAsync("the cancel is under way", "1 1 0 1 0", () => CancelsAsync(pooler));
+        using PgWire second = await PgWire.ConnectAsync(pooler.EndPoint);
+        await second.SendAsync(PgRequest.Cancel(wire.Key));
+        await Eventually.EqualsAsync("another waits", "1 1 1 1 0", () => CancelsAsync(pooler));
+        List<Dictionary<string, string?>> requests = [.. (await pooler.ConsoleAsync("SHOW CLIENTS")).Where(static row => row["user"] == "(nouser)")];
+        Assert.Equal(["active_cancel_req", "waiting_cancel_req"], requests.Select(static row => row["state"]).Order());
+        Assert.All(requests, row => Assert.Equal(("d", "127.0.0.1", $"{pooler.Port}"), (row["database"], row["addr"], row["local_port"])));
         answer.SetResult();
         Assert.Equal("CZ", (await wire.ReadReplyAsync()).Types);
         await Eventually.EqualsAsync("the server waits for its end", "0 1 0 1 1", () => CancelsAsync(pooler));

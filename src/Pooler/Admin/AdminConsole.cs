@@ -39,14 +39,14 @@ internal sealed class AdminConsole(
     public ICollection<ConsoleSession> Sessions => _sessions.Values;
 
     /// <summary>Takes over a client that has been authenticated for the console.</summary>
-    public void Enter(Connection client, ClientIdentity identity)
+    public void Enter(Connection client, ClientIdentity identity, string applicationName)
     {
         PoolerConfig config = live.Current;
 
-        // PgBouncer: with auth_type any everybody is an admin; so is the user pgbouncer of our own uid over the Unix socket.
+        // PgBouncer: so is the user pgbouncer of our own uid over the Unix socket. With auth_type any everybody may look.
         bool isAdmin = config.IsAdmin(identity.User)
             || (identity.User == PoolerConfig.ConsoleDatabase && Syscalls.PeerUid(client.Fd) == Syscalls.EffectiveUid());
-        var session = new ConsoleSession(this, client, identity, isAdmin, Stats.Own[client.Owner.Index]);
+        var session = new ConsoleSession(this, client, identity, isAdmin, Stats.Own[client.Owner.Index]) { ApplicationName = applicationName };
         while (!_sessions.TryAdd(session.ChooseKey(), session))
         {
         }

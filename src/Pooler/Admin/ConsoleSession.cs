@@ -1,4 +1,3 @@
-using System.Collections.Frozen;
 using System.Security.Cryptography;
 using System.Text;
 using Pooler.Config;
@@ -11,35 +10,19 @@ using Pooler.Telemetry;
 namespace Pooler.Admin;
 
 /// <summary>
-/// One client of the console. It speaks the simple protocol only, one command a message (PgBouncer, src/admin.c). While a command
-/// runs its client is not read; only that it hangs up is seen.
+/// One client of the console: one command a message (PgBouncer, src/admin.c), over the simple protocol or the extended one
+/// (<see cref="ConsoleExtended"/>). While a command runs its client is not read; only that it hangs up is seen.
 /// </summary>
 internal sealed class ConsoleSession(AdminConsole console, Connection client, ClientIdentity identity, bool isAdmin, PoolStats stats)
 {
     /// <summary>The PgBouncer whose console this is.</summary>
     public const string Dialect = "1.25.2";
 
-    private static readonly FrozenDictionary<string, ConsoleCommand> Commands = new Dictionary<string, ConsoleCommand>
-    {
-        ["disable"] = new Disable("DISABLE", isDisabled: true),
-        ["enable"] = new Disable("ENABLE", isDisabled: false),
-        ["kill"] = new Kill(),
-        ["kill_client"] = new KillClient(),
-        ["pause"] = new Pause(),
-        ["reconnect"] = new Reconnect(),
-        ["reload"] = new Reload(),
-        ["resume"] = new Resume(),
-        ["select"] = new Show(),
-        ["show"] = new Show(),
-        ["shutdown"] = new ShutdownCommand(),
-        ["suspend"] = new Suspend(),
-        ["switchover"] = new SwitchoverCommand(),
-        ["wait_close"] = new WaitClose(),
-    }.ToFrozenDictionary(StringComparer.OrdinalIgnoreCase);
-
-    private readonly Set _set = new();
     private byte[] _secret = [];
     private string _text = "";
+    private ConsoleExtended? _extended;
+    private ConsolePortal? _portal;
+    private bool _isKilled;
 
     public AdminConsole Console => console;
 
@@ -49,6 +32,8 @@ internal sealed class ConsoleSession(AdminConsole console, Connection client, Cl
 
     public bool IsAdmin => isAdmin;
 
+    public string ApplicationName { get; init; } = "";
+
     /// <summary>The process id of its BackendKeyData.</summary>
     public int Key { get; private set; }
 
@@ -57,8 +42,11 @@ internal sealed class ConsoleSession(AdminConsole console, Connection client, Cl
 
     public long RequestedAt { get; private set; } = client.Owner.Now;
 
-    /// <summary>A CancelRequest with this session's key came: a waiting command gives up.</summary>
+    /// <summary>A CancelRequest with this session's key came, or KILL_CLIENT: a waiting command gives up.</summary>
     public bool IsCanceled { get; private set; }
+
+    /// <summary>Statements prepared by name.</summary>
+    public int PreparedStatements => _extended?.Statements ?? 0;
 
     private MessageWriter Writer => new(client.Outbox);
 
@@ -81,14 +69,72 @@ internal sealed class ConsoleSession(AdminConsole console, Connection client, Cl
         }
     }
 
-    public void Complete(string tag) => Writer.WriteCommandComplete(tag);
+    /// <summary>KILL_CLIENT, on the session's own thread.</summary>
+    public void EndByForce()
+    {
+        IsCanceled = _isKilled = true;
+        client.Input.Wake();
+    }
 
-    public void Error(string message, string sqlState = "08P01") => Writer.WriteErrorResponse("ERROR", sqlState, message);
+    /// <summary>The rows of a command.</summary>
+    public void Send(Table table)
+    {
+        if (_portal != null)
+        {
+            _portal.Take(table);
+            return;
+        }
+
+        Writer.WriteRowDescription(table.Columns.AsSpan());
+        client.Outbox.Append(table.Rows.Span);
+    }
+
+    public void Complete(string tag)
+    {
+        if (_portal != null)
+        {
+            _portal.Complete(tag);
+            return;
+        }
+
+        Writer.WriteCommandComplete(tag);
+    }
+
+    public void Error(string message, string sqlState = "08P01")
+    {
+        Writer.WriteErrorResponse("ERROR", sqlState, message);
+        _extended?.Fail();
+    }
 
     public void Notice(string message) => Writer.WriteNotice("NOTICE", "00000", message);
 
     /// <summary>PgBouncer's answer to what it does not understand.</summary>
-    public void Invalid() => Error($"invalid command '{_text}', use SHOW HELP;");
+    public void Invalid() => Error(ConsoleRequest.Invalid(_text));
+
+    /// <param name="portal">Takes the answer; null: it goes to the client.</param>
+    public async ValueTask ExecuteAsync(ConsoleRequest request, ConsolePortal? portal = null)
+    {
+        _text = request.Text;
+        _portal = portal;
+        IsCanceled = _isKilled;
+        RequestedAt = client.Owner.Now;
+        stats.Queries++;
+        stats.Transactions++;
+        if (request.Command.IsInvalid(request.Statement))
+        {
+            Invalid();
+        }
+        else if (request.Command.IsAdminOnly && !isAdmin)
+        {
+            Error("admin access needed");
+        }
+        else
+        {
+            await request.Command.RunAsync(this, request.Statement);
+        }
+
+        _portal = null;
+    }
 
     private async Task RunAsync()
     {
@@ -150,15 +196,34 @@ internal sealed class ConsoleSession(AdminConsole console, Connection client, Cl
                 await input.ParkAsync();
             }
 
-            if (TryTakeFrame(out byte type, out string text, out string? problem))
+            if (_isKilled)
             {
-                if (type != FrontendMessage.Query)
-                {
-                    return Leave(type);
-                }
+                return Fatal(Kill.Reason);
+            }
 
-                await RunAsync(text);
-                Writer.WriteReadyForQuery((byte)'I');
+            if (TryTakeFrame(out byte type, out byte[] body, out string? problem))
+            {
+                if (ConsoleExtended.IsOwn(type))
+                {
+                    _extended ??= new ConsoleExtended(this);
+                    await _extended.TakeAsync(type, body);
+                }
+                else if (type == FrontendMessage.Terminate || _extended is not { IsSkipping: true })
+                {
+                    if (type != FrontendMessage.Query)
+                    {
+                        return Leave(type);
+                    }
+
+                    int end = Array.IndexOf(body, (byte)0);
+                    if (end < 0)
+                    {
+                        return Fatal("incomplete query");
+                    }
+
+                    await QueryAsync(Encoding.UTF8.GetString(body, 0, end));
+                    Writer.WriteReadyForQuery((byte)'I');
+                }
             }
             else if (problem != null)
             {
@@ -175,11 +240,11 @@ internal sealed class ConsoleSession(AdminConsole console, Connection client, Cl
         }
     }
 
-    private bool TryTakeFrame(out byte type, out string text, out string? problem)
+    private bool TryTakeFrame(out byte type, out byte[] body, out string? problem)
     {
         ReadOnlySpan<byte> data = client.Input.Unread;
         type = 0;
-        text = "";
+        body = [];
         problem = null;
         long length = data.Length >= FrameHeader.Size ? FrameHeader.FrameLength(data) : FrameHeader.Size;
         if (length is 0 or > BlockPool.BlockSize)
@@ -195,67 +260,37 @@ internal sealed class ConsoleSession(AdminConsole console, Connection client, Cl
         }
 
         type = data[0];
-        ReadOnlySpan<byte> body = data[FrameHeader.Size..(int)length];
-        int end = body.IndexOf((byte)0);
-        if (type == FrontendMessage.Query && end < 0)
-        {
-            problem = "incomplete query";
-            return false;
-        }
-
-        text = end < 0 ? "" : Encoding.UTF8.GetString(body[..end]);
+        body = data[FrameHeader.Size..(int)length].ToArray();
         client.Input.Advance((int)length);
         return true;
     }
 
-    private async ValueTask RunAsync(string text)
+    private async ValueTask QueryAsync(string text)
     {
-        _text = text;
-        IsCanceled = false;
-        RequestedAt = client.Owner.Now;
-        stats.Queries++;
-        stats.Transactions++;
-        if (ConsoleStatement.Parse(text) is not { } statement)
+        _extended?.Forget();
+        if (ConsoleRequest.Read(text, out string problem) is { } request)
         {
-            Invalid();
-            return;
-        }
-
-        if (statement.IsTooLong)
-        {
-            Error("bad arguments");
-            return;
-        }
-
-        ConsoleCommand? command = statement.IsSet ? _set : Commands.GetValueOrDefault(statement.Word);
-        if (command == null)
-        {
-            Invalid();
-        }
-        else if (command.IsAdminOnly && !isAdmin)
-        {
-            Error("admin access needed");
+            await ExecuteAsync(request);
         }
         else
         {
-            await command.RunAsync(this, statement);
+            Error(problem);
         }
+
+        _extended?.Recover();
     }
 
-    /// <summary>Any message but Query ends the session (src/admin.c, admin_handle_client).</summary>
+    /// <summary>What is neither a Query nor of the extended protocol ends the session (src/admin.c, admin_handle_client).</summary>
     private string Leave(byte type)
     {
-        switch (type)
+        if (type == FrontendMessage.Terminate)
         {
-            case FrontendMessage.Terminate:
-                return "client close request";
-            case FrontendMessage.Parse or FrontendMessage.Bind or FrontendMessage.Execute:
-                Error("extended query protocol not supported by admin console");
-                Writer.WriteReadyForQuery((byte)'I');
-                return Fatal("bad packet");
-            default:
-                return Fatal($"unsupported packet type for admin console: {(type is > 31 and < 127 ? (char)type : '?')}");
+            return "client close request";
         }
+
+        Error($"unsupported packet type for admin console: {type}");
+        Writer.WriteReadyForQuery((byte)'I');
+        return Fatal("bad packet");
     }
 
     private string Fatal(string message, string sqlState = "08P01")

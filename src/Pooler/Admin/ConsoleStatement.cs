@@ -75,24 +75,45 @@ internal sealed record ConsoleStatement(string Word, string Argument, string? Va
     /// <summary>[0-9a-z_]+ in any case, or anything between double quotes.</summary>
     private static bool TakeWord(ref ReadOnlySpan<char> rest, out string word)
     {
-        int length, skip = 0;
         if (rest is ['"', ..])
         {
-            skip = 1;
-            length = rest[1..].IndexOf('"');
-        }
-        else
-        {
-            length = 0;
-            while (length < rest.Length && (char.IsAsciiLetterOrDigit(rest[length]) || rest[length] == '_'))
-            {
-                length++;
-            }
+            return TakeQuoted(ref rest, '"', out word);
         }
 
-        word = length > 0 ? rest.Slice(skip, length).ToString() : "";
-        rest = length > 0 ? rest[(length + (2 * skip))..] : rest;
+        int length = 0;
+        while (length < rest.Length && (char.IsAsciiLetterOrDigit(rest[length]) || rest[length] == '_'))
+        {
+            length++;
+        }
+
+        word = rest[..length].ToString();
+        rest = rest[length..];
         return length > 0;
+    }
+
+    /// <summary>Anything between quotes, with two of them for one.</summary>
+    private static bool TakeQuoted(ref ReadOnlySpan<char> rest, char quote, out string text)
+    {
+        var taken = new StringBuilder();
+        for (int i = 1; i < rest.Length; i++)
+        {
+            if (rest[i] == quote)
+            {
+                if (i + 1 == rest.Length || rest[i + 1] != quote)
+                {
+                    text = taken.ToString();
+                    rest = rest[(i + 1)..];
+                    return true;
+                }
+
+                i++;
+            }
+
+            taken.Append(rest[i]);
+        }
+
+        text = "";
+        return false;
     }
 
     /// <summary>TO and a host: bare up to a blank, or in quotes.</summary>
@@ -124,36 +145,8 @@ internal sealed record ConsoleStatement(string Word, string Argument, string? Va
     }
 
     /// <summary>A word, or a text in single quotes with '' for one of them.</summary>
-    private static bool TakeValue(ref ReadOnlySpan<char> rest, out string value)
-    {
-        if (rest is not ['\'', ..])
-        {
-            return TakeWord(ref rest, out value);
-        }
-
-        var text = new StringBuilder();
-        for (int i = 1; i < rest.Length; i++)
-        {
-            if (rest[i] != '\'')
-            {
-                text.Append(rest[i]);
-            }
-            else if (i + 1 < rest.Length && rest[i + 1] == '\'')
-            {
-                text.Append('\'');
-                i++;
-            }
-            else
-            {
-                value = text.ToString();
-                rest = rest[(i + 1)..];
-                return true;
-            }
-        }
-
-        value = "";
-        return false;
-    }
+    private static bool TakeValue(ref ReadOnlySpan<char> rest, out string value) =>
+        rest is ['\'', ..] ? TakeQuoted(ref rest, '\'', out value) : TakeWord(ref rest, out value);
 
     private static bool IsEnd(ReadOnlySpan<char> rest)
     {

@@ -2,7 +2,7 @@ using Pooler.Pooling;
 
 namespace Pooler.Admin;
 
-/// <summary>Counters of one database, or of all, and their averages: rates a second, but transaction and query times each (src/stats.c, calc_average).</summary>
+/// <summary>Counters of one database, or of all, and their averages: rates a second, but times each: of a transaction, a query, an assignment (src/stats.c, calc_average).</summary>
 /// <param name="Old">The counters <paramref name="Seconds"/> ago.</param>
 internal sealed record DatabaseStats(string Database, PoolStats Total, PoolStats Old, double Seconds)
 {
@@ -18,7 +18,7 @@ internal sealed record DatabaseStats(string Database, PoolStats Total, PoolStats
     [
         Rate(static s => s.Assignments), Rate(static s => s.Transactions), Rate(static s => s.Queries), Rate(static s => s.Received),
         Rate(static s => s.Sent), Each(static s => s.TransactionTime, static s => s.Transactions), Each(static s => s.QueryTime, static s => s.Queries),
-        Rate(static s => s.WaitTime), Rate(static s => s.Parses), Rate(static s => s.ServerParses), Rate(static s => s.Binds), Rate(static s => s.Logins),
+        Each(static s => s.WaitTime, static s => s.Assignments), Rate(static s => s.Parses), Rate(static s => s.ServerParses), Rate(static s => s.Binds), Rate(static s => s.Logins),
     ];
 
     public static DatabaseStats SumOf(IReadOnlyCollection<DatabaseStats> all)

@@ -1,7 +1,7 @@
 namespace Pooler.Admin;
 
-/// <summary>DISABLE db and ENABLE db: whether new clients are refused; those that are here stay (src/admin.c, whose words for both these are).</summary>
-internal sealed class Disable(string word, bool isDisabled) : DatabaseCommand(word, "disable")
+/// <summary>DISABLE db and ENABLE db: whether new clients are refused; those that are here stay (src/admin.c).</summary>
+internal sealed class Disable(string word, bool isDisabled) : DatabaseCommand(word, isDisabled ? "disable" : "enable")
 {
     protected override string? Refusal(ConsoleSession session, string? database) => database == null ? "a database is required" : null;
 

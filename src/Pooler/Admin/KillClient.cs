@@ -3,7 +3,7 @@ using Pooler.Session;
 
 namespace Pooler.Admin;
 
-/// <summary>KILL_CLIENT id: drops one client, by its id in SHOW CLIENTS (src/admin.c, admin_cmd_kill_client).</summary>
+/// <summary>KILL_CLIENT id: drops one client, also one of the console, by its id in SHOW CLIENTS (src/admin.c, admin_cmd_kill_client).</summary>
 internal sealed class KillClient : ConsoleCommand
 {
     internal override async ValueTask RunAsync(ConsoleSession session, ConsoleStatement statement)
@@ -16,7 +16,9 @@ internal sealed class KillClient : ConsoleCommand
 
         AdminConsole console = session.Console;
         List<ClientSession> ended = await Survey.Run(console.Threads, session.Client, _ => console.Clients.OfCurrentThread(), s => End(s, id));
-        if (ended.Count > 0)
+        List<ConsoleSession> own = await Survey.Run(
+            console.Threads, session.Client, t => (IReadOnlyList<ConsoleSession>)[.. console.Sessions.Where(s => s.Client.Owner == t)], s => End(s, id));
+        if (ended.Count + own.Count > 0)
         {
             session.Complete("KILL_CLIENT");
         }
@@ -24,6 +26,17 @@ internal sealed class KillClient : ConsoleCommand
         {
             session.Error("client not found");
         }
+    }
+
+    private static ConsoleSession? End(ConsoleSession session, long id)
+    {
+        if ((session.Client.Id & int.MaxValue) != id || session.Client.IsClosed)
+        {
+            return null;
+        }
+
+        session.EndByForce();
+        return session;
     }
 
     private static ClientSession? End(ClientSession session, long id)

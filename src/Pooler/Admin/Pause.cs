@@ -11,7 +11,7 @@ internal sealed class Pause() : DatabaseCommand("PAUSE", "pause")
     protected override async ValueTask<bool> DoAsync(ConsoleSession session, string? database)
     {
         Pools pools = session.Console.Pools;
-        if (!pools.Pause(database) && database == null)
+        if (pools.PauseOfAll != PauseMode.None || (!pools.Pause(database) && database == null))
         {
             session.Error("already suspended/paused");
             return false;

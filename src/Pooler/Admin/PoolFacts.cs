@@ -1,4 +1,5 @@
 using Pooler.Config;
+using Pooler.Net;
 using Pooler.Pooling;
 
 namespace Pooler.Admin;
@@ -26,6 +27,9 @@ internal sealed record PoolFacts
 
     public int Idle { get; private set; }
 
+    /// <summary>Idle for longer than server_check_delay: to be checked before the next client.</summary>
+    public int Used { get; private set; }
+
     public int Tested { get; private set; }
 
     public int Login { get; private set; }
@@ -39,7 +43,7 @@ internal sealed record PoolFacts
 
     public required int ServerCancels { get; init; }
 
-    public int Servers => Active + Idle + Tested + Login + BeingCanceled;
+    public int Servers => Active + Idle + Used + Tested + Login + BeingCanceled;
 
     /// <summary>Thread clock, microseconds, since when the oldest waits; 0 when none does.</summary>
     public required long OldestWait { get; init; }
@@ -78,12 +82,16 @@ internal sealed record PoolFacts
             ServerCancels = all.Sum(static p => p.Stats.Sum(static s => s.ServerCancels)),
             OldestWait = all.Select(static p => p.OldestWaiter?.Since ?? 0).Where(static t => t > 0).DefaultIfEmpty().Min(),
         };
+        long now = IoThread.Clock();
         foreach (ServerSlot slot in all.SelectMany(static p => p.Slots))
         {
             switch (slot.State)
             {
                 case SlotState.Login:
                     facts.Login++;
+                    break;
+                case SlotState.Idle when slot.NeedsCheck(now):
+                    facts.Used++;
                     break;
                 case SlotState.Idle:
                     facts.Idle++;

@@ -5,13 +5,13 @@ namespace Pooler.Admin;
 
 /// <summary>
 /// SET key = value: a setting of the process until the next RELOAD or restart. What drivers set at login is ignored with a notice,
-/// for stats_users too; a setting that only a restart changes is taken and does nothing (src/admin.c, admin_set and fake_set).
+/// for stats_users too (extra_float_digits is among it since PgBouncer's later versions); a setting that only a restart changes is taken and does nothing (src/admin.c, admin_set and fake_set).
 /// </summary>
 internal sealed class Set : ConsoleCommand
 {
     private static readonly FrozenSet<string> Ignored =
         FrozenSet.Create(StringComparer.OrdinalIgnoreCase,
-            "client_encoding", "datestyle", "default_transaction_isolation", "standard_conforming_strings", "timezone");
+            "client_encoding", "datestyle", "default_transaction_isolation", "extra_float_digits", "standard_conforming_strings", "timezone");
 
     internal override bool IsAdminOnly => false;
 

@@ -1,4 +1,5 @@
 using System.Collections.Frozen;
+using System.Collections.Immutable;
 using Pooler.Protocol;
 
 namespace Pooler.Admin;
@@ -50,6 +51,9 @@ internal sealed class Show : ConsoleCommand
 
     internal override bool IsAdminOnly => false;
 
+    internal override ImmutableArray<ColumnDescription> ColumnsOf(ConsoleStatement statement) =>
+        statement.Text != null ? ShowRoute.Columns : Tables.TryGetValue(statement.Argument, out ShowCommand? command) ? command.Columns : [];
+
     internal override async ValueTask RunAsync(ConsoleSession session, ConsoleStatement statement)
     {
         if (statement.Argument.Equals("help", StringComparison.OrdinalIgnoreCase))
@@ -74,8 +78,7 @@ internal sealed class Show : ConsoleCommand
                 return;
             }
 
-            Table table = await command.ReadAsync(session.Console, session.Client);
-            session.Client.Outbox.Append(table.Bytes);
+            session.Send(await command.ReadAsync(session.Console, session.Client));
         }
         else
         {

@@ -39,7 +39,7 @@ internal sealed class ShowDatabases() : ShowCommand(
         $"{database.ReservePoolSize ?? config.Get(Settings.ReservePoolSize)}",
         WholeSeconds(database.ServerLifetime ?? config.Get(Settings.ServerLifetime)),
         database.PoolMode is { } mode ? Settings.PoolMode.Format(mode) : null,
-        database.Hosts.Length > 1 ? Settings.LoadBalanceHosts.Format(database.LoadBalanceHosts ?? LoadBalanceHosts.RoundRobin) : null,
+        LoadBalanceOf(database),
         $"{database.MaxDbConnections ?? config.Get(Settings.MaxDbConnections)}",
         $"{pools.Sum(static p => p.Servers)}",
         $"{database.MaxDbClientConnections ?? config.Get(Settings.MaxDbClientConnections)}",
@@ -47,9 +47,14 @@ internal sealed class ShowDatabases() : ShowCommand(
         isPaused ? "1" : "0",
         isDisabled ? "1" : "0");
 
+    /// <summary>Null with a single host, here and in SHOW POOLS.</summary>
+    public static string? LoadBalanceOf(DatabaseConfig database) =>
+        database.Hosts.Length > 1 ? Settings.LoadBalanceHosts.Format(database.LoadBalanceHosts ?? LoadBalanceHosts.RoundRobin) : null;
+
     private static void AddOwn(Table table, AdminConsole console, PoolerConfig config) => table.Add(
         PoolerConfig.ConsoleDatabase, null, $"{config.Get(Settings.ListenPort)}", PoolerConfig.ConsoleDatabase, PoolerConfig.ConsoleDatabase,
-        "2", "0", "0", WholeSeconds(config.Get(Settings.ServerLifetime)), "statement", null, "0", "0", "0", $"{console.Sessions.Count}", "0", "0");
+        "2", $"{config.Get(Settings.MinPoolSize)}", $"{config.Get(Settings.ReservePoolSize)}", WholeSeconds(config.Get(Settings.ServerLifetime)), "statement", null,
+        $"{config.Get(Settings.MaxDbConnections)}", "0", $"{config.Get(Settings.MaxDbClientConnections)}", $"{console.Sessions.Count}", "0", "0");
 
     private static string WholeSeconds(TimeSpan time) => ((long)time.TotalSeconds).ToString(CultureInfo.InvariantCulture);
 }

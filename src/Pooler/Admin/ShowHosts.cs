@@ -49,7 +49,7 @@ internal sealed class ShowHosts() : ShowCommand(
                     facts == null ? null : Flag(facts.IsReadOnly || facts.IsInRecovery),
                     $"{own.Sum(static p => p.Waiting)}",
                     $"{own.Sum(static p => p.Active)}",
-                    $"{own.Sum(static p => p.Idle)}",
+                    $"{own.Sum(static p => p.Idle + p.Used)}",
                     $"{own.Sum(static p => p.Login)}");
             }
         }

@@ -3,7 +3,10 @@ using static Pooler.Admin.Columns;
 
 namespace Pooler.Admin;
 
-/// <summary>SHOW LISTS (src/admin.c, admin_show_lists). We keep no free objects, no peers and no names of the DNS: those are 0.</summary>
+/// <summary>
+/// SHOW LISTS (src/admin.c, admin_show_lists). Clients that log in are among the used ones, as are
+/// connections that cancel among the servers. We keep no free objects, no peers and no names of the DNS: those are 0.
+/// </summary>
 internal sealed class ShowLists() : ShowCommand(Text("list"), Int4("items"))
 {
     protected override void Fill(Table table, AdminConsole console)
@@ -18,10 +21,10 @@ internal sealed class ShowLists() : ShowCommand(Text("list"), Int4("items"))
         Add("pools", pools.Count + 1);
         Add("peer_pools", 0);
         Add("free_clients", 0);
-        Add("used_clients", Math.Max(0, console.Clients.Clients - console.Clients.Logins) + ownClients);
+        Add("used_clients", console.Clients.Clients + ownClients);
         Add("login_clients", console.Clients.Logins);
         Add("free_servers", 0);
-        Add("used_servers", pools.Sum(static p => p.Servers));
+        Add("used_servers", pools.Sum(static p => p.Servers + p.ServerCancels));
         Add("dns_names", 0);
         Add("dns_zones", 0);
         Add("dns_queries", 0);

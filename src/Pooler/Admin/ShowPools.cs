@@ -6,7 +6,7 @@ namespace Pooler.Admin;
 
 /// <summary>
 /// SHOW POOLS (src/admin.c, admin_show_pools). cl_active counts idle clients too, as PgBouncer's list of active clients does; sv_tested
-/// are servers being reset or checked. Ours are never "used": one that has been idle for long is checked when it is lent.
+/// are servers being reset or checked, sv_used those idle for so long that they are checked before the next client.
 /// </summary>
 internal sealed class ShowPools() : ShowCommand(
     Text("database"), Text("user"), Int4("cl_active"), Int4("cl_waiting"), Int4("cl_active_cancel_req"), Int4("cl_waiting_cancel_req"),
@@ -25,7 +25,7 @@ internal sealed class ShowPools() : ShowCommand(
                 isOwnShown = true;
             }
 
-            Add(table, pool);
+            Add(table, pool, console.Live.Current.FindDatabase(pool.Database) is { } database ? ShowDatabases.LoadBalanceOf(database) : null);
         }
 
         if (!isOwnShown)
@@ -34,14 +34,14 @@ internal sealed class ShowPools() : ShowCommand(
         }
     }
 
-    private static void Add(Table table, PoolFacts pool)
+    private static void Add(Table table, PoolFacts pool, string? loadBalance)
     {
         long wait = pool.OldestWait > 0 ? Math.Max(0, IoThread.Clock() - pool.OldestWait) : 0;
         int active = Math.Max(0, pool.Clients - (pool.Waiting - pool.WaitingLogins));
         table.Add(
             pool.Database, pool.User, $"{active}", $"{pool.Waiting}", $"{pool.CancelsActive}", $"{pool.CancelsWaiting}",
-            $"{pool.Active}", $"{pool.ServerCancels}", $"{pool.BeingCanceled}", $"{pool.Idle}", "0", $"{pool.Tested}",
-            $"{pool.Login}", $"{wait / 1_000_000}", $"{wait % 1_000_000}", Settings.PoolMode.Format(pool.Mode), null);
+            $"{pool.Active}", $"{pool.ServerCancels}", $"{pool.BeingCanceled}", $"{pool.Idle}", $"{pool.Used}", $"{pool.Tested}",
+            $"{pool.Login}", $"{wait / 1_000_000}", $"{wait % 1_000_000}", Settings.PoolMode.Format(pool.Mode), loadBalance);
     }
 
     private static void AddOwn(Table table, AdminConsole console) => table.Add(

@@ -1,3 +1,4 @@
+using System.Collections.Immutable;
 using System.Numerics;
 using System.Text;
 using Pooler.Cluster;
@@ -19,7 +20,7 @@ internal static class ShowRoute
 {
     public const string Word = "route";
 
-    private static readonly ColumnDescription[] Row =
+    public static readonly ImmutableArray<ColumnDescription> Columns =
     [
         Text("database"), Text("class"), Text("cause"), Text("host"), Int4("port"), Text("role"), Int8("lag_bytes"), Int8("lag_us"), Text("bound"), Text("reason"),
     ];
@@ -37,7 +38,7 @@ internal static class ShowRoute
             session.Client,
             static s =>
             {
-                var table = new Table([.. Row]);
+                var table = new Table(Columns);
                 RouteReport report = ReportOf(s.Cluster, s.Pools, s.Text);
                 table.Add(
                     s.Cluster.Config.Name, report.Class, report.Cause, report.Host is { Name.Length: > 0 } host ? host.Name : null, report.Host is { } at ? $"{at.Port}" : null,
@@ -45,7 +46,7 @@ internal static class ShowRoute
                 return table;
             },
             (Cluster: routed[0], session.Console.Pools, Text: Encoding.UTF8.GetBytes(statement.Text!)));
-        session.Client.Outbox.Append(table.Bytes);
+        session.Send(table);
         session.Complete("SHOW");
     }
 

@@ -5,7 +5,7 @@ using Pooler.Session;
 
 namespace Pooler.Admin;
 
-/// <summary>SHOW SERVERS: active with a client, idle, tested while being reset or checked, new until it has logged in.</summary>
+/// <summary>SHOW SERVERS: active with a client, idle, used when idle for so long that it will be checked, tested while being reset or checked, new until it has logged in.</summary>
 internal sealed class ShowServers() : ShowCommand(SocketRow.Columns)
 {
     internal override async ValueTask<Table> ReadAsync(AdminConsole console, Connection client) =>
@@ -42,7 +42,7 @@ internal sealed class ShowServers() : ShowCommand(SocketRow.Columns)
             "S",
             server.Target.User,
             slot.Pool.Key.Database,
-            Word(state),
+            Word(slot, state),
             server.Host.IsUnixSocket ? ("unix", server.Host.Port) : socket?.Name(peer: true) is { Port: > 0 } peer ? peer : (server.Host.Name, server.Host.Port),
             socket?.Name(peer: false) ?? ("", 0),
             server.StartedAt,
@@ -60,9 +60,10 @@ internal sealed class ShowServers() : ShowCommand(SocketRow.Columns)
         };
     }
 
-    private static string Word(SlotState state) => state switch
+    private static string Word(ServerSlot slot, SlotState state) => state switch
     {
         SlotState.Login => "new",
+        SlotState.Idle when slot.NeedsCheck(IoThread.Clock()) => "used",
         SlotState.Idle => "idle",
         SlotState.Housekeeping => "tested",
         SlotState.BeingCanceled => "being_canceled",

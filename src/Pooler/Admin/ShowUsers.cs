@@ -5,7 +5,7 @@ namespace Pooler.Admin;
 
 /// <summary>
 /// SHOW USERS (src/admin.c, admin_show_users): all users known by name. The sizes are texts of nine places, or empty, as
-/// PgBouncer prints them.
+/// PgBouncer prints them. Servers count for the user they log in as, clients for theirs, which a forced user does not change.
 /// </summary>
 internal sealed class ShowUsers() : ShowCommand(
     Text("name"), Text("pool_size"), Text("reserve_pool_size"), Text("pool_mode"), Int4("max_user_connections"), Int4("current_connections"),
@@ -20,6 +20,7 @@ internal sealed class ShowUsers() : ShowCommand(
         PoolerConfig config = console.Live.Current;
         List<PoolFacts> pools = PoolFacts.ReadAll(console.Pools);
         ILookup<string, PoolFacts> byUser = pools.ToLookup(static p => p.User);
+        Dictionary<string, int> clients = console.Pools.ClientsByUser();
         foreach (string name in NamesOf(config, pools).Order(StringComparer.Ordinal))
         {
             UserConfig? user = config.Users.GetValueOrDefault(name);
@@ -31,7 +32,7 @@ internal sealed class ShowUsers() : ShowCommand(
                 $"{user?.MaxUserConnections ?? config.Get(Settings.MaxUserConnections)}",
                 $"{byUser[name].Sum(static p => p.Servers)}",
                 $"{user?.MaxUserClientConnections ?? config.Get(Settings.MaxUserClientConnections)}",
-                $"{byUser[name].Sum(static p => p.Clients) + console.Sessions.Count(s => s.Identity.User == name)}");
+                $"{clients.GetValueOrDefault(name) + console.Sessions.Count(s => s.Identity.User == name)}");
         }
     }
 

@@ -8,21 +8,11 @@ namespace Pooler.Admin;
 /// </summary>
 internal sealed class ShutdownCommand : ConsoleCommand
 {
+    internal override bool IsInvalid(ConsoleStatement statement) => ModeOf(statement) == StopMode.None;
+
     internal override async ValueTask RunAsync(ConsoleSession session, ConsoleStatement statement)
     {
-        StopMode mode = statement.Argument.ToUpperInvariant() switch
-        {
-            "" => StopMode.Immediate,
-            "WAIT_FOR_SERVERS" => StopMode.WaitForServers,
-            "WAIT_FOR_CLIENTS" => StopMode.WaitForClients,
-            _ => StopMode.None,
-        };
-        if (mode == StopMode.None)
-        {
-            session.Invalid();
-            return;
-        }
-
+        StopMode mode = ModeOf(statement);
         string command = statement.Argument.Length == 0 ? "SHUTDOWN command issued" : $"SHUTDOWN {statement.Argument} command issued";
         session.Console.Log.Note(command);
         bool hasBegun = session.Console.Shutdown.Begin(mode);
@@ -30,7 +20,7 @@ internal sealed class ShutdownCommand : ConsoleCommand
         {
             await ConsoleWait.Until(session, static () => false); // The end of the process is the answer.
         }
-        else if (hasBegun)
+        else if (hasBegun || session.Console.Shutdown.Mode == mode)
         {
             session.Complete("SHUTDOWN");
         }
@@ -39,4 +29,12 @@ internal sealed class ShutdownCommand : ConsoleCommand
             session.Error("already shutting down");
         }
     }
+
+    private static StopMode ModeOf(ConsoleStatement statement) => statement.Argument.ToUpperInvariant() switch
+    {
+        "" => StopMode.Immediate,
+        "WAIT_FOR_SERVERS" => StopMode.WaitForServers,
+        "WAIT_FOR_CLIENTS" => StopMode.WaitForClients,
+        _ => StopMode.None,
+    };
 }

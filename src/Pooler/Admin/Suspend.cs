@@ -12,14 +12,12 @@ namespace Pooler.Admin;
 /// </summary>
 internal sealed class Suspend : ConsoleCommand
 {
+    internal override bool IsInvalid(ConsoleStatement statement) => statement.Argument.Length > 0;
+
     internal override async ValueTask RunAsync(ConsoleSession session, ConsoleStatement statement)
     {
         Pools pools = session.Console.Pools;
-        if (statement.Argument.Length > 0)
-        {
-            session.Invalid();
-        }
-        else if (pools.Suspend())
+        if (pools.Suspend())
         {
             session.Console.Log.Note("SUSPEND command issued");
             await WaitAsync(session, pools);

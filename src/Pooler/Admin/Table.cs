@@ -4,14 +4,14 @@ using Pooler.Protocol;
 
 namespace Pooler.Admin;
 
-/// <summary>A result as the bytes a client gets: RowDescription, then a DataRow for each row added.</summary>
-internal sealed class Table
+/// <summary>A result as a client gets it: its columns, and the bytes of a DataRow of text for each row added.</summary>
+internal sealed class Table(ImmutableArray<ColumnDescription> columns)
 {
-    private readonly ArrayBufferWriter<byte> _bytes = new();
+    private readonly ArrayBufferWriter<byte> _rows = new();
 
-    public Table(ImmutableArray<ColumnDescription> columns) => new MessageWriter(_bytes).WriteRowDescription(columns.AsSpan());
+    public ImmutableArray<ColumnDescription> Columns => columns;
 
-    public ReadOnlySpan<byte> Bytes => _bytes.WrittenSpan;
+    public ReadOnlyMemory<byte> Rows => _rows.WrittenMemory;
 
-    public void Add(params ReadOnlySpan<string?> values) => new MessageWriter(_bytes).WriteDataRow(values);
+    public void Add(params ReadOnlySpan<string?> values) => new MessageWriter(_rows).WriteDataRow(values);
 }

@@ -16,6 +16,9 @@ internal sealed class Authentication(ClientLogin login, Credentials credentials,
     /// <summary>No line of auth_hba_file lets the client in, whoever it is.</summary>
     public const string Rejected = "login rejected";
 
+    /// <summary>What auth_type trust says to a user it does not know.</summary>
+    public const string UntrustedUser = "\"trust\" authentication failed";
+
     private const string WrongPassword = "password authentication failed";
     private const string SaslFailed = "SASL authentication failed";
 
@@ -70,7 +73,7 @@ internal sealed class Authentication(ClientLogin login, Credentials credentials,
             case AuthType.Any:
                 return null;
             case AuthType.Trust:
-                return secret != null ? null : "no such user";
+                return secret != null ? null : UntrustedUser;
             case AuthType.Plain:
                 return await PlainAsync(user, secret);
             case AuthType.Md5 when !credentials.IsVerifier(user, secret):

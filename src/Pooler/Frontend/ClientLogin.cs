@@ -27,12 +27,13 @@ internal sealed class ClientLogin
     private readonly bool _isUnix;
     private readonly DeadlineTimer _deadline;
     private readonly WelcomeRequest _welcome;
+    private readonly long _startedAt;
     private RouteHint _route;
     private ErrorFields? _refusal;
     private string? _name;
     private bool _isCancel, _hasLongKey;
-    private readonly long _startedAt;
     private ClientIdentity? _console;
+    private string _applicationName = "";
     private ClientIdentity? _identity;
 
     public ClientLogin(Connection client, LoginContext context, bool isUnix)
@@ -43,7 +44,7 @@ internal sealed class ClientLogin
         _isUnix = isUnix;
         _startedAt = client.Owner.Now;
         _deadline = new DeadlineTimer(this);
-        _welcome = new WelcomeRequest(client);
+        _welcome = new WelcomeRequest(this);
     }
 
     public Connection Client { get; }
@@ -83,7 +84,7 @@ internal sealed class ClientLogin
         else if (_console is { } identity && _refusal == null)
         {
             _context.Sessions.Disconnected(); // The console's own clients are not counted.
-            _context.Console(Client, identity);
+            _context.Console(Client, identity, _applicationName);
         }
         else
         {
@@ -289,12 +290,13 @@ internal sealed class ClientLogin
         Negotiate(packet);
         if (await AuthenticateAsync(identity, isConsole) is { } refusal)
         {
-            return Refuse(refusal, refusal is "no such user" or "not allowed" ? "08P01" : refusal == Authentication.Rejected ? "28000" : "28P01");
+            return Refuse(refusal, refusal is Authentication.UntrustedUser or "not allowed" ? "08P01" : refusal == Authentication.Rejected ? "28000" : "28P01");
         }
 
-        Writer.WriteAuthenticationOk();
+        _applicationName = asked.LastOrDefault(static p => p.Name.Equals("application_name", StringComparison.OrdinalIgnoreCase)).Value ?? "";
         if (isConsole)
         {
+            Writer.WriteAuthenticationOk();
             _console = identity;
             return null;
         }
@@ -316,8 +318,13 @@ internal sealed class ClientLogin
         }
 
         // PgBouncer: with auth_type any nobody has proved anything, so nobody chooses who he is on the server.
-        bool needsForcedUser = _config.Get(Settings.AuthType) == AuthType.Any && database.ForcedUser == null;
-        return needsForcedUser ? Refuse("bouncer config error (auth_type = any needs user= in the database entry)", "08P01") : await WelcomeAsync(identity, database, asked);
+        if (_config.Get(Settings.AuthType) == AuthType.Any && database.ForcedUser == null)
+        {
+            return Refuse("bouncer config error (auth_type = any needs user= in the database entry)", "08P01");
+        }
+
+        Writer.WriteAuthenticationOk();
+        return await WelcomeAsync(identity, database, asked);
     }
 
     /// <summary>Up to 3.2 and no protocol options (PostgreSQL documentation, 55.2.1); the client goes on or leaves.</summary>
@@ -333,26 +340,20 @@ internal sealed class ClientLogin
         }
     }
 
+    /// <summary>Whether it may use the console is said to those who have proved who they are, as by PgBouncer (admin_post_login).</summary>
     private async ValueTask<string?> AuthenticateAsync(ClientIdentity identity, bool isConsole)
     {
-        if (isConsole)
+        // PgBouncer: user pgbouncer of our own uid over the Unix socket needs no password.
+        if (isConsole && _isUnix && identity.User == PoolerConfig.ConsoleDatabase && Syscalls.PeerUid(Client.Fd) == Syscalls.EffectiveUid())
         {
-            // PgBouncer: user pgbouncer of our own uid over the Unix socket needs no password.
-            if (_isUnix && identity.User == PoolerConfig.ConsoleDatabase && Syscalls.PeerUid(Client.Fd) == Syscalls.EffectiveUid())
-            {
-                return null;
-            }
-
-            AuthType consoleType = _config.Get(Settings.AuthType);
-            if (consoleType != AuthType.Any && !_config.IsAdmin(identity.User) && !_config.IsStatsUser(identity.User))
-            {
-                return "not allowed";
-            }
+            return null;
         }
 
-        var authentication = new Authentication(this, _context.Credentials, isConsole ? null : _config.FindDatabase(identity.Database));
         AuthType type = _config.Get(Settings.AuthType);
-        return type == AuthType.Hba ? await authentication.RunAsync(_config.Hba, identity.Database, identity.User) : await authentication.RunAsync(type, identity.User);
+        bool isAllowed = !isConsole || type == AuthType.Any || _config.IsAdmin(identity.User) || _config.IsStatsUser(identity.User);
+        var authentication = new Authentication(this, _context.Credentials, isConsole ? null : _config.FindDatabase(identity.Database));
+        string? refusal = type == AuthType.Hba ? await authentication.RunAsync(_config.Hba, identity.Database, identity.User) : await authentication.RunAsync(type, identity.User);
+        return refusal ?? (isAllowed ? null : "not allowed");
     }
 
     private async ValueTask<Session.ClientSession?> WelcomeAsync(ClientIdentity identity, DatabaseConfig database, List<StartupParameter> asked)
@@ -516,15 +517,20 @@ internal sealed class ClientLogin
 
     private sealed class WelcomeRequest : Waiter
     {
-        private readonly Connection _client;
+        private readonly ClientLogin _login;
+        private readonly long _connectedAt;
 
-        public WelcomeRequest(Connection client)
+        public WelcomeRequest(ClientLogin login)
         {
-            _client = client;
+            _login = login;
+            _connectedAt = login.Client.Owner.Now;
             WantsWelcome = true;
         }
 
-        internal override void Wake() => _client.Input.Wake();
+        internal override LoginFacts Login => new(
+            _login.Client, _login._identity?.Database ?? "", _login._identity?.User ?? "", _login._applicationName, _connectedAt);
+
+        internal override void Wake() => _login.Client.Input.Wake();
     }
 
     private sealed class DeadlineTimer(ClientLogin login) : WheelTimer

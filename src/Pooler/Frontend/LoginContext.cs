@@ -8,10 +8,10 @@ using Pooler.Telemetry;
 namespace Pooler.Frontend;
 
 /// <summary>What every login needs of the process.</summary>
-/// <param name="Console">Takes over a client that is logged in to the console database.</param>
+/// <param name="Console">Takes over a client that is logged in to the console database; the text is its application_name.</param>
 /// <param name="CancelConsole">Cancels what a client of the console waits for; false when the process id is none of theirs.</param>
 internal sealed record LoginContext(
-    LiveConfig Live, Pools Pools, SessionTable Sessions, Credentials Credentials, ILogger Log, Action<Connection, ClientIdentity> Console,
+    LiveConfig Live, Pools Pools, SessionTable Sessions, Credentials Credentials, ILogger Log, Action<Connection, ClientIdentity, string> Console,
     Func<int, byte[], bool> CancelConsole)
 {
     /// <summary>Asks servers for the secrets of users who are not in auth_file.</summary>

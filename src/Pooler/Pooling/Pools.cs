@@ -112,7 +112,7 @@ internal sealed class Pools
 
             if (!pool.IsPaused && TakeIdle(pool, thread) is { } slot)
             {
-                if (NeedsCheck(slot, thread.Now))
+                if (slot.NeedsCheck(thread.Now))
                 {
                     slot.State = SlotState.Housekeeping;
                     toCheck = slot;
@@ -283,7 +283,7 @@ internal sealed class Pools
         bool granted = false, toCheck = false;
         lock (_lock)
         {
-            if (waiter.State == WaiterState.Bound && !slot.Server.Socket.IsClosed && NeedsCheck(slot, slot.Server.Thread.Now))
+            if (waiter.State == WaiterState.Bound && !slot.Server.Socket.IsClosed && slot.NeedsCheck(slot.Server.Thread.Now))
             {
                 slot.Pool.Enqueue(waiter, atHead: true);
                 slot.State = SlotState.Housekeeping;
@@ -442,6 +442,15 @@ internal sealed class Pools
             pool.Clients--;
             pool.Database.Clients--;
             CountOf(_users, user).Clients--;
+        }
+    }
+
+    /// <summary>Clients by the user they logged in as, which with a forced user is not their pool's.</summary>
+    public Dictionary<string, int> ClientsByUser()
+    {
+        lock (_lock)
+        {
+            return _users.Where(static u => u.Value.Clients > 0).ToDictionary(static u => u.Key, static u => u.Value.Clients);
         }
     }
 
@@ -715,9 +724,6 @@ internal sealed class Pools
 
         return slot;
     }
-
-    private static bool NeedsCheck(ServerSlot slot, long now) =>
-        slot.Pool.Settings.ServerCheckQuery.Length > 0 && now - slot.IdleSince >= (long)slot.Pool.Settings.ServerCheckDelay.TotalMicroseconds;
 
     private static bool IsSurplus(ServerPool pool) =>
         pool.Settings.PoolSize > 0 && pool.Slots.Count > pool.Settings.PoolSize + pool.Settings.ReservePoolSize;

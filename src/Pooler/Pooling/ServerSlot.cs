@@ -49,6 +49,10 @@ internal sealed class ServerSlot : ServerOwner
     /// <summary>Thread clock, microseconds, when it was last given back.</summary>
     internal long IdleSince { get; set; }
 
+    /// <summary>Idle for longer than server_check_delay: it is checked before its next client.</summary>
+    public bool NeedsCheck(long now) =>
+        Pool.Settings.ServerCheckQuery.Length > 0 && now - IdleSince >= (long)Pool.Settings.ServerCheckDelay.TotalMicroseconds;
+
     internal override int Receive(ServerConnection server, ReadOnlySpan<byte> data)
     {
         int at = 0;

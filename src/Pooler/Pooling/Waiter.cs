@@ -33,6 +33,9 @@ internal abstract class Waiter
     /// <summary>With <see cref="WaiterState.Failed"/>: what to tell the client.</summary>
     internal ErrorFields? Error;
 
+    /// <summary>Of one that logs in, for the console; a session is listed by itself.</summary>
+    internal virtual LoginFacts? Login => null;
+
     /// <summary>The state has left Waiting. Called on the waiter's thread; must only wake its session.</summary>
     internal abstract void Wake();
 

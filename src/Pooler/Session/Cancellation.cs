@@ -21,6 +21,9 @@ internal sealed class Cancellation(ClientSession session, Exchange exchange)
     /// <summary>A CancelRequest is still under way for what has been answered: what is sent behind that must not be hit.</summary>
     public bool IsLate { get; private set; }
 
+    /// <summary>Those that are not over yet.</summary>
+    public IReadOnlyList<CancelRequest> Requests => _waiting;
+
     public void Ask(CancelRequest request)
     {
         IsAsked = _isWanted = true;
@@ -47,6 +50,7 @@ internal sealed class Cancellation(ClientSession session, Exchange exchange)
         _isWanted = false;
         _isSending = true;
         _sent = _waiting.Count;
+        _waiting.ForEach(static request => request.IsActive = true);
         session.Stats.CancelsWaiting -= _sent;
         session.Stats.CancelsActive += _sent;
         session.Stats.ServerCancels++;

@@ -87,6 +87,9 @@ internal sealed class Exchange : ServerOwner
 
     private IoThread Thread => _client.Owner;
 
+    /// <summary>CancelRequests for what the client has asked for.</summary>
+    public IReadOnlyList<CancelRequest> Cancels => _cancellation?.Requests ?? [];
+
     /// <summary>The server is to stop what the client has asked for, or never to see it.</summary>
     public void Cancel(CancelRequest request)
     {

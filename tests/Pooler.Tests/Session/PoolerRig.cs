@@ -51,7 +51,7 @@ internal sealed class PoolerRig : IDisposable
         var source = new PoolSource(live, keys, fetched, new Clusters(new ClusterFile(null, NullLogger.Instance), NullLogger.Instance, static (_, _, _) => { }));
         Pools = new Pools(Threads, source, new ServerJournal(live, NullLogger.Instance));
         Sessions = new SessionTable();
-        _context = new LoginContext(live, Pools, Sessions, new Credentials(live, keys, fetched), NullLogger.Instance, static (client, _) => client.CloseGracefully(), static (_, _) => false)
+        _context = new LoginContext(live, Pools, Sessions, new Credentials(live, keys, fetched), NullLogger.Instance, static (client, _, _) => client.CloseGracefully(), static (_, _) => false)
         {
             SecretQueries = new SecretQueries(Threads[0], live, source, Pools.Statements),
         };
