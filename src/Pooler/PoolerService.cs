@@ -30,6 +30,7 @@ internal sealed class PoolerService : IHostedService, IDisposable
     private readonly Signals _signals;
     private volatile SocketOptions _clientOptions;
     private readonly ClientKeys _keys;
+    private readonly HostNames _names;
     private readonly LoginContext _context;
     private readonly List<Listener> _listeners = [];
     private readonly List<string> _socketFiles = [];
@@ -50,13 +51,15 @@ internal sealed class PoolerService : IHostedService, IDisposable
         _threads = [.. Enumerable.Range(0, config.WorkerCount).Select(i => new IoThread(i, createEngine))];
         _clientOptions = PoolSource.SocketOptionsOf(config);
         _keys = new ClientKeys();
+        _names = new HostNames(live, log);
         Pools pools = null!;
-        _clusters = new Clusters(new ClusterFile(live.Current.ClusterStateFile, log), log, (cluster, before, after) => pools.HostsChanged(cluster, before, after));
-        pools = new Pools(_threads, new PoolSource(live, _keys, _clusters), new ServerJournal(live, log));
+        _clusters = new Clusters(new ClusterFile(live.Current.ClusterStateFile, log), _names, log, (cluster, before, after) => pools.HostsChanged(cluster, before, after));
+        pools = new Pools(_threads, new PoolSource(live, _keys, _clusters, _names), new ServerJournal(live, log));
+        _names.Changed = pools.AddressesChanged;
         var sessions = new SessionTable();
         var control = new ConfigControl(live, pools, environment, log, Apply);
         _shutdown = new Shutdown(_threads, live, pools, sessions, log, StopListening, () => lifetime?.StopApplication());
-        _console = new AdminConsole(_threads, live, _clusters, pools, sessions, control, _shutdown, log, Version);
+        _console = new AdminConsole(_threads, live, _clusters, _names, pools, sessions, control, _shutdown, log, Version);
         _signals = new Signals(control, pools, _shutdown, _systemd, log);
         _context = new LoginContext(live, pools, sessions, new Credentials(live, _keys), log, _console.Enter, _console.Cancel)
         {
@@ -88,7 +91,7 @@ internal sealed class PoolerService : IHostedService, IDisposable
         }
 
         _threads[0].Post(() => _console.Stats.Start(_threads[0], _live, _log));
-        _threads[0].Post(new Maintenance(_context.Pools, _threads).Arm);
+        _threads[0].Post(new Maintenance(_context.Pools, _names, _threads).Arm);
         foreach (Listener listener in _listeners)
         {
             listener.Start();
@@ -142,6 +145,7 @@ internal sealed class PoolerService : IHostedService, IDisposable
         _clientOptions = PoolSource.SocketOptionsOf(config);
         _keys.Keep(config.Secrets);
         _clusters.Apply(config);
+        _names.Expire();
         _context.Sessions.Keys.Node = config.Get(Settings.PeerId);
         int reads = config.Get(Settings.SBufLoopCount);
         int blocks = (int)Math.Clamp(config.Get(Settings.MaxLookaheadMemory) / _threads.Length / BlockPool.BlockSize, 16, int.MaxValue);

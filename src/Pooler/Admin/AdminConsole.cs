@@ -10,7 +10,7 @@ namespace Pooler.Admin;
 
 /// <summary>The database pgbouncer: what its commands need of the process, and who is logged in to it.</summary>
 internal sealed class AdminConsole(
-    IoThread[] threads, LiveConfig live, Clusters clusters, Pools pools, SessionTable clients, ConfigControl control, Shutdown shutdown, ILogger log, string version)
+    IoThread[] threads, LiveConfig live, Clusters clusters, HostNames names, Pools pools, SessionTable clients, ConfigControl control, Shutdown shutdown, ILogger log, string version)
 {
     private readonly ConcurrentDictionary<int, ConsoleSession> _sessions = new();
 
@@ -19,6 +19,8 @@ internal sealed class AdminConsole(
     public LiveConfig Live => live;
 
     public Clusters Clusters => clusters;
+
+    public HostNames Names => names;
 
     public Pools Pools => pools;
 

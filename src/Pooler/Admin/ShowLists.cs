@@ -3,7 +3,7 @@ using static Pooler.Admin.Columns;
 
 namespace Pooler.Admin;
 
-/// <summary>SHOW LISTS (src/admin.c, admin_show_lists). We keep no free objects, no peers and no names of the DNS: those are 0.</summary>
+/// <summary>SHOW LISTS (src/admin.c, admin_show_lists). We keep no free objects and no peers: those are 0.</summary>
 internal sealed class ShowLists() : ShowCommand(Text("list"), Int4("items"))
 {
     protected override void Fill(Table table, AdminConsole console)
@@ -22,10 +22,12 @@ internal sealed class ShowLists() : ShowCommand(Text("list"), Int4("items"))
         Add("login_clients", console.Clients.Logins);
         Add("free_servers", 0);
         Add("used_servers", pools.Sum(static p => p.Servers));
-        Add("dns_names", 0);
-        Add("dns_zones", 0);
-        Add("dns_queries", 0);
-        Add("dns_pending", 0);
+        List<string> names = [.. console.Names.Read().Select(static known => known.Name)];
+        (int running, int queued) = console.Names.Lookups;
+        Add("dns_names", names.Count);
+        Add("dns_zones", ShowDnsZones.Of(names).Count());
+        Add("dns_queries", running);
+        Add("dns_pending", queued);
 
         void Add(string list, int items) => table.Add(list, $"{items}");
     }

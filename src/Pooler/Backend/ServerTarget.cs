@@ -29,6 +29,9 @@ internal sealed record ServerTarget(ImmutableArray<HostAddress> Hosts, string Da
         set => _minor = value;
     }
 
+    /// <summary>What the names among the hosts stand for.</summary>
+    public required Net.HostNames Names { get; init; }
+
     public Net.SocketOptions Options { get; init; } = new(true, 0, 0, 0, 0, 0);
 
     /// <summary>The directory for an empty host.</summary>
@@ -59,7 +62,7 @@ internal sealed record ServerTarget(ImmutableArray<HostAddress> Hosts, string Da
         }
     }
 
-    /// <summary>The address of a host when it needs no name service; null otherwise.</summary>
+    /// <summary>The address of a host when it needs no lookup; null otherwise.</summary>
     public SocketAddress? LiteralAddress(HostAddress host)
     {
         if (host.IsUnixSocket)
@@ -70,12 +73,5 @@ internal sealed record ServerTarget(ImmutableArray<HostAddress> Hosts, string Da
         }
 
         return IPAddress.TryParse(host.Name, out IPAddress? address) ? new IPEndPoint(address, host.Port).Serialize() : null;
-    }
-
-    /// <summary>Asks the name service; blocks, so it runs off the I/O threads.</summary>
-    public static SocketAddress Resolve(HostAddress host)
-    {
-        Net.IoThread.MustNotBeHere();
-        return new IPEndPoint(Dns.GetHostAddresses(host.Name)[0], host.Port).Serialize();
     }
 }

@@ -80,12 +80,16 @@ internal static class Settings
         "Most servers per user and database; 0 = no limit.");
     public static readonly Setting<bool> DisablePqExec = Row("disable_pqexec", Switch, "0", Global,
         "Refuses the simple query protocol.", AtRestart);
+    public static readonly Setting<TimeSpan> DnsKeepTime = Row("dns_keep_time", Seconds, "300", Global,
+        "Ours: while a name cannot be looked up its last addresses are used for that long after they were found; 0 = a failed lookup fails the connect, as in PgBouncer.");
+    public static readonly Setting<TimeSpan> DnsLookupTimeout = Row("dns_lookup_timeout", Seconds, "5", Global,
+        "Ours: a lookup that takes longer has failed; 0 = only server_connect_timeout bounds the wait.");
     public static readonly Setting<TimeSpan> DnsMaxTtl = Row("dns_max_ttl", Seconds, "15", Global,
-        "How long a resolved name is kept.", support: Later);
+        "How long the addresses of a name are kept; names of hosts with servers are looked up again by then.");
     public static readonly Setting<TimeSpan> DnsNxDomainTtl = Row("dns_nxdomain_ttl", Seconds, "15", Global,
-        "How long a failed name lookup is kept.", support: Later);
+        "How long a failed lookup is kept.");
     public static readonly Setting<TimeSpan> DnsZoneCheckPeriod = Row("dns_zone_check_period", Seconds, "0", Global,
-        "How often the serial of a DNS zone is looked at; 0 = never.", support: Later);
+        "Accepted without effect: the serials of DNS zones are not looked at; names in use are looked up each dns_max_ttl.", support: Later);
     public static readonly Setting<TimeSpan> FailoverHoldTime = Row("failover_hold_time", Seconds, "30", Global | Database,
         "Ours: work of an entry with routing that no host may take waits so long, then fails with 57P03; 0 = it fails at once.");
     public static readonly Setting<TimeSpan> HealthCheckInterval = Row("health_check_interval", Seconds, "2", Global | Database,
@@ -179,7 +183,7 @@ internal static class Settings
     public static readonly Setting<TimeSpan> ReservePoolTimeout = Row("reserve_pool_timeout", Seconds, "5", Global,
         "The wait that opens the reserve; 0 = no reserve.");
     public static readonly Setting<string> ResolvConf = Row("resolv_conf", Text, "", Global,
-        "The resolver's configuration file.", AtRestart, Later);
+        "Accepted without effect: names are looked up by the system's resolver, as /etc/nsswitch.conf and /etc/resolv.conf say.", AtRestart, Later);
     public static readonly Setting<RoutingRule> Routing = Row("routing", RoutingWord, "off", Global | Database,
         "Ours: off = plain pooling; primary = everything to the host that is primary; prefer_replica, replica = everything to replicas; read_write_split = what only reads to replicas; multi_primary = each client to one of the hosts that take writes (docs/routing.md).");
     public static readonly Setting<int> SBufLoopCount = Row("sbuf_loopcnt", Count, "5", Global,

@@ -125,7 +125,7 @@ public sealed class ConfigLoaderTests : IDisposable
     {
         PoolerConfig config = folder.LoadRight(Trust + """
             resolv_conf = x.conf
-            dns_max_ttl = 3
+            dns_zone_check_period = 3
             [databases]
             a = load_balance_hosts=disable
             b = load_balance_hosts=disable
@@ -136,7 +136,7 @@ public sealed class ConfigLoaderTests : IDisposable
         Assert.Equal(
         [
             "pooler.ini:3: resolv_conf is accepted but has no effect yet",
-            "pooler.ini:4: dns_max_ttl is accepted but has no effect yet",
+            "pooler.ini:4: dns_zone_check_period is accepted but has no effect yet",
             "pooler.ini:9: [peers] is accepted but has no effect yet",
         ], config.Warnings.Select(folder.Shorten));
         Assert.Equal("x.conf", config.GetText(Settings.ResolvConf));

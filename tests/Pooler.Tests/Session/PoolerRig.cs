@@ -47,7 +47,8 @@ internal sealed class PoolerRig : IDisposable
         Threads = [.. Enumerable.Range(0, threads).Select(i => new IoThread(i, engine ?? Net.EngineUnderTest.Create))];
         var live = new LiveConfig(config);
         var keys = new ClientKeys();
-        Pools = new Pools(Threads, new PoolSource(live, keys, new Clusters(new ClusterFile(null, NullLogger.Instance), NullLogger.Instance, static (_, _, _) => { })), new ServerJournal(live, NullLogger.Instance));
+        var names = new HostNames(live, NullLogger.Instance);
+        Pools = new Pools(Threads, new PoolSource(live, keys, new Clusters(new ClusterFile(null, NullLogger.Instance), names, NullLogger.Instance, static (_, _, _) => { }), names), new ServerJournal(live, NullLogger.Instance));
         Sessions = new SessionTable();
         _context = new LoginContext(live, Pools, Sessions, new Credentials(live, keys), NullLogger.Instance, static (client, _) => client.CloseGracefully(), static (_, _) => false);
         _clientOptions = PoolSource.SocketOptionsOf(config);
