@@ -31,10 +31,11 @@ internal sealed class PoolerService : IHostedService, IDisposable
     private volatile SocketOptions _clientOptions;
     private readonly ClientKeys _keys;
     private readonly HostNames _names;
+    private readonly Peers _peers;
     private readonly LoginContext _context;
     private readonly List<Listener> _listeners = [];
     private readonly List<string> _socketFiles = [];
-    private int _nextThread;
+    private int _nextThread, _listening;
 
     public PoolerService(
         LiveConfig live, Dictionary<string, string> environment, ILogger<PoolerService> log, LogOutput? output = null,
@@ -57,13 +58,14 @@ internal sealed class PoolerService : IHostedService, IDisposable
         pools = new Pools(_threads, new PoolSource(live, _keys, _clusters, _names), new ServerJournal(live, log));
         _names.Changed = pools.AddressesChanged;
         var sessions = new SessionTable();
+        _peers = new Peers(_threads[0], live, _names);
         var control = new ConfigControl(live, pools, environment, log, Apply);
-        _shutdown = new Shutdown(_threads, live, pools, sessions, log, StopListening, () => lifetime?.StopApplication());
-        _console = new AdminConsole(_threads, live, _clusters, _names, pools, sessions, control, _shutdown, log, Version);
+        _shutdown = new Shutdown(_threads, live, pools, sessions, log, StopListening, () => Volatile.Read(ref _listening) > 0, () => lifetime?.StopApplication());
+        _console = new AdminConsole(_threads, live, _clusters, _names, pools, sessions, _peers, control, _shutdown, log, Version);
         _signals = new Signals(control, pools, _shutdown, _systemd, log);
-        _context = new LoginContext(live, pools, sessions, new Credentials(live, _keys), log, _console.Enter, _console.Cancel)
+        _context = new LoginContext(live, pools, sessions, new Credentials(live, _keys), log, _console.Enter, _console.Cancel, _peers)
         {
-            IsStopping = () => _shutdown.Mode != StopMode.None,
+            IsStopping = isUnix => _shutdown.Mode > StopMode.WaitForClients || (isUnix && _shutdown.Mode != StopMode.None),
         };
     }
 
@@ -92,6 +94,7 @@ internal sealed class PoolerService : IHostedService, IDisposable
 
         _threads[0].Post(() => _console.Stats.Start(_threads[0], _live, _log));
         _threads[0].Post(new Maintenance(_context.Pools, _names, _threads).Arm);
+        _listening = _listeners.Count(static l => !l.IsUnix);
         foreach (Listener listener in _listeners)
         {
             listener.Start();
@@ -146,6 +149,7 @@ internal sealed class PoolerService : IHostedService, IDisposable
         _keys.Keep(config.Secrets);
         _clusters.Apply(config);
         _names.Expire();
+        _peers.Apply(config);
         _context.Sessions.Keys.Node = config.Get(Settings.PeerId);
         int reads = config.Get(Settings.SBufLoopCount);
         int blocks = (int)Math.Clamp(config.Get(Settings.MaxLookaheadMemory) / _threads.Length / BlockPool.BlockSize, 16, int.MaxValue);
@@ -159,7 +163,8 @@ internal sealed class PoolerService : IHostedService, IDisposable
     private void StopListening()
     {
         _systemd.Stopping();
-        _threads[0].Post(() => _listeners.Where(static l => !l.IsUnix).ToList().ForEach(static l => l.Close()));
+        bool othersListen = _live.Current.Get(Settings.SoReusePort);
+        _threads[0].Post(() => _listeners.Where(static l => !l.IsUnix).ToList().ForEach(l => l.Retire(othersListen, () => Interlocked.Decrement(ref _listening))));
     }
 
     /// <summary>LISTEN_FDS (sd_listen_fds(3)): sockets that systemd holds for us stand in the place of listen_addr and unix_socket_dir.</summary>

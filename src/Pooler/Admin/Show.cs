@@ -18,10 +18,8 @@ internal sealed class Show : ConsoleCommand
         ["hosts"] = new ShowHosts(),
         ["lists"] = new ShowLists(),
         ["mem"] = new ShowMem(),
-        ["peer_pools"] = new ShowNothing(
-            Columns.Int4("peer_id"), Columns.Int4("cl_active_cancel_req"), Columns.Int4("cl_waiting_cancel_req"), Columns.Int4("sv_active_cancel"),
-            Columns.Int4("sv_login")),
-        ["peers"] = new ShowNothing(Columns.Int4("peer_id"), Columns.Text("host"), Columns.Int4("port"), Columns.Int4("pool_size")),
+        ["peer_pools"] = new ShowPeerPools(),
+        ["peers"] = new ShowPeers(),
         ["pins"] = new ShowPins(),
         ["pins_totals"] = new ShowPinsTotals(),
         ["pools"] = new ShowPools(),

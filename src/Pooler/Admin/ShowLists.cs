@@ -3,7 +3,7 @@ using static Pooler.Admin.Columns;
 
 namespace Pooler.Admin;
 
-/// <summary>SHOW LISTS (src/admin.c, admin_show_lists). We keep no free objects and no peers: those are 0.</summary>
+/// <summary>SHOW LISTS (src/admin.c, admin_show_lists). We keep no free objects: those are 0.</summary>
 internal sealed class ShowLists() : ShowCommand(Text("list"), Int4("items"))
 {
     protected override void Fill(Table table, AdminConsole console)
@@ -14,9 +14,9 @@ internal sealed class ShowLists() : ShowCommand(Text("list"), Int4("items"))
         int ownClients = console.Sessions.Count;
         Add("databases", databases + 1);
         Add("users", ShowUsers.NamesOf(config, pools).Count());
-        Add("peers", 0);
+        Add("peers", config.Peers.Count);
         Add("pools", pools.Count + 1);
-        Add("peer_pools", 0);
+        Add("peer_pools", console.Peers.Pools.Count);
         Add("free_clients", 0);
         Add("used_clients", Math.Max(0, console.Clients.Clients - console.Clients.Logins) + ownClients);
         Add("login_clients", console.Clients.Logins);

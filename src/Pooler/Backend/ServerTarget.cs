@@ -63,11 +63,14 @@ internal sealed record ServerTarget(ImmutableArray<HostAddress> Hosts, string Da
     }
 
     /// <summary>The address of a host when it needs no lookup; null otherwise.</summary>
-    public SocketAddress? LiteralAddress(HostAddress host)
+    public SocketAddress? LiteralAddress(HostAddress host) => LiteralAddress(host, UnixSocketDirectory);
+
+    /// <inheritdoc cref="LiteralAddress(HostAddress)"/>
+    public static SocketAddress? LiteralAddress(HostAddress host, string unixSocketDirectory)
     {
         if (host.IsUnixSocket)
         {
-            string directory = host.Name.Length == 0 ? UnixSocketDirectory : host.Name;
+            string directory = host.Name.Length == 0 ? unixSocketDirectory : host.Name;
             string path = $"{directory}/.s.PGSQL.{host.Port}";
             return new UnixDomainSocketEndPoint(path[0] == '@' ? "\0" + path[1..] : path).Serialize();
         }

@@ -155,7 +155,7 @@ internal static class Settings
     public static readonly Setting<TwoPrimariesRule> OnTwoPrimaries = Row("on_two_primaries", TwoPrimariesWord, "stay", Global | Database,
         "Ours: while a second host takes writes: stay = with the primary as long as it answers; hold = nobody writes, unless the second is on an older timeline; newest = to the newer timeline.");
     public static readonly Setting<int> PeerId = Row("peer_id", PeerNumber, "0", Global,
-        "Number of this process among its peers, which its cancel keys carry; 0 = no peers. Cancels are not passed on to peers so far.", support: Later);
+        "Number of this process in [peers], 1 to 16383, which its cancel keys carry; 0 = cancel requests for peers are not passed on.");
     public static readonly Setting<string> PidFile = Row("pidfile", Text, "", Global,
         "File the process id is written to; the start is refused while the process in it runs. Needed for -d.", AtRestart);
     public static readonly Setting<PinRule> Pin = Row("pin", PinWord, "auto", Global,
@@ -287,7 +287,7 @@ internal static class Settings
     public static readonly Setting<ImmutableArray<string>> Zone = Row("zone", NameList, "", Global | Database,
         "Ours: with routing, in [pgbouncer] the zone this process is in, in [databases] those of the hosts, one for all or one for each: hosts of the own zone come first.");
 
-    // Only for one database or one user.
+    // Only for one database, one user or one peer.
     public static readonly Setting<string?> DbName = Row("dbname", OptionalText, null, Database,
         "Name of the database on the server; the name of the entry if left out.");
     public static readonly Setting<ImmutableArray<string>> Host = Row("host", HostList, "", Database,
@@ -298,8 +298,12 @@ internal static class Settings
         "Forced user: every client shares one pool under this name.");
     public static readonly Setting<string?> Password = Row("password", OptionalText, null, Database,
         "Password of the forced user; left out = the one in auth_file.", secret: true);
-    public static readonly Setting<int> PoolSize = Row("pool_size", Count, null, Database | User,
-        "Most servers per user and database; left out = default_pool_size.");
+    public static readonly Setting<int> PoolSize = Row("pool_size", Count, null, Database | User | Peer,
+        "Most servers per user and database; of a peer most cancel requests on their way to it at once; left out = default_pool_size.");
+    public static readonly Setting<string?> PeerHost = Row("host", OptionalText, null, Peer,
+        "Where the peer is: a name, an address, or the directory of its Unix socket. There must be one.");
+    public static readonly Setting<int> PeerPort = Row("port", PortNumber, "6432", Peer,
+        "Port of the peer.");
     public static readonly Setting<string?> ConnectQuery = Row("connect_query", OptionalText, null, Database,
         "Sent to each new server; its errors are logged and ignored.");
     public static readonly Setting<LoadBalanceHosts> LoadBalanceHosts = Row("load_balance_hosts", LoadBalanceWord, "round-robin", Database,
@@ -334,7 +338,7 @@ internal static class Settings
         Dictionary<(string, SettingScope), Setting> places = [];
         foreach (Setting setting in All)
         {
-            foreach (SettingScope scope in (SettingScope[])[Global, Database, User])
+            foreach (SettingScope scope in (SettingScope[])[Global, Database, User, Peer])
             {
                 if (!setting.Scope.HasFlag(scope)) continue;
                 places.Add((setting.Name, scope), setting);

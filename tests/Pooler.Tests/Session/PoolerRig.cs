@@ -50,7 +50,7 @@ internal sealed class PoolerRig : IDisposable
         var names = new HostNames(live, NullLogger.Instance);
         Pools = new Pools(Threads, new PoolSource(live, keys, new Clusters(new ClusterFile(null, NullLogger.Instance), names, NullLogger.Instance, static (_, _, _) => { }), names), new ServerJournal(live, NullLogger.Instance));
         Sessions = new SessionTable();
-        _context = new LoginContext(live, Pools, Sessions, new Credentials(live, keys), NullLogger.Instance, static (client, _) => client.CloseGracefully(), static (_, _) => false);
+        _context = new LoginContext(live, Pools, Sessions, new Credentials(live, keys), NullLogger.Instance, static (client, _) => client.CloseGracefully(), static (_, _) => false, new Peers(Threads[0], live, names));
         _clientOptions = PoolSource.SocketOptionsOf(config);
         _listener = Listen();
         _listener.Start();
