@@ -73,7 +73,11 @@ public sealed class PeerTests(PostgresCluster postgres)
     {
         string database = await postgres.CreateDatabaseAsync();
         // Each says that the number 3 is the other: what is for it goes from one to the other.
-        await using var group = new PeerGroup(postgres, database, 2, ini => ini.Peers["3"] = ini.Peers[ini.Settings["peer_id"] == "1" ? "2" : "1"]);
+        await using var group = new PeerGroup(postgres, database, 2, static ini =>
+        {
+            ini.Peers["3"] = ini.Peers[ini.Settings["peer_id"] == "1" ? "2" : "1"];
+            ini.Settings["cancel_wait_timeout"] = "600"; // What went round for ever would not be noticed else.
+        });
         await group.StartAsync(1);
         await group.StartAsync(2);
         using PgWire client = await group.LoginAtAsync(1);

@@ -52,7 +52,7 @@ public sealed class RollingRestartTests(PostgresCluster postgres)
         });
         await client.SendAsync(new PgRequest().Query("SELECT pg_sleep(600)"));
         await Eventually.EqualsAsync("queries that run", 1L, () => postgres.ScalarAsync<long>(PostgresCluster.Superuser,
-            $"SELECT count(*) FROM pg_stat_activity WHERE application_name <> '{PostgresCluster.OwnName}' AND query = 'SELECT pg_sleep(600)' AND state = 'active'"));
+            $"SELECT count(*) FROM pg_stat_activity WHERE datname = '{group.Database}' AND query = 'SELECT pg_sleep(600)' AND state = 'active'"));
         await PeerGroup.CancelAsync(group.UnixEndPointOf(2), client.Key);
         Assert.Equal("57014", (await client.ReadReplyAsync()).Error?.SqlState);
         AssertNoError(await running);

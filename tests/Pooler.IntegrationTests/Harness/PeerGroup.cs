@@ -9,6 +9,8 @@ internal sealed class PeerGroup(PostgresCluster postgres, string database, int m
     private readonly string[] _folders = [.. Enumerable.Range(0, most).Select(static _ => OrdinaryUser.CreateFolder())];
     private readonly Dictionary<int, PoolerProcess> _processes = [];
 
+    public string Database => database;
+
     public int Port { get; } = FreePort.Next();
 
     public EndPoint EndPoint => new IPEndPoint(IPAddress.Loopback, Port);
