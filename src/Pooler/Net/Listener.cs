@@ -22,6 +22,7 @@ internal sealed class Listener : PollTarget
     private readonly Action<string> _warn;
     private readonly int _fd;
     private readonly ResumeTimer _resume;
+    private bool _isShared;
     private bool _exhausted, _closed;
 
     private Listener(IoThread owner, int fd, string name, bool isUnix, Action<int, Listener> accepted, Action<string> warn)
@@ -100,7 +101,7 @@ internal sealed class Listener : PollTarget
         Syscalls.Adopt(fd);
         (string name, int port) = EndpointText.Describe(address);
         bool isUnix = address.Family == AddressFamily.Unix;
-        return new Listener(owner, fd, isUnix ? name : $"{name}:{port}", isUnix, accepted, warn);
+        return new Listener(owner, fd, isUnix ? name : $"{name}:{port}", isUnix, accepted, warn) { _isShared = true };
     }
 
     public void Start() => _owner.Post(() => _owner.Engine.Add(_fd, this));
@@ -112,7 +113,12 @@ internal sealed class Listener : PollTarget
     /// </summary>
     public void Retire(bool othersListen, Action closed)
     {
-        if (othersListen && !_closed && Syscalls.Deafen(_fd, toAll: false) >= 0)
+        if (_isShared)
+        {
+            Close(); // Its queue is for whoever gets it next, and it must not become deaf.
+            closed();
+        }
+        else if (othersListen && !_closed && Syscalls.Deafen(_fd, toAll: false) >= 0)
         {
             new RetireTimer(this, closed).Arm(LastConnectsMicroseconds);
         }
