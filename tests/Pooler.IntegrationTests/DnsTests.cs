@@ -44,6 +44,43 @@ public sealed class DnsTests : IAsyncLifetime
         Assert.Contains($"DNS: {Name} is 127.0.0.2 now", pooler.Log, StringComparison.Ordinal);
     }
 
+    /// <summary>More names than lookups run at once, all of them due at the same time, again and again; some get no answer.</summary>
+    [Fact]
+    public async Task ManyNamesAreFollowed()
+    {
+        string[] names = [.. Enumerable.Range(1, 12).Select(static n => $"db{n}.pooler.test")];
+        Array.ForEach(names, name => _names.Set(name, "127.0.0.1"));
+        var ini = new PoolerIni { Settings = { ["dns_max_ttl"] = "0.1" } };
+        foreach (string name in names)
+            ini.Databases[name] = $"host={name} port={_postgres.Port} dbname={Database}";
+        await using PoolerProcess pooler = await _names.StartAsync(ini);
+        PgWire[] clients = await Task.WhenAll(names.Select(name => pooler.LoginAsync(name)));
+        Array.ForEach(names[..4], _names.Silence);
+        foreach (string address in (string[])["127.0.0.2", "127.0.0.3", "127.0.0.1"])
+        {
+            Array.ForEach(names[4..], name => _names.Set(name, address));
+            foreach (PgWire client in clients[4..])
+                await Eventually.EqualsAsync("where a client is", address, async () => (await client.QueryAsync(Where)).Scalar);
+        }
+
+        Array.ForEach(clients, static client => client.Dispose());
+    }
+
+    /// <summary>Nobody asks, and the refresh hangs: that is a failed lookup, too.</summary>
+    [Fact]
+    public async Task ASilentNameServiceIsNoticedByTheRefresh()
+    {
+        _names.Set(Name, "127.0.0.1");
+        await using PoolerProcess pooler = await StartAsync(("dns_max_ttl", "0.1"), ("dns_lookup_timeout", "0.2"), ("dns_keep_time", "0"), ("query_wait_timeout", "1"));
+        using PgWire first = await pooler.LoginAsync(Database), second = await pooler.LoginAsync(Database);
+        await first.QueryAsync("BEGIN");
+        _names.Silence(Name);
+        await LogsAsync(pooler, "no answer within dns_lookup_timeout");
+        await second.SendAsync(new PgRequest().Query(Where));
+        Assert.Equal("08P01", (await second.ReadToEndAsync())[^1].SqlState);
+        await LogsAsync(pooler, $"server DNS lookup failed: {Name}: no answer");
+    }
+
     [Fact]
     public async Task AnAddressThatStaysKeepsItsServers()
     {

@@ -21,6 +21,8 @@ internal sealed class HostNames(LiveConfig live, ILogger log)
     // A name that nobody has asked for so long is of an entry that is gone.
     private const long ForgetAfter = 3_600_000_000;
 
+    private const string NoAnswer = "no answer within dns_lookup_timeout";
+
     private readonly Lock _lock = new();
     private readonly SortedDictionary<string, HostName> _names = new(StringComparer.Ordinal);
     private readonly Queue<HostName> _queue = [];
@@ -35,7 +37,7 @@ internal sealed class HostNames(LiveConfig live, ILogger log)
     public void Ask(string name, Action<NameAnswer> done)
     {
         NameAnswer? answer;
-        bool needsThread = false;
+        int threads = 0;
         lock (_lock)
         {
             long now = IoThread.Clock();
@@ -44,11 +46,11 @@ internal sealed class HostNames(LiveConfig live, ILogger log)
             if (answer == null)
             {
                 asked.Askers.Add(done);
-                needsThread = Begin(asked, now);
+                threads = Begin(asked, now);
             }
         }
 
-        StartIf(needsThread);
+        Start(threads);
         if (answer != null)
         {
             done(answer);
@@ -67,7 +69,7 @@ internal sealed class HostNames(LiveConfig live, ILogger log)
     /// <summary>What is due by time alone: names in use are looked up again, a resolver that is silent for too long has failed.</summary>
     public void Maintain(IEnumerable<string> inUse)
     {
-        bool needsThread = false;
+        int threads = 0;
         List<(Action<NameAnswer> Done, NameAnswer Answer)> late = [];
         List<string> problems = [];
         lock (_lock)
@@ -76,14 +78,14 @@ internal sealed class HostNames(LiveConfig live, ILogger log)
             foreach (string name in inUse)
             {
                 HostName used = Find(name, now);
-                needsThread |= now >= used.Until && now - used.AskedAt >= LeastPause && Begin(used, now);
+                threads += now >= used.Until && now - used.AskedAt >= LeastPause ? Begin(used, now) : 0;
             }
 
             foreach (HostName name in _names.Values.ToArray())
             {
-                if (name.Askers.Count > 0 && IsLate(name, now))
+                if (IsLate(name, now) && (name.Askers.Count > 0 || name.Problem != NoAnswer))
                 {
-                    problems.Add(Fail(name, "no answer within dns_lookup_timeout", now));
+                    problems.Add(Fail(name, NoAnswer, now));
                     TakeAskers(name, now, late);
                 }
                 else if (!name.IsAsked && now - name.UsedAt > ForgetAfter)
@@ -93,7 +95,7 @@ internal sealed class HostNames(LiveConfig live, ILogger log)
             }
         }
 
-        StartIf(needsThread);
+        Start(threads);
         problems.ForEach(log.Warn);
         late.ForEach(static asker => asker.Done(asker.Answer));
     }
@@ -155,7 +157,7 @@ internal sealed class HostNames(LiveConfig live, ILogger log)
         ImmutableArray<IPAddress> addresses = Usable(name, now);
         if (addresses.IsEmpty)
         {
-            return new NameAnswer([], name.Problem ?? "no answer within dns_lookup_timeout");
+            return new NameAnswer([], name.Problem ?? NoAnswer);
         }
 
         int first = (int)(name.Turn++ % (uint)addresses.Length);
@@ -166,30 +168,26 @@ internal sealed class HostNames(LiveConfig live, ILogger log)
     private ImmutableArray<IPAddress> Usable(HostName name, long now) =>
         name.Problem != null && now - name.FoundAt > (long)Config.Get(Settings.DnsKeepTime).TotalMicroseconds ? [] : name.Addresses;
 
-    /// <summary>True if another thread is needed for it.</summary>
-    private bool Begin(HostName name, long now)
+    /// <summary>The threads that are needed for it: one more, or none.</summary>
+    private int Begin(HostName name, long now)
     {
         if (name.IsAsked)
         {
-            return false;
+            return 0;
         }
 
         name.IsAsked = true;
         name.AskedAt = now;
         _queue.Enqueue(name);
-        if (_threads == MostLookups)
-        {
-            return false;
-        }
-
-        _threads++;
-        return true;
+        int threads = _threads < MostLookups ? 1 : 0;
+        _threads += threads;
+        return threads;
     }
 
     /// <summary>A lookup may take as long as it likes, so it has a thread of its own; starting one takes longer than an I/O thread may.</summary>
-    private void StartIf(bool needsThread)
+    private void Start(int threads)
     {
-        if (needsThread)
+        for (; threads > 0; threads--)
         {
             ThreadPool.UnsafeQueueUserWorkItem(static names => new Thread(names.Work) { Name = "dns", IsBackground = true }.Start(), this, preferLocal: false);
         }
