@@ -3,8 +3,8 @@ using Pooler.Pooling;
 
 namespace Pooler;
 
-/// <summary>Duties by time alone, on I/O thread 0: the pools' (PgBouncer's janitor runs as often), and giving memory back.</summary>
-internal sealed class Maintenance(Pools pools, IoThread[] threads) : WheelTimer
+/// <summary>Duties by time alone, on I/O thread 0: the pools' (PgBouncer's janitor runs as often), names of hosts, and giving memory back.</summary>
+internal sealed class Maintenance(Pools pools, HostNames names, IoThread[] threads) : WheelTimer
 {
     private const long PeriodMicroseconds = 333_000;
     private const long QuietMicroseconds = 1_000_000;
@@ -18,6 +18,7 @@ internal sealed class Maintenance(Pools pools, IoThread[] threads) : WheelTimer
     internal override void Expired()
     {
         pools.Maintain(_thread.Now);
+        names.Maintain(pools.NamesInUse());
         CollectWhenQuiet();
         Arm();
     }

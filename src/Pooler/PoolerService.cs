@@ -32,10 +32,12 @@ internal sealed class PoolerService : IHostedService, IDisposable
     private readonly ClientKeys _keys;
     private readonly FetchedSecrets _fetched = new();
     private readonly SecretQueries _secretQueries;
+    private readonly HostNames _names;
+    private readonly Peers _peers;
     private readonly LoginContext _context;
     private readonly List<Listener> _listeners = [];
     private readonly List<string> _socketFiles = [];
-    private int _nextThread;
+    private int _nextThread, _listening;
 
     public PoolerService(
         LiveConfig live, Dictionary<string, string> environment, ILogger<PoolerService> log, LogOutput? output = null,
@@ -52,20 +54,23 @@ internal sealed class PoolerService : IHostedService, IDisposable
         _threads = [.. Enumerable.Range(0, config.WorkerCount).Select(i => new IoThread(i, createEngine))];
         _clientOptions = PoolSource.SocketOptionsOf(config);
         _keys = new ClientKeys();
+        _names = new HostNames(live, log);
         Pools pools = null!;
-        _clusters = new Clusters(new ClusterFile(live.Current.ClusterStateFile, log), log, (cluster, before, after) => pools.HostsChanged(cluster, before, after));
-        var source = new PoolSource(live, _keys, _fetched, _clusters);
+        _clusters = new Clusters(new ClusterFile(live.Current.ClusterStateFile, log), _names, log, (cluster, before, after) => pools.HostsChanged(cluster, before, after));
+        var source = new PoolSource(live, _keys, _fetched, _clusters, _names);
         pools = new Pools(_threads, source, new ServerJournal(live, log));
         _secretQueries = new SecretQueries(_threads[0], live, source, pools.Statements);
+        _names.Changed = pools.AddressesChanged;
         var sessions = new SessionTable();
+        _peers = new Peers(_threads[0], live, _names);
         var control = new ConfigControl(live, pools, environment, log, Apply);
-        _shutdown = new Shutdown(_threads, live, pools, sessions, log, StopListening, () => lifetime?.StopApplication());
-        _console = new AdminConsole(_threads, live, _clusters, pools, sessions, control, _shutdown, log, Version);
+        _shutdown = new Shutdown(_threads, live, pools, sessions, log, StopListening, () => Volatile.Read(ref _listening) > 0, () => lifetime?.StopApplication());
+        _console = new AdminConsole(_threads, live, _clusters, _names, pools, sessions, _peers, control, _shutdown, log, Version);
         _signals = new Signals(control, pools, _shutdown, _systemd, log);
-        _context = new LoginContext(live, pools, sessions, new Credentials(live, _keys, _fetched), log, _console.Enter, _console.Cancel)
+        _context = new LoginContext(live, pools, sessions, new Credentials(live, _keys, _fetched), log, _console.Enter, _console.Cancel, _peers)
         {
             SecretQueries = _secretQueries,
-            IsStopping = () => _shutdown.Mode != StopMode.None,
+            IsStopping = isUnix => _shutdown.Mode > StopMode.WaitForClients || (isUnix && _shutdown.Mode != StopMode.None),
         };
     }
 
@@ -93,7 +98,8 @@ internal sealed class PoolerService : IHostedService, IDisposable
         }
 
         _threads[0].Post(() => _console.Stats.Start(_threads[0], _live, _log));
-        _threads[0].Post(new Maintenance(_context.Pools, _threads).Arm);
+        _threads[0].Post(new Maintenance(_context.Pools, _names, _threads).Arm);
+        _listening = _listeners.Count(static l => !l.IsUnix);
         foreach (Listener listener in _listeners)
         {
             listener.Start();
@@ -148,6 +154,8 @@ internal sealed class PoolerService : IHostedService, IDisposable
         _keys.Keep(config.Secrets, _fetched);
         _secretQueries.Reconfigure();
         _clusters.Apply(config);
+        _names.Expire();
+        _peers.Apply(config);
         _context.Sessions.Keys.Node = config.Get(Settings.PeerId);
         int reads = config.Get(Settings.SBufLoopCount);
         int blocks = (int)Math.Clamp(config.Get(Settings.MaxLookaheadMemory) / _threads.Length / BlockPool.BlockSize, 16, int.MaxValue);
@@ -161,7 +169,8 @@ internal sealed class PoolerService : IHostedService, IDisposable
     private void StopListening()
     {
         _systemd.Stopping();
-        _threads[0].Post(() => _listeners.Where(static l => !l.IsUnix).ToList().ForEach(static l => l.Close()));
+        bool othersListen = _live.Current.Get(Settings.SoReusePort);
+        _threads[0].Post(() => _listeners.Where(static l => !l.IsUnix).ToList().ForEach(l => l.Retire(othersListen, () => Interlocked.Decrement(ref _listening))));
     }
 
     /// <summary>LISTEN_FDS (sd_listen_fds(3)): sockets that systemd holds for us stand in the place of listen_addr and unix_socket_dir.</summary>

@@ -150,6 +150,32 @@ public sealed class CommandLineTests(PostgresCluster postgres)
         await AssertEndAsync(process, 0, "fast exit");
     }
 
+    /// <summary>It is systemd's, and the next process gets it with all who have connected meanwhile.</summary>
+    [Fact]
+    public async Task ASocketOfSystemdIsLeftAsItWas()
+    {
+        string database = await postgres.CreateDatabaseAsync();
+        using var folder = new Folder();
+        (string file, _) = folder.Write(database, postgres.Port, more: "so_reuseport = 1\n");
+        int port = FreePort.Next();
+        const string script = """
+            use Socket;
+            socket(S, PF_INET, SOCK_STREAM, 0); setsockopt(S, SOL_SOCKET, SO_REUSEADDR, 1);
+            bind(S, sockaddr_in($ARGV[0], INADDR_LOOPBACK)) or die; listen(S, 16);
+            use POSIX (); POSIX::dup2(fileno(S), 3); $^F = 3; open(K, "<&=", 3); fcntl(K, 2, 0);
+            if (fork == 0) { $ENV{LISTEN_FDS} = 1; $ENV{LISTEN_PID} = $$; shift @ARGV; exec(@ARGV); }
+            wait; print "ended $?\n"; $| = 1; print "\n"; sleep;
+            """;
+        await using ChildProcess holder = ChildProcess.Start(
+            folder.Path, "perl", "-e", script, $"{port}", PoolerProcess.RunnableBinary(folder.Path), file);
+        string log = await Eventually.BecomesAsync("it is up", () => Task.FromResult(holder.Log), static log => log.Contains("process up", StringComparison.Ordinal));
+        int pooler = int.Parse(log[(log.IndexOf(", pid ", StringComparison.Ordinal) + 6)..].Split('\n')[0], System.Globalization.CultureInfo.InvariantCulture);
+        Assert.Equal(0, NativeMethods.Kill(pooler, (int)ChildProcess.Signal.Term));
+        await Eventually.BecomesAsync("it has ended", () => Task.FromResult(holder.Log), static log => log.Contains("ended 0", StringComparison.Ordinal));
+        using var socket = new Socket(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp);
+        await socket.ConnectAsync(IPAddress.Loopback, port).WaitAsync(Patience.Default);
+    }
+
     [Fact]
     public async Task ARollingRestartWithSoReuseportFailsNoClient()
     {

@@ -11,7 +11,7 @@ namespace Pooler.Admin;
 
 /// <summary>The database pgbouncer: what its commands need of the process, and who is logged in to it.</summary>
 internal sealed class AdminConsole(
-    IoThread[] threads, LiveConfig live, Clusters clusters, Pools pools, SessionTable clients, ConfigControl control, Shutdown shutdown, ILogger log, string version)
+    IoThread[] threads, LiveConfig live, Clusters clusters, HostNames names, Pools pools, SessionTable clients, Peers peers, ConfigControl control, Shutdown shutdown, ILogger log, string version)
 {
     private readonly ConcurrentDictionary<int, ConsoleSession> _sessions = new();
 
@@ -21,9 +21,13 @@ internal sealed class AdminConsole(
 
     public Clusters Clusters => clusters;
 
+    public HostNames Names => names;
+
     public Pools Pools => pools;
 
     public SessionTable Clients => clients;
+
+    public Peers Peers => peers;
 
     public ConfigControl Control => control;
 

@@ -4,8 +4,8 @@ using static Pooler.Admin.Columns;
 namespace Pooler.Admin;
 
 /// <summary>
-/// SHOW LISTS (src/admin.c, admin_show_lists). Clients that log in are among the used ones, as are
-/// connections that cancel among the servers. We keep no free objects, no peers and no names of the DNS: those are 0.
+/// SHOW LISTS (src/admin.c, admin_show_lists). Clients that log in are among the used ones, as are connections that cancel among the
+/// servers. We keep no free objects: those are 0.
 /// </summary>
 internal sealed class ShowLists() : ShowCommand(Text("list"), Int4("items"))
 {
@@ -17,18 +17,20 @@ internal sealed class ShowLists() : ShowCommand(Text("list"), Int4("items"))
         int ownClients = console.Sessions.Count;
         Add("databases", databases + 1);
         Add("users", ShowUsers.NamesOf(config, pools).Count());
-        Add("peers", 0);
+        Add("peers", config.Peers.Count);
         Add("pools", pools.Count + 1);
-        Add("peer_pools", 0);
+        Add("peer_pools", console.Peers.Pools.Count);
         Add("free_clients", 0);
         Add("used_clients", console.Clients.Clients + ownClients);
         Add("login_clients", console.Clients.Logins);
         Add("free_servers", 0);
         Add("used_servers", pools.Sum(static p => p.Servers + p.ServerCancels));
-        Add("dns_names", 0);
-        Add("dns_zones", 0);
-        Add("dns_queries", 0);
-        Add("dns_pending", 0);
+        List<string> names = [.. console.Names.Read().Select(static known => known.Name)];
+        (int running, int queued) = console.Names.Lookups;
+        Add("dns_names", names.Count);
+        Add("dns_zones", ShowDnsZones.Of(names).Count());
+        Add("dns_queries", running);
+        Add("dns_pending", queued);
 
         void Add(string list, int items) => table.Add(list, $"{items}");
     }

@@ -12,9 +12,10 @@ namespace Pooler.Admin;
 /// idle clients connected to the last moment, and cuts who is there without a word; ours are told, so that drivers connect anew.
 /// </summary>
 /// <param name="stopListening">No more connections over TCP; the console stays to be reached over the Unix socket. Any thread.</param>
+/// <param name="isListening">Who has begun to connect over TCP may still come.</param>
 /// <param name="end">Ends the process; any thread.</param>
 internal sealed class Shutdown(
-    IoThread[] threads, LiveConfig live, Pools pools, SessionTable clients, ILogger log, Action stopListening, Action end)
+    IoThread[] threads, LiveConfig live, Pools pools, SessionTable clients, ILogger log, Action stopListening, Func<bool> isListening, Action end)
 {
     private const long PollMicroseconds = 50_000;
 
@@ -65,7 +66,7 @@ internal sealed class Shutdown(
 
     private bool IsOver(StopMode mode, long age) => mode switch
     {
-        StopMode.WaitForClients => clients.Clients == 0,
+        StopMode.WaitForClients => !isListening() && clients.Clients == 0,
 
         // Logins that wait for the first server of a pool are not waited for.
         StopMode.WaitForServers => clients.Clients <= clients.Logins && pools.OpenServers(null) == 0,

@@ -1,3 +1,4 @@
+using System.Collections.Immutable;
 using Pooler.Config;
 using Pooler.Net;
 using Pooler.Protocol;
@@ -14,6 +15,7 @@ internal sealed class ServerConnection
     private readonly ConnectTimer _connectTimer;
     private IoThread _thread;
     private Connection? _socket;
+    private NameQuestion? _question;
     private bool _closing;
 
     public ServerConnection(IoThread thread, ServerTarget target, ServerOwner owner, StatementCatalogue catalogue, Action<ServerConnection> loggedIn)
@@ -41,6 +43,9 @@ internal sealed class ServerConnection
 
     /// <summary>The address it was connected to: where its cancel requests go.</summary>
     public System.Net.SocketAddress? Address { get; private set; }
+
+    /// <summary>Its host has a name that stands for other addresses by now.</summary>
+    public bool IsObsolete => Host.IsName && !IsAtOneOf(Target.Names.LastOf(Host.Name));
 
     /// <summary>Who gets the next bytes. Whoever sets it has taken the server over.</summary>
     public ServerOwner Owner { get; set; }
@@ -113,6 +118,9 @@ internal sealed class ServerConnection
     /// <summary>The other side ended it or never took it, without a word of its own.</summary>
     public bool WasLost { get; internal set; }
 
+    /// <summary>Whether it is connected to one of these addresses of its host; none known counts as yes.</summary>
+    public bool IsAtOneOf(ImmutableArray<System.Net.IPAddress> addresses) => addresses.IsEmpty || Address == null || addresses.Select(AddressOf).Contains(Address);
+
     public void Start() => _ = RunAsync();
 
     /// <summary>There is a sign of session state we do not carry.</summary>
@@ -136,6 +144,7 @@ internal sealed class ServerConnection
     {
         Failure ??= failure;
         _closing = true;
+        _question?.GiveUp();
         _socket?.Close();
     }
 
@@ -263,23 +272,47 @@ internal sealed class ServerConnection
             _thread.Wheel.Set(_connectTimer, _thread.Now + (long)Target.ConnectTimeout.TotalMicroseconds);
         }
 
-        System.Net.SocketAddress address;
-        try
+        // A name may have several addresses: where one cannot be connected to, the next is tried (PgBouncer: at the next connect).
+        int error = 0;
+        ImmutableArray<System.Net.SocketAddress> addresses = await FindAddressesAsync();
+        for (int i = 0; i < addresses.Length && !_closing && (i == 0 || error != 0); i++)
         {
-            address = Target.LiteralAddress(Host) ?? await Offload.Run(_thread, ServerTarget.Resolve, Host);
+            error = await ConnectToAsync(addresses[i]);
         }
-        catch (IOException e)
+
+        if (error != 0)
         {
             WasLost = true;
-            Close($"DNS lookup failed: {Host.Name}: {e.Message}", "08001");
-            return;
+            Close($"server connect failed: {Host}: {Syscalls.ErrorText(error)}", "08001");
         }
+    }
 
-        if (_closing)
+    private async ValueTask<ImmutableArray<System.Net.SocketAddress>> FindAddressesAsync()
+    {
+        if (Target.LiteralAddress(Host) is { } literal)
         {
-            return;
+            return [literal];
         }
 
+        _question = new NameQuestion(_thread);
+        NameAnswer answer = await _question.AskAsync(Target.Names, Host.Name);
+        _question = null;
+        if (answer.Addresses.IsEmpty && !_closing)
+        {
+            WasLost = true;
+            Close($"server DNS lookup failed: {Host.Name}: {answer.Problem}", "08001");
+        }
+
+        return [.. answer.Addresses.Select(AddressOf)];
+    }
+
+    private System.Net.SocketAddress AddressOf(System.Net.IPAddress address) => new System.Net.IPEndPoint(address, Host.Port).Serialize();
+
+    /// <summary>0, or the errno.</summary>
+    private async ValueTask<int> ConnectToAsync(System.Net.SocketAddress address)
+    {
+        _socket?.Close();
+        _socket?.Input.Complete();
         Address = address;
         _socket = Connection.Connect(_thread, address, Target.Options, out int error);
         while (_socket is { IsConnecting: true, IsClosed: false } && error == 0)
@@ -288,11 +321,7 @@ internal sealed class ServerConnection
             error = _socket.Error;
         }
 
-        if (error != 0)
-        {
-            WasLost = true;
-            Close($"server connect failed: {Host}: {Syscalls.ErrorText(error)}", "08001");
-        }
+        return error;
     }
 
     /// <summary>Hands what was received to the owner of the moment; false when the connection is to end.</summary>

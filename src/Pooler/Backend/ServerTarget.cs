@@ -38,6 +38,9 @@ internal sealed record ServerTarget(ImmutableArray<HostAddress> Hosts, string Da
         set => _minor = value;
     }
 
+    /// <summary>What the names among the hosts stand for.</summary>
+    public required Net.HostNames Names { get; init; }
+
     public Net.SocketOptions Options { get; init; } = new(true, 0, 0, 0, 0, 0);
 
     /// <summary>The directory for an empty host.</summary>
@@ -68,23 +71,19 @@ internal sealed record ServerTarget(ImmutableArray<HostAddress> Hosts, string Da
         }
     }
 
-    /// <summary>The address of a host when it needs no name service; null otherwise.</summary>
-    public SocketAddress? LiteralAddress(HostAddress host)
+    /// <summary>The address of a host when it needs no lookup; null otherwise.</summary>
+    public SocketAddress? LiteralAddress(HostAddress host) => LiteralAddress(host, UnixSocketDirectory);
+
+    /// <inheritdoc cref="LiteralAddress(HostAddress)"/>
+    public static SocketAddress? LiteralAddress(HostAddress host, string unixSocketDirectory)
     {
         if (host.IsUnixSocket)
         {
-            string directory = host.Name.Length == 0 ? UnixSocketDirectory : host.Name;
+            string directory = host.Name.Length == 0 ? unixSocketDirectory : host.Name;
             string path = $"{directory}/.s.PGSQL.{host.Port}";
             return new UnixDomainSocketEndPoint(path[0] == '@' ? "\0" + path[1..] : path).Serialize();
         }
 
         return IPAddress.TryParse(host.Name, out IPAddress? address) ? new IPEndPoint(address, host.Port).Serialize() : null;
-    }
-
-    /// <summary>Asks the name service; blocks, so it runs off the I/O threads.</summary>
-    public static SocketAddress Resolve(HostAddress host)
-    {
-        Net.IoThread.MustNotBeHere();
-        return new IPEndPoint(Dns.GetHostAddresses(host.Name)[0], host.Port).Serialize();
     }
 }

@@ -24,7 +24,7 @@ internal sealed class HostCluster : IAsyncDisposable
     private long _wantedAfter = long.MinValue / 2, _heldUntil;
 
     /// <param name="changed">Told, on any thread, when requests have to go other ways: this, what was known before, what is now.</param>
-    public HostCluster(ClusterConfig config, ClusterFile file, ILogger log, Action<HostCluster, ClusterState, ClusterState> changed)
+    public HostCluster(ClusterConfig config, ClusterFile file, HostNames names, ILogger log, Action<HostCluster, ClusterState, ClusterState> changed)
     {
         _config = config;
         _file = file;
@@ -38,7 +38,7 @@ internal sealed class HostCluster : IAsyncDisposable
         };
         _state = _state.Under(config, now: 0);
         Catalogue = new Catalogue(this, log);
-        _monitors = [.. config.Hosts.Select((_, index) => new HostMonitor(this, index))];
+        _monitors = [.. config.Hosts.Select((_, index) => new HostMonitor(this, index, names))];
         _running = Task.WhenAll([.. _monitors.Select(monitor => Task.Run(() => monitor.RunAsync(_end.Token))), Task.Run(() => Catalogue.KeepAsync(_end.Token))]);
     }
 

@@ -1,5 +1,6 @@
 using Npgsql;
 using Pooler.Config;
+using Pooler.Net;
 
 namespace Pooler.Cluster;
 
@@ -7,12 +8,11 @@ namespace Pooler.Cluster;
 /// Asks one host what it is, on a connection of its own that stays open between probes. Runs on ordinary threads, never on an I/O
 /// thread.
 /// </summary>
-internal sealed class HostProbe : IAsyncDisposable
+internal sealed class HostProbe(ClusterConfig config, HostAddress host, HostNames names) : IAsyncDisposable
 {
-    private readonly NpgsqlDataSource _source;
+    private readonly Dictionary<HostAddress, NpgsqlDataSource> _sources = [];
     private ProbeConnection? _connection;
-
-    public HostProbe(ClusterConfig config, HostAddress host) => _source = new NpgsqlSlimDataSourceBuilder(ConnectString(config, host).ConnectionString).Build();
+    private HostAddress _connectedTo;
 
     /// <summary>How a host is asked about itself and its database; the caller's deadlines are the ones.</summary>
     internal static NpgsqlConnectionStringBuilder ConnectString(ClusterConfig config, HostAddress host) => new()
@@ -36,6 +36,11 @@ internal sealed class HostProbe : IAsyncDisposable
     /// </summary>
     public async Task<HostAnswer> AskAsync(TimeSpan interval, CancellationToken deadline)
     {
+        if (host.IsName && names.LastOf(host.Name) is { IsEmpty: false } known && !known.Any(address => address.ToString() == _connectedTo.Name))
+        {
+            Disconnect(); // The name stands for another address now, and that is where servers are opened.
+        }
+
         bool wasOpen = _connection != null;
         try
         {
@@ -60,14 +65,14 @@ internal sealed class HostProbe : IAsyncDisposable
     public ValueTask DisposeAsync()
     {
         Disconnect();
-        return _source.DisposeAsync();
+        return ForgetSourcesAsync();
     }
 
     private async Task<HostAnswer> AskOnceAsync(TimeSpan interval, CancellationToken deadline)
     {
         try
         {
-            _connection ??= new ProbeConnection(await _source.OpenConnectionAsync(deadline).ConfigureAwait(false));
+            _connection ??= new ProbeConnection(await OpenAsync(deadline).ConfigureAwait(false));
             return await _connection.AskAsync(interval).WaitAsync(deadline).ConfigureAwait(false);
         }
         catch
@@ -75,6 +80,63 @@ internal sealed class HostProbe : IAsyncDisposable
             Disconnect();
             throw;
         }
+    }
+
+    /// <summary>A connection to the first of the name's addresses that takes one, as servers are opened.</summary>
+    private async Task<NpgsqlConnection> OpenAsync(CancellationToken deadline)
+    {
+        HostAddress[] addresses = await FindAddressesAsync().WaitAsync(deadline).ConfigureAwait(false);
+        if (_sources.Keys.Except(addresses).Any())
+        {
+            await ForgetSourcesAsync().ConfigureAwait(false);
+        }
+
+        for (int i = 0; ; i++)
+        {
+            try
+            {
+                _connectedTo = addresses[i];
+                return await SourceOf(addresses[i]).OpenConnectionAsync(deadline).ConfigureAwait(false);
+            }
+            catch (NpgsqlException fault) when (fault is not PostgresException && i + 1 < addresses.Length && !deadline.IsCancellationRequested)
+            {
+                // Nobody listens there.
+            }
+        }
+    }
+
+    private async Task<HostAddress[]> FindAddressesAsync()
+    {
+        if (!host.IsName)
+        {
+            return [host];
+        }
+
+        var told = new TaskCompletionSource<NameAnswer>(TaskCreationOptions.RunContinuationsAsynchronously);
+        names.Ask(host.Name, told.SetResult);
+        NameAnswer answer = await told.Task.ConfigureAwait(false);
+        return answer.Addresses.IsEmpty ? throw new IOException($"DNS lookup failed: {answer.Problem}")
+            : [.. answer.Addresses.Select(address => host with { Name = address.ToString() })];
+    }
+
+    private NpgsqlDataSource SourceOf(HostAddress address)
+    {
+        if (!_sources.TryGetValue(address, out NpgsqlDataSource? source))
+        {
+            _sources.Add(address, source = new NpgsqlSlimDataSourceBuilder(ConnectString(config, address).ConnectionString).Build());
+        }
+
+        return source;
+    }
+
+    private async ValueTask ForgetSourcesAsync()
+    {
+        foreach (NpgsqlDataSource source in _sources.Values)
+        {
+            await source.DisposeAsync().ConfigureAwait(false);
+        }
+
+        _sources.Clear();
     }
 
     /// <summary>Nobody waits for it: that a host is silent must not be noticed later for it.</summary>

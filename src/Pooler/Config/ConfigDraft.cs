@@ -17,6 +17,7 @@ internal sealed class ConfigDraft(List<ConfigError> errors)
     private readonly HashSet<Setting> written = [];
     private readonly Dictionary<string, DatabaseConfig> databases = new(StringComparer.Ordinal);
     private readonly Dictionary<string, UserConfig> users = new(StringComparer.Ordinal);
+    private readonly SortedDictionary<int, PeerConfig> peers = [];
     private readonly Dictionary<(string Section, string Key), ConfigEntry> seen = [];
     private readonly List<string> warnings = [];
 
@@ -28,7 +29,7 @@ internal sealed class ConfigDraft(List<ConfigError> errors)
             case ConfigSection.Main: ApplyMain(entry); break;
             case ConfigSection.Databases: ApplyDatabase(entry); break;
             case ConfigSection.Users: ApplyUser(entry); break;
-            default: WarnOnce(entry, "[" + entry.Section + "]"); break;
+            case ConfigSection.Peers: ApplyPeer(entry); break;
         }
     }
 
@@ -37,12 +38,15 @@ internal sealed class ConfigDraft(List<ConfigError> errors)
     {
         if (!written.Contains(Settings.ConfFile) && filePath.Length > 0) values[Settings.ConfFile.Index] = filePath;
         FrozenDictionary<string, string> secrets = ReadSecrets();
+        if (peers.Count > 0 && (int)values[Settings.PeerId.Index]! == 0)
+            warnings.Add($"[{ConfigSection.Peers}] has no effect without peer_id: cancel requests are not passed on");
         databases.Remove(PoolerConfig.AutoDatabaseName, out DatabaseConfig? auto);
         var config = new PoolerConfig([.. values])
         {
             Databases = databases.ToFrozenDictionary(StringComparer.Ordinal),
             AutoDatabase = auto,
             Users = users.ToFrozenDictionary(StringComparer.Ordinal),
+            Peers = peers.ToImmutableSortedDictionary(),
             Secrets = secrets,
             Hba = ReadHba(),
             Warnings = [.. warnings],
@@ -138,6 +142,22 @@ internal sealed class ConfigDraft(List<ConfigError> errors)
             users[entry.Key] = UserConfig.From(entry.Key, own);
     }
 
+    private void ApplyPeer(ConfigEntry entry)
+    {
+        if (!ValueKinds.PeerNumber.TryParse(entry.Key, out int id) || id == 0)
+            Error(entry, $"\"{entry.Key}\" is no number of a peer: the names in [{ConfigSection.Peers}] are peer_id's, 1 to 16383");
+        else if (ParsePairs(entry, SettingScope.Peer) is { } own)
+            AddPeer(entry, id, own);
+    }
+
+    private void AddPeer(ConfigEntry entry, int id, SettingValues own)
+    {
+        if (own.FindText(Settings.PeerHost) is { } host)
+            peers[id] = new PeerConfig(id, new HostAddress(host, own.Find(Settings.PeerPort) ?? PeerConfig.DefaultPort), own.Find(Settings.PoolSize));
+        else
+            Error(entry, $"{entry.Key}: host is missing: where is the peer?");
+    }
+
     /// <summary>Null if the value cannot be taken apart; a pair that is wrong is an error and left out.</summary>
     private SettingValues? ParsePairs(ConfigEntry entry, SettingScope scope)
     {
@@ -174,7 +194,7 @@ internal sealed class ConfigDraft(List<ConfigError> errors)
     private static string UnknownName(string name, SettingScope scope)
     {
         string place = SectionOf(scope);
-        foreach (SettingScope other in (SettingScope[])[SettingScope.Global, SettingScope.Database, SettingScope.User])
+        foreach (SettingScope other in (SettingScope[])[SettingScope.Global, SettingScope.Database, SettingScope.User, SettingScope.Peer])
         {
             if (other != scope && Settings.Find(name, other) is not null)
                 return $"\"{name}\" does not belong in {place} but in {SectionOf(other)}";
@@ -189,6 +209,7 @@ internal sealed class ConfigDraft(List<ConfigError> errors)
     {
         SettingScope.Database => $"[{ConfigSection.Databases}]",
         SettingScope.User => $"[{ConfigSection.Users}]",
+        SettingScope.Peer => $"[{ConfigSection.Peers}]",
         _ => $"[{ConfigSection.Main}]",
     };
 

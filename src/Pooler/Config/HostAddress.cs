@@ -8,6 +8,9 @@ internal readonly record struct HostAddress(string Name, int Port)
 {
     public bool IsUnixSocket => Name.Length == 0 || Name[0] is '/' or '@';
 
+    /// <summary>It has to be looked up.</summary>
+    public bool IsName => !IsUnixSocket && !System.Net.IPAddress.TryParse(Name, out _);
+
     /// <summary>As in log lines: host:port, unix:port.</summary>
     public override string ToString() => IsUnixSocket ? $"unix:{Port}" : Name.Contains(':') ? $"[{Name}]:{Port}" : $"{Name}:{Port}";
 }

@@ -33,6 +33,9 @@ internal sealed class PoolerConfig
     /// <summary>The entries of [users]; a user need not have one.</summary>
     public required IReadOnlyDictionary<string, UserConfig> Users { get; init; }
 
+    /// <summary>The entries of [peers] by peer_id, that of this process among them if it is there.</summary>
+    public ImmutableSortedDictionary<int, PeerConfig> Peers { get; init; } = ImmutableSortedDictionary<int, PeerConfig>.Empty;
+
     /// <summary>User to secret, from auth_file. An empty secret refuses the login.</summary>
     public required FrozenDictionary<string, string> Secrets { get; init; }
 
@@ -196,6 +199,7 @@ internal sealed class PoolerConfig
         Databases = Databases,
         AutoDatabase = AutoDatabase,
         Users = Users,
+        Peers = Peers,
         Secrets = Secrets,
         Hba = Hba,
         Warnings = Warnings,

@@ -15,4 +15,7 @@ internal enum SettingScope
 
     /// <summary>A key of an entry of [users].</summary>
     User = 4,
+
+    /// <summary>A key of an entry of [peers].</summary>
+    Peer = 8,
 }

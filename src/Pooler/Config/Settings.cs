@@ -83,12 +83,16 @@ internal static class Settings
         "Most servers per user and database; 0 = no limit.");
     public static readonly Setting<bool> DisablePqExec = Row("disable_pqexec", Switch, "0", Global,
         "Refuses the simple query protocol.", AtRestart);
+    public static readonly Setting<TimeSpan> DnsKeepTime = Row("dns_keep_time", Seconds, "300", Global,
+        "Ours: while a name cannot be looked up its last addresses are used for that long after they were found; 0 = a failed lookup fails the connect, as in PgBouncer.");
+    public static readonly Setting<TimeSpan> DnsLookupTimeout = Row("dns_lookup_timeout", Seconds, "5", Global,
+        "Ours: a lookup that takes longer has failed; 0 = only server_connect_timeout bounds the wait.");
     public static readonly Setting<TimeSpan> DnsMaxTtl = Row("dns_max_ttl", Seconds, "15", Global,
-        "How long a resolved name is kept.", support: Later);
+        "How long the addresses of a name are kept; names of hosts with servers are looked up again by then.");
     public static readonly Setting<TimeSpan> DnsNxDomainTtl = Row("dns_nxdomain_ttl", Seconds, "15", Global,
-        "How long a failed name lookup is kept.", support: Later);
+        "How long a failed lookup is kept.");
     public static readonly Setting<TimeSpan> DnsZoneCheckPeriod = Row("dns_zone_check_period", Seconds, "0", Global,
-        "How often the serial of a DNS zone is looked at; 0 = never.", support: Later);
+        "Accepted without effect: the serials of DNS zones are not looked at; names in use are looked up each dns_max_ttl.", support: Later);
     public static readonly Setting<TimeSpan> FailoverHoldTime = Row("failover_hold_time", Seconds, "30", Global | Database,
         "Ours: work of an entry with routing that no host may take waits so long, then fails with 57P03; 0 = it fails at once.");
     public static readonly Setting<TimeSpan> HealthCheckInterval = Row("health_check_interval", Seconds, "2", Global | Database,
@@ -156,7 +160,7 @@ internal static class Settings
     public static readonly Setting<TwoPrimariesRule> OnTwoPrimaries = Row("on_two_primaries", TwoPrimariesWord, "stay", Global | Database,
         "Ours: while a second host takes writes: stay = with the primary as long as it answers; hold = nobody writes, unless the second is on an older timeline; newest = to the newer timeline.");
     public static readonly Setting<int> PeerId = Row("peer_id", PeerNumber, "0", Global,
-        "Number of this process among its peers, which its cancel keys carry; 0 = no peers. Cancels are not passed on to peers so far.", support: Later);
+        "Number of this process in [peers], 1 to 16383, which its cancel keys carry; 0 = cancel requests for peers are not passed on.");
     public static readonly Setting<string> PidFile = Row("pidfile", Text, "", Global,
         "File the process id is written to; the start is refused while the process in it runs. Needed for -d.", AtRestart);
     public static readonly Setting<PinRule> Pin = Row("pin", PinWord, "auto", Global,
@@ -184,7 +188,7 @@ internal static class Settings
     public static readonly Setting<TimeSpan> ReservePoolTimeout = Row("reserve_pool_timeout", Seconds, "5", Global,
         "The wait that opens the reserve; 0 = no reserve.");
     public static readonly Setting<string> ResolvConf = Row("resolv_conf", Text, "", Global,
-        "The resolver's configuration file.", AtRestart, Later);
+        "Accepted without effect: names are looked up by the system's resolver, as /etc/nsswitch.conf and /etc/resolv.conf say.", AtRestart, Later);
     public static readonly Setting<RoutingRule> Routing = Row("routing", RoutingWord, "off", Global | Database,
         "Ours: off = plain pooling; primary = everything to the host that is primary; prefer_replica, replica = everything to replicas; read_write_split = what only reads to replicas; multi_primary = each client to one of the hosts that take writes (docs/routing.md).");
     public static readonly Setting<int> SBufLoopCount = Row("sbuf_loopcnt", Count, "5", Global,
@@ -290,7 +294,7 @@ internal static class Settings
     public static readonly Setting<ImmutableArray<string>> Zone = Row("zone", NameList, "", Global | Database,
         "Ours: with routing, in [pgbouncer] the zone this process is in, in [databases] those of the hosts, one for all or one for each: hosts of the own zone come first.");
 
-    // Only for one database or one user.
+    // Only for one database, one user or one peer.
     public static readonly Setting<string?> DbName = Row("dbname", OptionalText, null, Database,
         "Name of the database on the server; the name of the entry if left out.");
     public static readonly Setting<ImmutableArray<string>> Host = Row("host", HostList, "", Database,
@@ -301,8 +305,12 @@ internal static class Settings
         "Forced user: every client shares one pool under this name.");
     public static readonly Setting<string?> Password = Row("password", OptionalText, null, Database,
         "Password of the forced user; left out = the one in auth_file.", secret: true);
-    public static readonly Setting<int> PoolSize = Row("pool_size", Count, null, Database | User,
-        "Most servers per user and database; left out = default_pool_size.");
+    public static readonly Setting<int> PoolSize = Row("pool_size", Count, null, Database | User | Peer,
+        "Most servers per user and database; of a peer most cancel requests on their way to it at once; left out = default_pool_size.");
+    public static readonly Setting<string?> PeerHost = Row("host", OptionalText, null, Peer,
+        "Where the peer is: a name, an address, or the directory of its Unix socket. There must be one.");
+    public static readonly Setting<int> PeerPort = Row("port", PortNumber, "6432", Peer,
+        "Port of the peer.");
     public static readonly Setting<string?> ConnectQuery = Row("connect_query", OptionalText, null, Database,
         "Sent to each new server; its errors are logged and ignored.");
     public static readonly Setting<LoadBalanceHosts> LoadBalanceHosts = Row("load_balance_hosts", LoadBalanceWord, "round-robin", Database,
@@ -337,7 +345,7 @@ internal static class Settings
         Dictionary<(string, SettingScope), Setting> places = [];
         foreach (Setting setting in All)
         {
-            foreach (SettingScope scope in (SettingScope[])[Global, Database, User])
+            foreach (SettingScope scope in (SettingScope[])[Global, Database, User, Peer])
             {
                 if (!setting.Scope.HasFlag(scope)) continue;
                 places.Add((setting.Name, scope), setting);

@@ -17,8 +17,8 @@ internal static class SettingsPage
         - **State**: *works*; *later* = accepted, with one warning at the start, and without effect so far; *refused* = accepted only
           with the default or with what the sentence says, because ignoring it would weaken security.
 
-        In the environment a setting is `POOLER_` and its name in capitals; `POOLER_DATABASES__name` and `POOLER_USERS__name` hold whole
-        entries; `_FILE` at the end of a variable reads the value from that file. The environment beats the file.
+        In the environment a setting is `POOLER_` and its name in capitals; `POOLER_DATABASES__name`, `POOLER_USERS__name` and
+        `POOLER_PEERS__number` hold whole entries; `_FILE` at the end of a variable reads the value from that file. The environment beats the file.
 
         """;
 
@@ -30,6 +30,8 @@ internal static class SettingsPage
             "`name = key=value key=value …`; values with blanks in single quotes, `''` inside. The entry `*` is for all other names.");
         Table(page, SettingScope.User, "Section [users]",
             "`name = key=value key=value …`. A user's value beats the database's, and that one the value in `[pgbouncer]`.");
+        Table(page, SettingScope.Peer, "Section [peers]",
+            "`number = key=value key=value …`, the number being the `peer_id` of another process ([rolling restarts](running.md#peers)).");
         return page.ToString();
     }
 

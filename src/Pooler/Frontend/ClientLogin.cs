@@ -213,9 +213,10 @@ internal sealed class ClientLogin
             return;
         }
 
-        _context.CancelConsole(processId, secret.ToArray());
+        byte[] issued = _context.Sessions.Keys.AsIssued(secret);
+        _context.CancelConsole(processId, issued);
         var request = new CancelRequest(Client);
-        if (_context.Sessions.Cancel(processId, secret, request))
+        if (_context.Sessions.Cancel(processId, issued, request) || _context.Peers.Pass(processId, secret, request.Done))
         {
             while (!request.IsDone && _refusal == null && !Client.Input.IsEnded)
             {
@@ -271,7 +272,7 @@ internal sealed class ClientLogin
             return Refuse("replication connections are not supported", "0A000");
         }
 
-        if (!isConsole && _context.IsStopping())
+        if (!isConsole && _context.IsStopping(_isUnix))
         {
             return Refuse("pooler is shutting down", "57P01");
         }

@@ -12,13 +12,16 @@ namespace Pooler.Frontend;
 /// <param name="CancelConsole">Cancels what a client of the console waits for; false when the process id is none of theirs.</param>
 internal sealed record LoginContext(
     LiveConfig Live, Pools Pools, SessionTable Sessions, Credentials Credentials, ILogger Log, Action<Connection, ClientIdentity, string> Console,
-    Func<int, byte[], bool> CancelConsole)
+    Func<int, byte[], bool> CancelConsole, Peers Peers)
 {
     /// <summary>Asks servers for the secrets of users who are not in auth_file.</summary>
     public required SecretQueries SecretQueries { get; init; }
 
-    /// <summary>The process comes to its end: only the console takes new clients.</summary>
-    public Func<bool> IsStopping { get; init; } = static () => false;
+    /// <summary>
+    /// The process comes to its end: only the console takes new clients over the Unix socket (true); over TCP those are still served that
+    /// came before it stopped to listen, if clients are waited for.
+    /// </summary>
+    public Func<bool, bool> IsStopping { get; init; } = static _ => false;
 
     /// <summary>What a session calls as its last act; one delegate for all of them.</summary>
     public Action<ClientSession, SessionEnd> SessionEnded => field ??= Ended;

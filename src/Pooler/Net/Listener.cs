@@ -13,11 +13,16 @@ internal sealed class Listener : PollTarget
     private const int AcceptsPerTurn = 64;
     private const long PauseMicroseconds = 1_000_000;
 
+    // Who has begun to connect comes to its end in that time; who is not heard in it asks again after a second (TCP's first timeout).
+    private const long LastConnectsMicroseconds = 500_000;
+    private const long LastAcceptsMicroseconds = 50_000;
+
     private readonly IoThread _owner;
     private readonly Action<int, Listener> _accepted;
     private readonly Action<string> _warn;
     private readonly int _fd;
     private readonly ResumeTimer _resume;
+    private bool _isShared;
     private bool _exhausted, _closed;
 
     private Listener(IoThread owner, int fd, string name, bool isUnix, Action<int, Listener> accepted, Action<string> warn)
@@ -96,12 +101,35 @@ internal sealed class Listener : PollTarget
         Syscalls.Adopt(fd);
         (string name, int port) = EndpointText.Describe(address);
         bool isUnix = address.Family == AddressFamily.Unix;
-        return new Listener(owner, fd, isUnix ? name : $"{name}:{port}", isUnix, accepted, warn);
+        return new Listener(owner, fd, isUnix ? name : $"{name}:{port}", isUnix, accepted, warn) { _isShared = true };
     }
 
     public void Start() => _owner.Post(() => _owner.Engine.Add(_fd, this));
 
-    /// <summary>Stops listening; on the owner's thread.</summary>
+    /// <summary>
+    /// Stops listening and loses nobody who is on the way; on the owner's thread. The kernel resets what waits in the queue of a closed
+    /// listener, even if another process listens there (so_reuseport), unless net.ipv4.tcp_migrate_req is set. So with others there the
+    /// listener first hears of no more connections, then of nothing, and everything that came before is accepted.
+    /// </summary>
+    public void Retire(bool othersListen, Action closed)
+    {
+        if (_isShared)
+        {
+            Close(); // Its queue is for whoever gets it next, and it must not become deaf.
+            closed();
+        }
+        else if (othersListen && !_closed && Syscalls.Deafen(_fd, toAll: false) >= 0)
+        {
+            new RetireTimer(this, closed).Arm(LastConnectsMicroseconds);
+        }
+        else
+        {
+            AcceptLast();
+            closed();
+        }
+    }
+
+    /// <summary>Stops listening at once; on the owner's thread.</summary>
     public void Close()
     {
         if (!_closed)
@@ -111,6 +139,16 @@ internal sealed class Listener : PollTarget
             _owner.Engine.Remove(_fd, this);
             Syscalls.Close(_fd);
         }
+    }
+
+    /// <summary>Takes what is in the queue, and closes.</summary>
+    private void AcceptLast()
+    {
+        while (!_closed && OnAccept(Syscalls.Accept(_fd)))
+        {
+        }
+
+        Close();
     }
 
     internal override void OnEvents(uint events)
@@ -158,6 +196,26 @@ internal sealed class Listener : PollTarget
 
         _owner.Engine.Remove(_fd, this);
         _owner.Wheel.Set(_resume, _owner.Now + PauseMicroseconds);
+    }
+
+    private sealed class RetireTimer(Listener listener, Action closed) : WheelTimer
+    {
+        private bool _hearsNothing;
+
+        public void Arm(long pause) => listener._owner.Wheel.Set(this, listener._owner.Now + pause);
+
+        internal override void Expired()
+        {
+            if (!_hearsNothing && Syscalls.Deafen(listener._fd, toAll: true) >= 0)
+            {
+                _hearsNothing = true;
+                Arm(LastAcceptsMicroseconds); // io_uring reports what it has accepted a little later.
+                return;
+            }
+
+            listener.AcceptLast();
+            closed();
+        }
     }
 
     private sealed class ResumeTimer(Listener listener) : WheelTimer

@@ -169,6 +169,32 @@ internal static unsafe partial class Syscalls
 
     public static int SetOption(int fd, int level, int name, int value) => Result(setsockopt(fd, level, name, (byte*)&value, 4));
 
+    /// <summary>
+    /// Lets a listener hear nothing more of new connections (SYN without ACK), or nothing at all. Who is not heard asks again, by when
+    /// another may listen there. A classic BPF program on the TCP header (socket(7), SO_ATTACH_FILTER); the kernel may refuse it.
+    /// </summary>
+    public static int Deafen(int fd, bool toAll)
+    {
+        const int socketLevel = 1, attachFilter = 26;
+        const ushort loadByte = 0x30, and = 0x54, jumpIfEqual = 0x15, give = 0x06;
+        const uint flagsOffset = 13, syn = 0x02, ack = 0x10;
+        ReadOnlySpan<ulong> all = [Instruction(give, 0, 0, 0)];
+        ReadOnlySpan<ulong> newOnes =
+        [
+            Instruction(loadByte, 0, 0, flagsOffset), Instruction(and, 0, 0, syn | ack), Instruction(jumpIfEqual, 0, 1, syn),
+            Instruction(give, 0, 0, 0), Instruction(give, 0, 0, uint.MaxValue),
+        ];
+        ReadOnlySpan<ulong> program = toAll ? all : newOnes;
+        fixed (ulong* instructions = program)
+        {
+            // struct sock_fprog: how many, and where.
+            ulong* filter = stackalloc ulong[] { (ulong)program.Length, (ulong)instructions };
+            return Result(setsockopt(fd, socketLevel, attachFilter, (byte*)filter, 16));
+        }
+
+        static ulong Instruction(ushort code, byte ifTrue, byte ifFalse, uint value) => code | ((ulong)ifTrue << 16) | ((ulong)ifFalse << 24) | ((ulong)value << 32);
+    }
+
     /// <summary>The pending error of a socket (SO_ERROR), as a positive errno; 0 when there is none.</summary>
     public static int PendingError(int fd)
     {

@@ -11,26 +11,35 @@ internal sealed class PoolChange
     private readonly List<Waiter> _rerouted = [];
 
     /// <summary>The idle servers leave the pool's lists and are closed; they count as used until then.</summary>
-    public void CloseIdle(ServerPool pool, string reason)
+    public void CloseIdle(ServerPool pool, string reason) => CloseIdle(pool, reason, static _ => true);
+
+    /// <summary>None of its servers is lent again: idle ones are closed at once, the others at their release.</summary>
+    public void Retire(ServerPool pool, string reason) => Retire(pool, reason, static _ => true);
+
+    /// <summary>The same for some of its servers.</summary>
+    public void Retire(ServerPool pool, string reason, Func<ServerSlot, bool> which)
     {
-        foreach (SlotList list in pool.Idle)
+        CloseIdle(pool, reason, which);
+        foreach (ServerSlot slot in pool.Slots.Where(which))
         {
-            while (list.Newest is { } slot)
-            {
-                list.Remove(slot);
-                slot.State = SlotState.Housekeeping;
-                _idle.Add((slot, reason));
-            }
+            slot.CloseReason ??= reason;
         }
     }
 
-    /// <summary>None of its servers is lent again: idle ones are closed at once, the others at their release.</summary>
-    public void Retire(ServerPool pool, string reason)
+    private void CloseIdle(ServerPool pool, string reason, Func<ServerSlot, bool> which)
     {
-        CloseIdle(pool, reason);
-        foreach (ServerSlot slot in pool.Slots)
+        foreach (SlotList list in pool.Idle)
         {
-            slot.CloseNeeded = true;
+            for (ServerSlot? slot = list.Oldest, next; slot != null; slot = next)
+            {
+                next = slot.Newer;
+                if (which(slot))
+                {
+                    list.Remove(slot);
+                    slot.State = SlotState.Housekeeping;
+                    _idle.Add((slot, reason));
+                }
+            }
         }
     }
 

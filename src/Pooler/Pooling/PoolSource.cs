@@ -8,11 +8,14 @@ using Pooler.Protocol;
 namespace Pooler.Pooling;
 
 /// <summary>Turns the configuration in force into a pool's settings and the address of its servers.</summary>
-internal sealed class PoolSource(LiveConfig live, ClientKeys keys, FetchedSecrets fetched, Clusters clusters)
+internal sealed class PoolSource(LiveConfig live, ClientKeys keys, FetchedSecrets fetched, Clusters clusters, HostNames names)
 {
     /// <summary>PgBouncer: with a forced user the minimum is kept before the first client is there.</summary>
     public IEnumerable<DatabaseConfig> KeptWithoutClients => live.Current.Databases.Values.Where(
         d => d.ForcedUser != null && (d.MinPoolSize ?? live.Current.Get(Settings.MinPoolSize)) > 0);
+
+    /// <summary>The hosts that are probed.</summary>
+    public IEnumerable<HostAddress> ProbedHosts => clusters.All.SelectMany(static c => c.Config.Hosts);
 
     public void Configure(ServerPool pool, DatabaseConfig database)
     {
@@ -104,6 +107,7 @@ internal sealed class PoolSource(LiveConfig live, ClientKeys keys, FetchedSecret
             StartupValues = startup,
             // PgBouncer: under a forced user nobody's keys are used, as nobody logs in as that user here.
             ClientKeys = database.ForcedUser == null && database.Password == null ? keys : null,
+            Names = names,
             ConnectTimeout = settings.ServerConnectTimeout,
             Options = SocketOptionsOf(config),
             UnixSocketDirectory = config.Get(Settings.UnixSocketDir) is { Length: > 0 } directory ? directory : "/tmp",

@@ -1,3 +1,4 @@
+using System.Collections.Immutable;
 using Pooler.Backend;
 using Pooler.Cluster;
 using Pooler.Config;
@@ -12,6 +13,8 @@ namespace Pooler.Pooling;
 /// </summary>
 internal sealed class Pools
 {
+    private const string Moved = "server address has changed (DNS)";
+
     private readonly Lock _lock = new();
     private readonly Dictionary<PoolKey, ServerPool> _pools = [];
     private readonly Dictionary<string, ServerCount> _databases = [], _users = [];
@@ -256,7 +259,7 @@ internal sealed class Pools
         todo.Do();
         if (close)
         {
-            slot.Server.Terminate(slot.Pool.Pause == PauseMode.Paused ? "pause mode" : slot.CloseNeeded ? "database configuration changed" : "server lifetime over");
+            slot.Server.Terminate(slot.Pool.Pause == PauseMode.Paused ? "pause mode" : slot.CloseReason ?? "server lifetime over");
             return;
         }
 
@@ -400,6 +403,7 @@ internal sealed class Pools
             bool isOfReplica = pool.Key.Host != null && (slot.Server.IsReadOnly || pool.IsOfReplica || slot.Server.Welcome.Contains(new("in_hot_standby", "on")));
             pool.Front.Learn(new WelcomeSet(slot.Server.Welcome, slot.Server.LoginParameters), isOfReplica);
 
+            slot.CloseReason ??= slot.Server.IsObsolete ? Moved : null; // It was not seen to connect there when that became known.
             slot.State = SlotState.Housekeeping;
             welcomed = pool.DequeueLogins(WaiterState.Granted);
         }
@@ -658,6 +662,25 @@ internal sealed class Pools
         }
 
         change.Do();
+    }
+
+    /// <summary>
+    /// A host's name stands for other addresses now: servers at those that are gone are closed when they are released (PgBouncer's
+    /// tag_host_addr_dirty). Any thread.
+    /// </summary>
+    public void AddressesChanged(string name, ImmutableArray<System.Net.IPAddress> addresses) =>
+        Change(null, (pool, change) => change.Retire(pool, Moved, slot => slot.Server.Host.Name == name && !slot.Server.IsAtOneOf(addresses)));
+
+    /// <summary>The names of hosts to which there are servers, and of those that are probed.</summary>
+    public HashSet<string> NamesInUse()
+    {
+        List<HostAddress> hosts = [.. _source.ProbedHosts];
+        lock (_lock)
+        {
+            hosts.AddRange(_pools.Values.Where(static p => p.Slots.Count > 0).SelectMany(static p => p.Target.Hosts));
+        }
+
+        return [.. hosts.Where(static h => h.IsName).Select(static h => h.Name)];
     }
 
     /// <summary>Whether clients of the cluster hold servers of a host, or are about to.</summary>

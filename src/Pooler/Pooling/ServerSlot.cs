@@ -43,8 +43,11 @@ internal sealed class ServerSlot : ServerOwner
     /// <summary>It has not been free yet: it connects, logs in, or is made ready (connect_query, prepared_statement_warmup).</summary>
     internal bool IsOpening { get; set; } = true;
 
-    /// <summary>Close it at its next release: RELOAD, RECONNECT or PAUSE asked for it.</summary>
-    internal bool CloseNeeded { get; set; }
+    /// <summary>Close it at its next release: RELOAD, RECONNECT or its name's addresses ask for it.</summary>
+    internal bool CloseNeeded => CloseReason != null;
+
+    /// <summary>Why, as the log says it.</summary>
+    internal string? CloseReason { get; set; }
 
     /// <summary>Thread clock, microseconds, when it was last given back.</summary>
     internal long IdleSince { get; set; }

@@ -62,6 +62,9 @@ internal static partial class Log
     [LoggerMessage(Level = LogLevel.Warning, Message = "cluster_state_file {Path}: a line makes no sense and is left out: {Line}")]
     public static partial void ClusterFileDamaged(this ILogger log, string path, string line);
 
+    [LoggerMessage(Level = LogLevel.Information, Message = "DNS: {Name} is {Addresses} now: servers at other addresses of it are closed when they are released")]
+    public static partial void NameHasMoved(this ILogger log, string name, object addresses);
+
     [LoggerMessage(Level = LogLevel.Information, Message = "{Cluster}: the catalogue was read at {Host}")]
     public static partial void CatalogueRead(this ILogger log, string cluster, string host);
 

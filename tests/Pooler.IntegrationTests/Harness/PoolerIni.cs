@@ -24,6 +24,9 @@ internal sealed class PoolerIni
     /// <summary>Lines of the section [users].</summary>
     public Dictionary<string, string> UserSettings { get; } = [];
 
+    /// <summary>Lines of the section [peers].</summary>
+    public Dictionary<string, string> Peers { get; } = [];
+
     /// <summary>The userlist: names and secrets.</summary>
     public Dictionary<string, string> Passwords { get; } = new()
     {
@@ -51,6 +54,8 @@ internal sealed class PoolerIni
         Append(text, Databases);
         text.Append("[users]\n");
         Append(text, UserSettings);
+        text.Append("[peers]\n");
+        Append(text, Peers);
         text.Append("[pgbouncer]\n");
         Append(text, new Dictionary<string, string>
         {

@@ -62,6 +62,15 @@ internal sealed class PoolerProcess : IAsyncDisposable
         return await StartAsync(ini);
     }
 
+    /// <summary>One more on a port where another listens already (so_reuseport).</summary>
+    public static async Task<PoolerProcess> StartBesideAsync(PoolerIni ini, int port)
+    {
+        string folder = OrdinaryUser.CreateFolder();
+        var pooler = new PoolerProcess(ChildProcess.Start(folder, RunnableBinary(folder), ini.Write(folder, port)), folder, port);
+        await Eventually.BecomesAsync("the process is up", () => Task.FromResult(pooler.Log), static log => log.Contains("process up:", StringComparison.Ordinal));
+        return pooler;
+    }
+
     /// <param name="launcher">A program, and its arguments, that ends in the pooler.</param>
     public static async Task<PoolerProcess> StartAsync(PoolerIni ini, IReadOnlyList<string>? launcher = null)
     {
@@ -121,6 +130,8 @@ internal sealed class PoolerProcess : IAsyncDisposable
     public void Send(ChildProcess.Signal signal) => _process.Send(signal);
 
     public Task<bool> WaitForExitAsync(TimeSpan limit) => _process.WaitForExitAsync(limit);
+
+    public bool IsRunning => !_process.HasExited;
 
     public int ExitCode => _process.ExitCode;
 

@@ -8,7 +8,7 @@ public sealed class ConfigEnvironmentTests : IDisposable
     private const string Trust = "[pgbouncer]\nauth_type = trust\n";
 
     private const string NoSuch =
-        "no such setting: after POOLER_ comes the name of a [pgbouncer] setting in capitals, DATABASES__x or USERS__x";
+        "no such setting: after POOLER_ comes the name of a [pgbouncer] setting in capitals, DATABASES__x, USERS__x or PEERS__n";
 
     private readonly TempFolder folder = new();
 

@@ -125,22 +125,45 @@ public sealed class ConfigLoaderTests : IDisposable
     {
         PoolerConfig config = folder.LoadRight(Trust + """
             resolv_conf = x.conf
-            dns_max_ttl = 3
+            dns_zone_check_period = 3
             [databases]
             a = load_balance_hosts=disable
             b = load_balance_hosts=disable
-            [peers]
-            1 = host=x
-            2 = host=y
             """);
         Assert.Equal(
         [
             "pooler.ini:3: resolv_conf is accepted but has no effect yet",
-            "pooler.ini:4: dns_max_ttl is accepted but has no effect yet",
-            "pooler.ini:9: [peers] is accepted but has no effect yet",
+            "pooler.ini:4: dns_zone_check_period is accepted but has no effect yet",
         ], config.Warnings.Select(folder.Shorten));
         Assert.Equal("x.conf", config.GetText(Settings.ResolvConf));
     }
+
+    [Fact]
+    public void PeersHaveNumbersAndHosts()
+    {
+        PoolerConfig config = folder.LoadRight(Trust + """
+            peer_id = 2
+            default_pool_size = 7
+            [peers]
+            16383 = host=10.0.0.1 port=6433 pool_size=3
+            1 = host=/run/pooler1
+            2 = host=me
+            """);
+        Assert.Empty(config.Warnings);
+        Assert.Equal([new(1, new("/run/pooler1", 6432), null), new(2, new("me", 6432), null), new(16383, new("10.0.0.1", 6433), 3)], config.Peers.Values);
+        Assert.Equal("[peers] has no effect without peer_id: cancel requests are not passed on", Assert.Single(folder.LoadRight(Trust + "[peers]\n1 = host=x").Warnings));
+    }
+
+    [Theory]
+    [InlineData("0 = host=x", "is no number of a peer: the names in [peers] are peer_id's, 1 to 16383")]
+    [InlineData("16384 = host=x", "is no number of a peer")]
+    [InlineData("one = host=x", "is no number of a peer")]
+    [InlineData("1 = port=5", "1: host is missing")]
+    [InlineData("1 =", "1: host is missing")]
+    [InlineData("1 = host=x dbname=y", "\"dbname\" does not belong in [peers] but in [databases]")]
+    [InlineData("1 = host=x port=0", "port = \"0\" is not valid")]
+    public void APeerThatIsWrongIsRefused(string line, string problem) =>
+        Assert.Contains(problem, Assert.Single(folder.LoadWrong(Trust + "[peers]\n" + line)), StringComparison.Ordinal);
 
     [Fact]
     public void ARepeatedNameWarnsAndTheLastOneCounts()

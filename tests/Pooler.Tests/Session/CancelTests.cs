@@ -353,9 +353,11 @@ public sealed class CancelTests
         rig.Sessions.Keys.Node = 16383;
         RawPeer a = rig.Client(Startup, out byte[] key), server = rig.Postgres.Next();
         Assert.Equal(8, key.Length);
-        Assert.Equal(16383, BinaryPrimitives.ReadInt32BigEndian(key) >> 17);
+        Assert.Equal(16383, CancelKeys.PeerOf(BinaryPrimitives.ReadInt32BigEndian(key)));
+        Assert.Equal([0xFF, 0x3F], key[1..3]); // As PgBouncer has it, low byte first.
+        Assert.Equal(3, key[7] & 3);
         Run(a, server, "slow");
-        for (int bit = 0; bit < 64; bit++)
+        foreach (int bit in Enumerable.Range(0, 64).Except([56, 57]))
         {
             byte[] changed = [.. key];
             changed[bit / 8] ^= (byte)(1 << (bit % 8));
@@ -367,6 +369,35 @@ public sealed class CancelTests
         Assert.Equal(0, rig.Postgres.Cancels);
         Assert.Empty(rig.Connect(Wire.Cancel(key)).ReceiveToEnd());
         Assert.Equal(1, rig.Postgres.Cancels);
+    }
+
+    /// <summary>The last two bits of the eighth byte say how often a key may be passed on; peers count them down.</summary>
+    [Theory]
+    [InlineData(0)]
+    [InlineData(2)]
+    public void AKeyThatPeersHavePassedOnIsTheSame(int minor)
+    {
+        using var rig = new PoolerRig();
+        rig.Sessions.Keys.Node = 1;
+        RawPeer a = rig.Client(Wire.Startup("u", "db", minor), out byte[] key), server = rig.Postgres.Next();
+        Run(a, server, "slow");
+        byte first = (byte)(key[7] & ~3);
+        for (int cancels = 0; cancels <= 3; cancels++)
+        {
+            key[7] = (byte)(first | (3 - cancels));
+            Assert.Empty(rig.Connect(Wire.Cancel(key)).ReceiveToEnd());
+            Assert.Equal(cancels + 1, rig.Postgres.Cancels);
+        }
+
+        key[7] |= 3;
+        byte[]? passed = key[4..];
+        for (int hop = 3; hop > 0; hop--)
+        {
+            Assert.Equal(hop, passed![3] & 3);
+            passed = CancelKeys.PassedOn(passed);
+        }
+
+        Assert.Null(CancelKeys.PassedOn(passed));
     }
 
     /// <summary>A driver may ask again while the first request is under way; more than a few are not kept waiting.</summary>

@@ -47,11 +47,12 @@ internal sealed class PoolerRig : IDisposable
         Threads = [.. Enumerable.Range(0, threads).Select(i => new IoThread(i, engine ?? Net.EngineUnderTest.Create))];
         var live = new LiveConfig(config);
         var keys = new ClientKeys();
+        var names = new HostNames(live, NullLogger.Instance);
         var fetched = new FetchedSecrets();
-        var source = new PoolSource(live, keys, fetched, new Clusters(new ClusterFile(null, NullLogger.Instance), NullLogger.Instance, static (_, _, _) => { }));
+        var source = new PoolSource(live, keys, fetched, new Clusters(new ClusterFile(null, NullLogger.Instance), names, NullLogger.Instance, static (_, _, _) => { }), names);
         Pools = new Pools(Threads, source, new ServerJournal(live, NullLogger.Instance));
         Sessions = new SessionTable();
-        _context = new LoginContext(live, Pools, Sessions, new Credentials(live, keys, fetched), NullLogger.Instance, static (client, _, _) => client.CloseGracefully(), static (_, _) => false)
+        _context = new LoginContext(live, Pools, Sessions, new Credentials(live, keys, fetched), NullLogger.Instance, static (client, _, _) => client.CloseGracefully(), static (_, _) => false, new Peers(Threads[0], live, names))
         {
             SecretQueries = new SecretQueries(Threads[0], live, source, Pools.Statements),
         };
