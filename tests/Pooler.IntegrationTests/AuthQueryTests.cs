@@ -98,8 +98,8 @@ public sealed class AuthQueryTests(PostgresCluster postgres)
         Assert.Equal("28P01", await LoginAsync(pooler, "other", PostgresCluster.Borrowed, Password));
         Assert.Equal("08006", await LoginAsync(pooler, "lost", PostgresCluster.Borrowed, Password));
         Assert.Equal("08006", await LoginAsync(pooler, "twice", PostgresCluster.Borrowed, Password));
-        Assert.Contains(pooler.LogLines, static line => line.Contains("auth_query failed: auth_dbname: no such database: nowhere", StringComparison.Ordinal));
-        Assert.Contains(pooler.LogLines, static line => line.Contains("auth_query must return one row of two columns", StringComparison.Ordinal));
+        await pooler.SeesInLogAsync("auth_query failed: auth_dbname: no such database: nowhere");
+        await pooler.SeesInLogAsync("auth_query must return one row of two columns");
     }
 
     /// <summary>Who cannot be looked up does not get in, and those in auth_file do not notice.</summary>
@@ -121,7 +121,7 @@ public sealed class AuthQueryTests(PostgresCluster postgres)
         Assert.Equal("08006", await LoginAsync(pooler, "gone", member, Password));
         Assert.Equal("08006", await LoginAsync(pooler, "slow", member, Password));
         Assert.Equal(PostgresCluster.ScramUser, await LoginAsync(pooler, database, PostgresCluster.ScramUser, PostgresCluster.ScramPassword));
-        Assert.Contains(pooler.LogLines, static line => line.Contains("auth_query failed: function nothing(unknown) does not exist (42883)", StringComparison.Ordinal));
+        await pooler.SeesInLogAsync("auth_query failed: function nothing(unknown) does not exist (42883)");
 
         // Mended, with the connection cut in between.
         string file = Path.Combine(pooler.Folder, "pooler.ini");

@@ -65,7 +65,7 @@ public sealed class HbaTests(PostgresCluster postgres)
         await File.WriteAllTextAsync(file, "host all all all reject\nhost all all nowhere trust\n");
         PgMessage error = (await console.QueryAsync("RELOAD")).Error!.Value;
         Assert.Equal("F0000", error.SqlState);
-        Assert.Contains(pooler.LogLines, line => line.Contains("hba:2: \"nowhere\" is no address", StringComparison.Ordinal));
+        await pooler.SeesInLogAsync("hba:2: \"nowhere\" is no address");
         Assert.Equal("", await LoginAsync(pooler, database, User, ""));
 
         await File.WriteAllTextAsync(file, "host all all all reject\n");

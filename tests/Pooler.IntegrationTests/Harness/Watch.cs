@@ -46,6 +46,10 @@ internal static class Watch
         return messages[^1];
     }
 
+    /// <summary>The log is written behind the events: waits for a line with this text.</summary>
+    public static Task SeesInLogAsync(this PoolerProcess pooler, string text) =>
+        Eventually.BecomesAsync($"the log says {text}", () => Task.FromResult(pooler.Log), _ => pooler.LogLines.Any(line => line.Contains(text, StringComparison.Ordinal)));
+
     /// <summary>The text of the FATAL error a client is closed with, and its SQLSTATE.</summary>
     public static async Task AssertFatalAsync(this PgWire wire, string text, string sqlState = "08P01")
     {
