@@ -202,7 +202,7 @@ internal sealed class PoolerService : IHostedService, IDisposable
         string directory = config.Get(Settings.UnixSocketDir);
         if (directory.Length > 0)
         {
-            ListenUnix(directory, port, config.Get(Settings.UnixSocketMode));
+            ListenUnix(directory, port, config);
         }
 
         if (_listeners.Count == 0)
@@ -225,7 +225,7 @@ internal sealed class PoolerService : IHostedService, IDisposable
         _listeners.Add(listener);
     }
 
-    private void ListenUnix(string directory, int port, int mode)
+    private void ListenUnix(string directory, int port, PoolerConfig config)
     {
         string path = $"{directory}/.s.PGSQL.{port}";
         if (path[0] == '@')
@@ -236,8 +236,13 @@ internal sealed class PoolerService : IHostedService, IDisposable
 
         RemoveStale(path);
         Add(new UnixDomainSocketEndPoint(path));
-        Syscalls.SetMode(path, mode);
         _socketFiles.Add(path);
+        Syscalls.SetMode(path, config.Get(Settings.UnixSocketMode));
+        if (config.Get(Settings.UnixSocketGroup) is { Length: > 0 } group)
+        {
+            SystemUser.GiveToGroup(path, group);
+        }
+
     }
 
     /// <summary>A socket file that nobody answers on is left from a process that died.</summary>

@@ -16,12 +16,12 @@ internal sealed class ServerConnection
     private Connection? _socket;
     private bool _closing;
 
-    public ServerConnection(IoThread thread, ServerTarget target, ServerOwner owner, StatementCatalogue catalogue, Action<ServerConnection> loggedIn)
+    public ServerConnection(IoThread thread, ServerTarget target, HostAddress host, ServerOwner owner, StatementCatalogue catalogue, Action<ServerConnection> loggedIn)
     {
         Statements = new ServerStatements(catalogue);
         _thread = thread;
         Target = target;
-        Host = target.NextHost();
+        Host = host;
         Owner = owner;
         _loggedIn = loggedIn;
         _connectTimer = new ConnectTimer(this);

@@ -248,6 +248,9 @@ internal static unsafe partial class Syscalls
 
     public static void SetMode(string path, int mode) => _ = chmod(path, (uint)mode);
 
+    /// <summary>Gives a file to a group. Returns 0 or the negative errno.</summary>
+    public static int SetGroup(string path, int group) => Result(chown(path, uint.MaxValue, (uint)group));
+
     public static string ErrorText(int errno) => Marshal.GetPInvokeErrorMessage(errno);
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
@@ -379,4 +382,7 @@ internal static unsafe partial class Syscalls
 
     [LibraryImport("libc", StringMarshalling = StringMarshalling.Utf8)]
     private static partial int chmod(string path, uint mode);
+
+    [LibraryImport("libc", StringMarshalling = StringMarshalling.Utf8, SetLastError = true)]
+    private static partial int chown(string path, uint user, uint group);
 }

@@ -17,11 +17,17 @@ internal sealed class PoolChange
         {
             while (list.Newest is { } slot)
             {
-                list.Remove(slot);
-                slot.State = SlotState.Housekeeping;
-                _idle.Add((slot, reason));
+                CloseIdle(slot, reason);
             }
         }
+    }
+
+    /// <summary>One idle server.</summary>
+    public void CloseIdle(ServerSlot slot, string reason)
+    {
+        slot.Pool.Idle[slot.Server.Thread.Index].Remove(slot);
+        slot.State = SlotState.Housekeeping;
+        _idle.Add((slot, reason));
     }
 
     /// <summary>None of its servers is lent again: idle ones are closed at once, the others at their release.</summary>

@@ -14,6 +14,15 @@ internal sealed class PoolSource(LiveConfig live, ClientKeys keys, Clusters clus
     public IEnumerable<DatabaseConfig> KeptWithoutClients => live.Current.Databases.Values.Where(
         d => d.ForcedUser != null && (d.MinPoolSize ?? live.Current.Get(Settings.MinPoolSize)) > 0);
 
+    /// <summary>Microseconds after which an unused pool of a database is forgotten, and after which the database is with all its pools.</summary>
+    public (long OfPool, long OfDatabase) UnusedLimitsOf(string database)
+    {
+        PoolerConfig config = live.Current;
+        return (LimitOf(Settings.PoolIdleTimeout), config.Databases.ContainsKey(database) ? long.MaxValue : LimitOf(Settings.AutoDbIdleTimeout));
+
+        long LimitOf(Setting<TimeSpan> setting) => config.Get(setting) is { Ticks: > 0 } limit ? (long)limit.TotalMicroseconds : long.MaxValue;
+    }
+
     public void Configure(ServerPool pool, DatabaseConfig database)
     {
         PoolerConfig config = live.Current;
@@ -57,6 +66,7 @@ internal sealed class PoolSource(LiveConfig live, ClientKeys keys, Clusters clus
     {
         // PgBouncer: a removed entry's servers close at release; its clients stay until they leave.
         DatabaseConfig? database = live.Current.FindDatabase(pool.Key.Database);
+        pool.IsRemoved = database == null;
         if (database == null)
         {
             return true;

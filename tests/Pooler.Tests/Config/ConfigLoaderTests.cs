@@ -126,6 +126,8 @@ public sealed class ConfigLoaderTests : IDisposable
         PoolerConfig config = folder.LoadRight(Trust + """
             resolv_conf = x.conf
             dns_max_ttl = 3
+            pkt_buf = 4096
+            service_name = pgbouncer
             [databases]
             a = load_balance_hosts=disable
             b = load_balance_hosts=disable
@@ -137,7 +139,9 @@ public sealed class ConfigLoaderTests : IDisposable
         [
             "pooler.ini:3: resolv_conf is accepted but has no effect yet",
             "pooler.ini:4: dns_max_ttl is accepted but has no effect yet",
-            "pooler.ini:9: [peers] is accepted but has no effect yet",
+            "pooler.ini:5: pkt_buf is accepted but has no meaning here",
+            "pooler.ini:6: service_name is accepted but has no meaning here",
+            "pooler.ini:11: [peers] is accepted but has no effect yet",
         ], config.Warnings.Select(folder.Shorten));
         Assert.Equal("x.conf", config.GetText(Settings.ResolvConf));
     }
