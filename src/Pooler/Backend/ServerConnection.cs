@@ -107,6 +107,9 @@ internal sealed class ServerConnection
     /// <summary>Bytes still to come of the frame whose front was already handed on.</summary>
     public long FrameRemaining { get; set; }
 
+    /// <summary>The first error of a query of ours that is let pass (connect_query).</summary>
+    public ErrorFields? Complaint { get; internal set; }
+
     /// <summary>Why it ended: the server's own FATAL, or what we say of it.</summary>
     public ErrorFields? Failure { get; private set; }
 

@@ -432,6 +432,9 @@ internal sealed class Pools
         welcomed.ForEach(static w => w.PostWake());
     }
 
+    /// <summary>A new server is used all the same (PgBouncer), and the operator is told.</summary>
+    public void ConnectQueryFailed(ServerSlot slot, ErrorFields error) => _journal.ConnectQueryFailed(slot, error);
+
     /// <summary>
     /// A client enters a pool, unless there are as many as may be of its database or its user (0: no limit): then the setting that
     /// says so. The user is who logged in, under a forced user too (PgBouncer).

@@ -178,8 +178,18 @@ internal sealed class ServerSlot : ServerOwner
         else
         {
             // PgBouncer: errors of connect_query are logged and ignored.
-            Housekeeping.Run(Server, [connectQuery], errorsAreFatal: false, Pool.Settings.ServerConnectTimeout, this, _ => WarmUp());
+            Housekeeping.Run(Server, [connectQuery], errorsAreFatal: false, Pool.Settings.ServerConnectTimeout, this, _ => OnSetUp());
         }
+    }
+
+    private void OnSetUp()
+    {
+        if (Server.Complaint is { } error)
+        {
+            Pools.ConnectQueryFailed(this, error);
+        }
+
+        WarmUp();
     }
 
     /// <summary>prepared_statement_warmup: what clients use most is prepared before the first of them has this server.</summary>

@@ -23,6 +23,9 @@ internal static partial class Log
     [LoggerMessage(Level = LogLevel.Warning, Message = "{Server} server login failed: {Severity} {SqlState} {Error}")]
     public static partial void ServerLoginFailed(this ILogger log, string server, string severity, string sqlState, string error);
 
+    [LoggerMessage(Level = LogLevel.Warning, Message = "{Server} error while executing connect_query, ignored: {Severity} {SqlState} {Error}")]
+    public static partial void ConnectQueryFailed(this ILogger log, string server, string severity, string sqlState, string error);
+
     [LoggerMessage(Level = LogLevel.Information, Message = "{Host} is {Role} (timeline {Timeline})")]
     public static partial void HostIs(this ILogger log, string host, string role, int timeline);
 
