@@ -18,7 +18,7 @@ public sealed class LoginSettingTests(PostgresCluster postgres)
         await local.LoginAsync(database, PostgresCluster.User, ("application_name", "cron"));
         Assert.Equal($"report - {named.LocalEndPoint}", (await named.QueryAsync(Name)).Scalar);
         Assert.Equal($"app - {unnamed.LocalEndPoint}", (await unnamed.QueryAsync(Name)).Scalar);
-        Assert.Equal($"cron - unix({Environment.ProcessId}):{pooler.Port}", (await local.QueryAsync(Name)).Scalar);
+        Assert.Equal($"cron - unix({Environment.ProcessId}@{Environment.MachineName}):{pooler.Port}", (await local.QueryAsync(Name)).Scalar);
 
         // It is the client's own value: RESET comes back to it, and SET beats it.
         await named.QueryAsync("SET application_name = 'own'");

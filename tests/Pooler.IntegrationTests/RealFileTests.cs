@@ -70,8 +70,13 @@ public sealed partial class RealFileTests
 
         File.Copy(PathOf("debian.ini"), folder.PathOf("etc/pgbouncer.ini"));
         await File.WriteAllTextAsync(folder.PathOf("etc/userlist.txt"), "");
+
+        // As in many containers: localhost is IPv6, too, and there is none.
+        await File.WriteAllTextAsync(folder.PathOf("hosts"), "::1 localhost\n127.0.0.1 localhost\n");
+        mounts += $"mount --bind {folder.PathOf("hosts")} /etc/hosts && ";
+        const string noIPv6 = "echo 1 > /proc/sys/net/ipv6/conf/all/disable_ipv6 || true";
         await using ChildProcess process = ChildProcess.StartAsWeAre(folder.Path, "unshare", "--mount", "--net", "sh", "-c",
-            $"ip link set lo up && {mounts} exec setpriv --reuid={user} --regid={OrdinaryUser.GroupOf(user)} --clear-groups -- {binary} /etc/pgbouncer/pgbouncer.ini");
+            $"ip link set lo up && ({noIPv6}) && {mounts} exec setpriv --reuid={user} --regid={OrdinaryUser.GroupOf(user)} --clear-groups -- {binary} /etc/pgbouncer/pgbouncer.ini");
         await process.SaysAsync("process up");
         Assert.Equal($"{process.Id}", (await File.ReadAllTextAsync(folder.PathOf("run/pgbouncer.pid"))).Trim());
         Assert.Contains("listening on 127.0.0.1:6432", await File.ReadAllTextAsync(folder.PathOf("log/pgbouncer.log")), StringComparison.Ordinal);

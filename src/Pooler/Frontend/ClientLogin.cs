@@ -382,11 +382,11 @@ internal sealed class ClientLogin
         return session;
     }
 
-    /// <summary>The client's address as PgBouncer writes it; of a Unix socket the process and our port (src/util.c, pga_details).</summary>
+    /// <summary>The client's address as PgBouncer writes it; of a Unix socket the process, the machine and our port (src/util.c, pga_details).</summary>
     private string DescribePeer()
     {
         (string address, int port) = Client.Name(peer: true);
-        return _isUnix ? $"unix({Syscalls.PeerProcess(Client.Fd)}):{_config.Get(Settings.ListenPort)}"
+        return _isUnix ? $"unix({Syscalls.PeerProcess(Client.Fd)}@{Environment.MachineName}):{_config.Get(Settings.ListenPort)}"
             : address.Contains(':', StringComparison.Ordinal) ? $"[{address}]:{port}"
             : $"{address}:{port}";
     }

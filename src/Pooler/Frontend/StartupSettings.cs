@@ -67,7 +67,7 @@ internal static class StartupSettings
     /// <summary>application_name_add_host: "app - address:port" in the place of the name (PgBouncer's set_appname).</summary>
     public static void AddHost(List<StartupParameter> asked, string address)
     {
-        string name = asked.FindLast(IsApplicationName).Value is { Length: > 0 } given ? given : "app";
+        string name = asked.FindLast(IsApplicationName).Value ?? "app";
         asked.RemoveAll(IsApplicationName);
         asked.Add(new StartupParameter("application_name", $"{name} - {address}"));
     }
