@@ -15,10 +15,10 @@ var thread = new IoThread(0);
 SocketAddress target = new IPEndPoint(IPAddress.Loopback, targetPort).Serialize();
 var listener = Listener.Create(
     thread, new IPEndPoint(IPAddress.Loopback, port), backlog: 1024, deferAccept: false,
-    (fd, _) => RelayedClient.Accept(thread, fd, target), Console.Error.WriteLine, out string? error);
+    (fd, _) => RelayedClient.Accept(thread, fd, target), Console.Error.WriteLine, out int errno);
 if (listener == null)
 {
-    Console.Error.WriteLine("pooler-relay: " + error);
+    Console.Error.WriteLine($"pooler-relay: cannot listen on port {port}: {Syscalls.ErrorText(errno)}");
     return 1;
 }
 

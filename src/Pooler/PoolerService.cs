@@ -208,16 +208,13 @@ internal sealed class PoolerService : IHostedService, IDisposable
         int port = config.Get(Settings.ListenPort);
         foreach (string name in config.Get(Settings.ListenAddr))
         {
-            foreach (IPAddress address in AddressesOf(name))
-            {
-                Add(new IPEndPoint(address, port));
-            }
+            ListenOn(AddressesOf(name), port);
         }
 
         string directory = config.Get(Settings.UnixSocketDir);
         if (directory.Length > 0)
         {
-            ListenUnix(directory, port, config.Get(Settings.UnixSocketMode));
+            ListenUnix(directory, port, config);
         }
 
         if (_listeners.Count == 0)
@@ -226,21 +223,50 @@ internal sealed class PoolerService : IHostedService, IDisposable
         }
     }
 
+    /// <summary>What a name stands for; that this machine lacks one of its addresses (localhost without IPv6) only matters if it lacks them all.</summary>
+    private void ListenOn(IPAddress[] addresses, int port)
+    {
+        int missing = 0;
+        foreach (IPAddress address in addresses)
+        {
+            var endpoint = new IPEndPoint(address, port);
+            int errno = TryAdd(endpoint);
+            missing += errno is Syscalls.EADDRNOTAVAIL or Syscalls.EAFNOSUPPORT ? 1 : 0;
+            if (errno != 0 && (errno is not (Syscalls.EADDRNOTAVAIL or Syscalls.EAFNOSUPPORT) || missing == addresses.Length))
+            {
+                throw new StartException($"cannot listen on {endpoint}: {Syscalls.ErrorText(errno)}");
+            }
+
+            if (errno != 0)
+            {
+                _log.Warn($"cannot listen on {endpoint}: {Syscalls.ErrorText(errno)}");
+            }
+        }
+    }
+
     private void Add(EndPoint endpoint)
+    {
+        if (TryAdd(endpoint) is not 0 and int errno)
+        {
+            throw new StartException($"cannot listen on {endpoint}: {Syscalls.ErrorText(errno)}");
+        }
+    }
+
+    private int TryAdd(EndPoint endpoint)
     {
         PoolerConfig config = _live.Current;
         Listener? listener = Listener.Create(
-            _threads[0], endpoint, config.Get(Settings.ListenBacklog), config.Get(Settings.TcpDeferAccept), Accepted, w => _log.Warn(w), out string? error,
+            _threads[0], endpoint, config.Get(Settings.ListenBacklog), config.Get(Settings.TcpDeferAccept), Accepted, w => _log.Warn(w), out int errno,
             config.Get(Settings.SoReusePort));
-        if (listener == null)
+        if (listener != null)
         {
-            throw new StartException(error!);
+            _listeners.Add(listener);
         }
 
-        _listeners.Add(listener);
+        return errno;
     }
 
-    private void ListenUnix(string directory, int port, int mode)
+    private void ListenUnix(string directory, int port, PoolerConfig config)
     {
         string path = $"{directory}/.s.PGSQL.{port}";
         if (path[0] == '@')
@@ -251,8 +277,13 @@ internal sealed class PoolerService : IHostedService, IDisposable
 
         RemoveStale(path);
         Add(new UnixDomainSocketEndPoint(path));
-        Syscalls.SetMode(path, mode);
         _socketFiles.Add(path);
+        Syscalls.SetMode(path, config.Get(Settings.UnixSocketMode));
+        if (config.Get(Settings.UnixSocketGroup) is { Length: > 0 } group)
+        {
+            SystemUser.GiveToGroup(path, group);
+        }
+
     }
 
     /// <summary>A socket file that nobody answers on is left from a process that died.</summary>

@@ -17,19 +17,19 @@ public sealed class CommandLineTests(PostgresCluster postgres)
     [InlineData("no-such-file.ini", 1, "no-such-file.ini")]
     public async Task OneClearMessageAndItsStatus(string word, int status, string text)
     {
-        using var folder = new Folder();
+        using var folder = new RunFolder();
         await using ChildProcess process = ChildProcess.Start(folder.Path, PoolerProcess.RunnableBinary(folder.Path), word);
-        await AssertEndAsync(process, status, text);
+        await process.AssertEndAsync(status, text);
     }
 
     [Fact]
     public async Task ADaemonIsUpWhenItsParentEndsAndLeavesNothingBehind()
     {
         string database = await postgres.CreateDatabaseAsync();
-        using var folder = new Folder();
+        using var folder = new RunFolder();
         (string file, int port) = folder.Write(database, postgres.Port);
         await using ChildProcess process = ChildProcess.Start(folder.Path, PoolerProcess.RunnableBinary(folder.Path), "-d", file);
-        await AssertEndAsync(process, 0, "process up");
+        await process.AssertEndAsync(0, "process up");
         int id = int.Parse(File.ReadAllText(folder.PidFile));
         try
         {
@@ -54,17 +54,17 @@ public sealed class CommandLineTests(PostgresCluster postgres)
     [Fact]
     public async Task ADaemonNeedsAPidFile()
     {
-        using var folder = new Folder();
+        using var folder = new RunFolder();
         (string file, _) = folder.Write("none", 1, pidFile: false);
         await using ChildProcess process = ChildProcess.Start(folder.Path, PoolerProcess.RunnableBinary(folder.Path), "-d", file);
-        await AssertEndAsync(process, 1, "-d needs a pidfile");
+        await process.AssertEndAsync(1, "-d needs a pidfile");
     }
 
     /// <summary>A log that was rotated away is let go at the next RELOAD; what cannot be opened refuses the start.</summary>
     [Fact]
     public async Task TheLogFileIsOpenedAnewByAReload()
     {
-        using var folder = new Folder();
+        using var folder = new RunFolder();
         (string file, int port) = folder.Write("none", 1);
         await using ChildProcess process = ChildProcess.Start(folder.Path, PoolerProcess.RunnableBinary(folder.Path), "-q", file);
         await Eventually.EqualsAsync("it is up", true, () => Task.FromResult(File.Exists(folder.PidFile)));
@@ -79,10 +79,10 @@ public sealed class CommandLineTests(PostgresCluster postgres)
 
         File.AppendAllText(file, "logfile = /nowhere/pooler.log\n");
         await using ChildProcess refused = ChildProcess.Start(folder.Path, PoolerProcess.RunnableBinary(folder.Path), "--check", file);
-        await AssertEndAsync(refused, 0, "valid");
+        await refused.AssertEndAsync(0, "valid");
         File.Delete(folder.PidFile);
         await using ChildProcess second = ChildProcess.Start(folder.Path, PoolerProcess.RunnableBinary(folder.Path), file);
-        await AssertEndAsync(second, 1, "logfile: ");
+        await second.AssertEndAsync(1, "logfile: ");
     }
 
     [Theory]
@@ -90,18 +90,18 @@ public sealed class CommandLineTests(PostgresCluster postgres)
     [InlineData("", "holds no process id")]
     public async Task ALivePidFileRefusesTheStart(string content, string text)
     {
-        using var folder = new Folder();
+        using var folder = new RunFolder();
         (string file, _) = folder.Write("none", 1);
         File.WriteAllText(folder.PidFile, content);
         await using ChildProcess process = ChildProcess.Start(folder.Path, PoolerProcess.RunnableBinary(folder.Path), "-q", file);
-        await AssertEndAsync(process, 1, text);
+        await process.AssertEndAsync(1, text);
         Assert.Equal(content, File.ReadAllText(folder.PidFile));
     }
 
     [Fact]
     public async Task SystemdIsTold()
     {
-        using var folder = new Folder();
+        using var folder = new RunFolder();
         (string file, _) = folder.Write("none", 1);
         string path = Path.Combine(folder.Path, "notify");
         using var notify = new Socket(AddressFamily.Unix, SocketType.Dgram, ProtocolType.Unspecified) { ReceiveTimeout = (int)Patience.Default.TotalMilliseconds };
@@ -119,7 +119,7 @@ public sealed class CommandLineTests(PostgresCluster postgres)
         Assert.Equal("READY=1", Next(notify, "READY"));
         process.Send(ChildProcess.Signal.Term);
         Assert.Equal("STOPPING=1", Next(notify, "STOPPING"));
-        await AssertEndAsync(process, 0, "client connections dropped, exiting");
+        await process.AssertEndAsync(0, "client connections dropped, exiting");
         Assert.False(File.Exists(folder.PidFile));
     }
 
@@ -127,7 +127,7 @@ public sealed class CommandLineTests(PostgresCluster postgres)
     public async Task ASocketOfSystemdIsListenedOn()
     {
         string database = await postgres.CreateDatabaseAsync();
-        using var folder = new Folder();
+        using var folder = new RunFolder();
         (string file, _) = folder.Write(database, postgres.Port);
         int port = FreePort.Next();
 
@@ -147,7 +147,56 @@ public sealed class CommandLineTests(PostgresCluster postgres)
         Assert.Equal("1", (await client.QueryAsync("SELECT 1")).Scalar);
         Assert.Contains($"listening on 127.0.0.1:{port}", process.Log, StringComparison.Ordinal);
         process.Send(ChildProcess.Signal.Quit);
-        await AssertEndAsync(process, 0, "fast exit");
+        await process.AssertEndAsync(0, "fast exit");
+    }
+
+    /// <summary>As under a socket unit, by systemd's own program: it listens, and starts us at the first connection.</summary>
+    [Theory]
+    [InlineData("notify")]
+    [InlineData("@notify-{0}")]
+    public async Task SystemdSocketActivateStartsIt(string notifySocket)
+    {
+        Assert.SkipUnless(File.Exists("/usr/bin/systemd-socket-activate"), "needs Debian's package systemd");
+        string database = await postgres.CreateDatabaseAsync();
+        using var folder = new RunFolder();
+        (string file, _) = folder.Write(database, postgres.Port);
+        int port = FreePort.Next();
+        string path = notifySocket == "notify" ? folder.PathOf("notify") : string.Format(System.Globalization.CultureInfo.InvariantCulture, notifySocket, port);
+        using var notify = new Socket(AddressFamily.Unix, SocketType.Dgram, ProtocolType.Unspecified) { ReceiveTimeout = (int)Patience.Default.TotalMilliseconds };
+        notify.Bind(new UnixDomainSocketEndPoint(path[0] == '@' ? $"\0{path[1..]}" : path));
+        if (path[0] != '@')
+            File.SetUnixFileMode(path, (UnixFileMode)0b110_110_110);
+        await using ChildProcess process = ChildProcess.Start(
+            folder.Path, "systemd-socket-activate", "-l", $"127.0.0.1:{port}", "-l", folder.PathOf("sock"), "-E", $"NOTIFY_SOCKET={path}", "-E", "WATCHDOG_USEC=200000",
+            PoolerProcess.RunnableBinary(folder.Path), file);
+        await process.SaysAsync("Listening on");
+        await Eventually.EqualsAsync("both sockets are there", true, () => Task.FromResult(File.Exists(folder.PathOf("sock"))));
+
+        // Nobody runs until somebody comes, and whoever came first is served.
+        Assert.DoesNotContain("process up", process.Log, StringComparison.Ordinal);
+        using PgWire client = await PgWire.ConnectAsync(new IPEndPoint(IPAddress.Loopback, port));
+        await client.LoginAsync(database, PostgresCluster.User);
+        Assert.Equal("1", (await client.QueryAsync("SELECT 1")).Scalar);
+        Assert.Equal("READY=1", Next(notify, "READY"));
+        using (PgWire local = await PgWire.ConnectAsync(new UnixDomainSocketEndPoint(folder.PathOf("sock"))))
+        {
+            await local.LoginAsync(database, PostgresCluster.User);
+            Assert.Equal("2", (await local.QueryAsync("SELECT 2")).Scalar);
+        }
+
+        Assert.Equal("WATCHDOG=1", Next(notify, "WATCHDOG"));
+        Assert.Equal("WATCHDOG=1", Next(notify, "WATCHDOG"));
+        process.Send(ChildProcess.Signal.Hup);
+        Assert.Matches("^RELOADING=1\nMONOTONIC_USEC=[0-9]+$", Next(notify, "RELOADING"));
+        Assert.Equal("READY=1", Next(notify, "READY"));
+        Assert.Equal("3", (await client.QueryAsync("SELECT 3")).Scalar);
+
+        // Its own addresses are not listened on: systemd's stand in their place.
+        Assert.DoesNotContain(folder.PathOf(".s.PGSQL"), process.Log, StringComparison.Ordinal);
+        process.Send(ChildProcess.Signal.Term);
+        Assert.Equal("STOPPING=1", Next(notify, "STOPPING"));
+        client.Dispose();
+        await process.AssertEndAsync(0, "client connections dropped, exiting");
     }
 
     /// <summary>It is systemd's, and the next process gets it with all who have connected meanwhile.</summary>
@@ -155,7 +204,7 @@ public sealed class CommandLineTests(PostgresCluster postgres)
     public async Task ASocketOfSystemdIsLeftAsItWas()
     {
         string database = await postgres.CreateDatabaseAsync();
-        using var folder = new Folder();
+        using var folder = new RunFolder();
         (string file, _) = folder.Write(database, postgres.Port, more: "so_reuseport = 1\n");
         int port = FreePort.Next();
         const string script = """
@@ -182,7 +231,7 @@ public sealed class CommandLineTests(PostgresCluster postgres)
         string database = await postgres.CreateDatabaseAsync();
         PoolerProcess first = await PoolerProcess.StartAsync(postgres, database, adjust: static ini => ini.Settings["so_reuseport"] = "1");
         using PgWire old = await first.LoginAsync(database);
-        using var folder = new Folder();
+        using var folder = new RunFolder();
         (string file, _) = folder.Write(database, postgres.Port, port: first.Port, more: "so_reuseport = 1\n");
         await using ChildProcess second = ChildProcess.Start(folder.Path, PoolerProcess.RunnableBinary(folder.Path), file);
         await Eventually.BecomesAsync("it is up", () => Task.FromResult(second.Log), static log => log.Contains("process up", StringComparison.Ordinal));
@@ -196,7 +245,7 @@ public sealed class CommandLineTests(PostgresCluster postgres)
         Assert.Equal("3", (await client.QueryAsync("SELECT 3")).Scalar);
         await first.EndAsync();
         second.Send(ChildProcess.Signal.Quit);
-        await AssertEndAsync(second, 0, "fast exit");
+        await second.AssertEndAsync(0, "fast exit");
     }
 
     private static string Next(Socket notify, string word)
@@ -208,33 +257,5 @@ public sealed class CommandLineTests(PostgresCluster postgres)
             if (text.StartsWith(word, StringComparison.Ordinal))
                 return text;
         }
-    }
-
-    private static async Task AssertEndAsync(ChildProcess process, int status, string text)
-    {
-        Assert.True(await process.WaitForExitAsync(Patience.Default), process.Log);
-        Assert.Contains(text, process.Log, StringComparison.Ordinal);
-        Assert.Equal(status, process.ExitCode);
-    }
-
-    private sealed class Folder : IDisposable
-    {
-        public string Path { get; } = OrdinaryUser.CreateFolder();
-
-        public string PidFile => System.IO.Path.Combine(Path, "pooler.pid");
-
-        public string LogFile => System.IO.Path.Combine(Path, "pooler.log");
-
-        public (string File, int Port) Write(string database, int serverPort, bool pidFile = true, int? port = null, string more = "")
-        {
-            var ini = new PoolerIni();
-            ini.Databases[database] = $"host=127.0.0.1 port={serverPort} dbname={database}";
-            int own = port ?? FreePort.Next();
-            string file = ini.Write(Path, own);
-            File.AppendAllText(file, $"logfile = {LogFile}\n" + (pidFile ? $"pidfile = {PidFile}\n" : "") + more);
-            return (file, own);
-        }
-
-        public void Dispose() => Directory.Delete(Path, recursive: true);
     }
 }

@@ -73,6 +73,23 @@ public sealed class ConsoleReloadTests(PostgresCluster postgres)
         await Eventually.EqualsAsync("the old servers are gone", 0L, () => postgres.CountServersAsync(database));
     }
 
+    /// <summary>PgBouncer keeps it until a restart. Who is here stays who it is; who comes now comes as itself.</summary>
+    [Fact]
+    public async Task AForcedUserThatIsTakenOutIsNobodysAnyMore()
+    {
+        string database = await postgres.CreateDatabaseAsync();
+        await using PoolerProcess pooler = await PoolerProcess.StartAsync(postgres, database, adjust: ini => ini.Databases[database] += $" user={PostgresCluster.Superuser}");
+        using PgWire before = await pooler.LoginAsync(database);
+        int server = await before.ServerAsync();
+        Assert.Equal(PostgresCluster.Superuser, (await before.QueryAsync("SELECT current_user")).Scalar);
+        await EditAsync(pooler, static text => text.Replace($" user={PostgresCluster.Superuser}", "", StringComparison.Ordinal));
+        await ReloadAsync(pooler, bySignal: false);
+        using PgWire after = await pooler.LoginAsync(database);
+        Assert.Equal(PostgresCluster.User, (await after.QueryAsync("SELECT current_user")).Scalar);
+        Assert.Equal(PostgresCluster.Superuser, (await before.QueryAsync("SELECT current_user")).Scalar);
+        Assert.NotEqual(server, await before.ServerAsync());
+    }
+
     [Fact]
     public async Task SetHoldsUntilTheNextReload()
     {

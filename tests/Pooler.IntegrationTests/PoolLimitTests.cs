@@ -5,8 +5,8 @@ namespace Pooler.IntegrationTests;
 /// <summary>How many servers and clients there may be, who waits for whom, and which server a client gets.</summary>
 public sealed class PoolLimitTests(PostgresCluster postgres)
 {
-    /// <summary>Two users who share a cap of the database, two databases that share a cap of the user.</summary>
-    public static readonly TheoryData<string> SharedCaps = ["max_db_connections", "max_user_connections"];
+    /// <summary>Two users who share a cap of the database, two databases that share a cap of the user, and two of both that share one host.</summary>
+    public static readonly TheoryData<string> SharedCaps = ["max_db_connections", "max_user_connections", "max_host_connections"];
 
     /// <summary>Clients of a database or a user; under a forced user it is who logged in that counts.</summary>
     [Theory]
@@ -262,6 +262,63 @@ public sealed class PoolLimitTests(PostgresCluster postgres)
         ini.Settings["query_wait_timeout"] = "0.5";
     });
 
+    /// <summary>Clients of one pool that take turns for ever never let its server become idle.</summary>
+    [Theory, MemberData(nameof(SharedCaps))]
+    public Task ABusyPoolLeavesPlacesToOthers(string cap) => WithTwoPoolsAsync(cap, limit: 1, async (pooler, databases, one, other) =>
+    {
+        var stop = new CancellationTokenSource();
+        Task[] busy = [.. Enumerable.Range(0, 4).Select(_ => KeepBusyAsync(pooler, databases[0], stop.Token))];
+        await pooler.RequestsPassAsync(databases[0], 50);
+        for (int i = 0; i < 3; i++)
+        {
+            Assert.Equal($"{i}", (await other.QueryAsync($"SELECT {i}")).Scalar);
+            await pooler.RequestsPassAsync(databases[0], 20);
+        }
+
+        await stop.CancelAsync();
+        await Task.WhenAll(busy);
+    }, static ini => ini.Settings["query_wait_timeout"] = "10");
+
+    /// <summary>A cap per host: the next host of a list that has a place is taken, and when none has, clients wait and are told so.</summary>
+    [Fact]
+    public async Task NoHostGetsMoreServersThanItsCap()
+    {
+        string database = await postgres.CreateDatabaseAsync(), alone = await postgres.CreateDatabaseAsync();
+        await using PoolerProcess pooler = await PoolerProcess.StartAsync(postgres, database, adjust: ini =>
+        {
+            ini.Databases[database] = $"host=127.0.0.1,{postgres.Folder} port={postgres.Port} dbname={database}";
+            ini.Databases[alone] = $"host=127.0.0.1 port={postgres.Port} dbname={alone}";
+            ini.Settings["max_host_connections"] = "2";
+            ini.Settings["query_wait_notify"] = "1";
+            ini.Settings["query_wait_timeout"] = "3";
+        });
+        using PgWire first = await pooler.LoginAsync(alone), second = await pooler.LoginAsync(alone);
+        await first.QueryAsync("BEGIN");
+        await second.QueryAsync("BEGIN");
+        PgWire[] clients = await Task.WhenAll(Enumerable.Range(0, 3).Select(_ => pooler.LoginAsync(database)));
+        foreach (PgWire client in clients[..2])
+        {
+            await client.QueryAsync("BEGIN");
+            Assert.Equal("unix", (await client.QueryAsync("SELECT coalesce(host(inet_client_addr()), 'unix')")).Scalar);
+        }
+
+        await clients[2].SendAsync(new PgRequest().Query("SELECT 1"));
+        List<PgMessage> told = await clients[2].ReadToEndAsync();
+        Assert.Equal(["No server connection available in postgres backend, client being queued", "query_wait_timeout"], told.Select(static m => m.Fields()['M']));
+
+        // A cancel waits for no place.
+        await clients[0].SendAsync(new PgRequest().Query("SELECT pg_sleep(60)"));
+        await postgres.RunsAsync(database, "pg_sleep(60)");
+        using (PgWire cancel = await PgWire.ConnectAsync(pooler.EndPoint))
+        {
+            await cancel.SendAsync(PgRequest.Cancel(clients[0].Key));
+            await cancel.ReadToEndAsync();
+        }
+
+        Assert.Equal("57014", (await clients[0].ReadReplyAsync()).Error!.Value.SqlState);
+        Array.ForEach(clients, static client => client.Dispose());
+    }
+
     [Fact]
     public async Task ThePlaceGoesToThePoolThatHasWaitedLongest()
     {
@@ -364,6 +421,13 @@ public sealed class PoolLimitTests(PostgresCluster postgres)
         polite.Dispose();
     }
 
+    private static async Task KeepBusyAsync(PoolerProcess pooler, string database, CancellationToken stop)
+    {
+        using PgWire client = await pooler.LoginAsync(database);
+        while (!stop.IsCancellationRequested)
+            Assert.Null((await client.QueryAsync("SELECT pg_sleep(0.002)")).Error);
+    }
+
     private static async Task<IEnumerable<PgWire>> LoginAllAsync(PoolerProcess pooler, IEnumerable<string> databases)
     {
         var clients = new List<PgWire>();
@@ -406,9 +470,9 @@ public sealed class PoolLimitTests(PostgresCluster postgres)
     private async Task WithTwoPoolsAsync(string cap, int limit, Func<PoolerProcess, string[], PgWire, PgWire, Task> test,
         Action<PoolerIni>? adjust = null)
     {
-        bool byUser = cap == "max_user_connections";
+        bool byUser = cap == "max_user_connections", byHost = cap == "max_host_connections";
         string[] databases = [await postgres.CreateDatabaseAsync(), await postgres.CreateDatabaseAsync()];
-        string[] own = byUser ? databases : [databases[0], databases[0]];
+        string[] own = byUser || byHost ? databases : [databases[0], databases[0]];
         await using PoolerProcess pooler = await PoolerProcess.StartAsync(postgres, databases[0], adjust: ini =>
         {
             ini.Databases[databases[1]] = $"host=127.0.0.1 port={postgres.Port} dbname={databases[1]}";

@@ -1,4 +1,6 @@
 using System.Diagnostics;
+using System.Globalization;
+using System.Text.RegularExpressions;
 
 namespace Pooler.IntegrationTests;
 
@@ -160,6 +162,23 @@ public sealed class ServerLifeTests(PostgresCluster postgres)
         await client.QueryAsync("COMMIT");
         await Eventually.EqualsAsync("the old server is closed", 0L, () => postgres.CountServersAsync(database));
         Assert.NotEqual(server, await client.ServerAsync());
+    }
+
+    /// <summary>Servers that were opened together go one by one, a pool_size-th part of the lifetime apart (PgBouncer's life_over).</summary>
+    [Fact]
+    public async Task OldServersAreClosedOneByOne()
+    {
+        string database = await postgres.CreateDatabaseAsync();
+        await using PoolerProcess pooler = await PoolerProcess.StartAsync(postgres, database, poolSize: 4, adjust: static ini => ini.Settings["server_lifetime"] = "3.6");
+        PgWire[] clients = await Task.WhenAll(Enumerable.Range(0, 4).Select(_ => pooler.LoginAsync(database)));
+        await Task.WhenAll(clients.Select(static client => client.QueryAsync("BEGIN")));
+        await Task.WhenAll(clients.Select(static client => client.QueryAsync("COMMIT")));
+        await Eventually.EqualsAsync("the old servers are closed", 0L, () => postgres.CountServersAsync(database));
+        string[] ends = [.. pooler.LogLines.Where(static line => line.Contains("server lifetime over", StringComparison.Ordinal))];
+        Assert.Equal(4, ends.Length);
+        DateTime[] times = [.. ends.Select(static line => DateTime.Parse(Regex.Match(line, @"\d\d:\d\d:\d\d\.\d+").Value, CultureInfo.InvariantCulture)).Order()];
+        Assert.All(times.Zip(times[1..]), static pair => Assert.InRange((pair.Second - pair.First).TotalSeconds, 0.85, 86_400));
+        Array.ForEach(clients, static client => client.Dispose());
     }
 
     [Fact]

@@ -14,7 +14,7 @@ internal static class ServeCommand
         var thread = new IoThread(0);
         var listener = Listener.Create(
             thread, new IPEndPoint(IPAddress.Loopback, port), backlog: 1024, deferAccept: false,
-            (fd, _) => SyntheticServer.Accept(thread, fd), Console.Error.WriteLine, out string? error) ?? throw new LoadException(error!);
+            (fd, _) => SyntheticServer.Accept(thread, fd), Console.Error.WriteLine, out int errno) ?? throw new LoadException($"cannot listen on port {port}: {Syscalls.ErrorText(errno)}");
         listener.Start();
         thread.Start();
         Thread.Sleep(Timeout.Infinite);

@@ -119,7 +119,7 @@ internal sealed class AuthQuery : ServerOwner
         }
         else if (_server == null)
         {
-            _server = new ServerConnection(_thread, _target, this, _catalogue, static server => ((AuthQuery)server.Owner).LoggedIn());
+            _server = new ServerConnection(_thread, _target, _target.Hosts[_target.NextHost()], this, _catalogue, static server => ((AuthQuery)server.Owner).LoggedIn());
             _server.Start();
         }
     }

@@ -293,6 +293,11 @@ internal sealed class Housekeeping : ServerOwner
                 break;
             case BackendMessage.ErrorResponse when _step is not Step.Drain:
                 _warmUp?.Failed();
+                if (!_errorsAreFatal)
+                {
+                    _server.Complaint ??= ErrorFields.Parse(body);
+                }
+
                 if (_step == Step.Rollback || _errorsAreFatal)
                 {
                     _server.Close(ErrorFields.Parse(body));

@@ -18,12 +18,12 @@ internal sealed class ServerConnection
     private NameQuestion? _question;
     private bool _closing;
 
-    public ServerConnection(IoThread thread, ServerTarget target, ServerOwner owner, StatementCatalogue catalogue, Action<ServerConnection> loggedIn)
+    public ServerConnection(IoThread thread, ServerTarget target, HostAddress host, ServerOwner owner, StatementCatalogue catalogue, Action<ServerConnection> loggedIn)
     {
         Statements = new ServerStatements(catalogue);
         _thread = thread;
         Target = target;
-        Host = target.NextHost();
+        Host = host;
         Owner = owner;
         _loggedIn = loggedIn;
         _connectTimer = new ConnectTimer(this);
@@ -111,6 +111,9 @@ internal sealed class ServerConnection
 
     /// <summary>Bytes still to come of the frame whose front was already handed on.</summary>
     public long FrameRemaining { get; set; }
+
+    /// <summary>The first error of a query of ours that is let pass (connect_query).</summary>
+    public ErrorFields? Complaint { get; internal set; }
 
     /// <summary>Why it ended: the server's own FATAL, or what we say of it.</summary>
     public ErrorFields? Failure { get; private set; }

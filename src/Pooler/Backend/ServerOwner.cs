@@ -19,6 +19,11 @@ internal abstract class ServerOwner
     {
     }
 
+    /// <summary>The server is to be replaced: whoever keeps it without having anything under way on it lets go (server_fast_close).</summary>
+    internal virtual void EndIfFree(ServerConnection server, string reason)
+    {
+    }
+
     /// <summary>The outbox that must be empty before more is read from the server; null when nothing holds it up.</summary>
     internal virtual Outbox? BlockedBy => null;
 }

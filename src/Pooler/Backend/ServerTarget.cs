@@ -49,23 +49,22 @@ internal sealed record ServerTarget(ImmutableArray<HostAddress> Hosts, string Da
     /// <summary>Which of several hosts the next server goes to.</summary>
     public LoadBalanceHosts LoadBalanceHosts { get; init; }
 
-    /// <summary>The host of a new server (PgBouncer: the next in turn, or the same until a connect to it fails; libpq: any).</summary>
-    public HostAddress NextHost()
-    {
-        if (LoadBalanceHosts == LoadBalanceHosts.Random)
-        {
-            return Hosts[Random.Shared.Next(Hosts.Length)];
-        }
+    /// <summary>The only host that new servers go to, by its index (load_balance_hosts = disable); null where they go to all.</summary>
+    public int? OnlyHost => LoadBalanceHosts == LoadBalanceHosts.Disable ? HostAt(Volatile.Read(ref _turn)) : null;
 
-        int turn = LoadBalanceHosts == LoadBalanceHosts.RoundRobin ? Interlocked.Increment(ref _turn) - 1 : Volatile.Read(ref _turn);
-        return Hosts[(int)((uint)turn % (uint)Hosts.Length)];
-    }
+    /// <summary>The host of a new server, by its index (PgBouncer: the next in turn, or the same until a connect to it fails; libpq: any).</summary>
+    public int NextHost() => LoadBalanceHosts switch
+    {
+        LoadBalanceHosts.Random => Random.Shared.Next(Hosts.Length),
+        LoadBalanceHosts.RoundRobin => HostAt(Interlocked.Increment(ref _turn) - 1),
+        _ => HostAt(Volatile.Read(ref _turn)),
+    };
 
     /// <summary>A server of this host has failed to connect or to log in.</summary>
     public void Failed(HostAddress host)
     {
         int turn = Volatile.Read(ref _turn);
-        if (LoadBalanceHosts == LoadBalanceHosts.Disable && Hosts[(int)((uint)turn % (uint)Hosts.Length)] == host)
+        if (LoadBalanceHosts == LoadBalanceHosts.Disable && Hosts[HostAt(turn)] == host)
         {
             Interlocked.CompareExchange(ref _turn, turn + 1, turn);
         }
@@ -86,4 +85,6 @@ internal sealed record ServerTarget(ImmutableArray<HostAddress> Hosts, string Da
 
         return IPAddress.TryParse(host.Name, out IPAddress? address) ? new IPEndPoint(address, host.Port).Serialize() : null;
     }
+
+    private int HostAt(int turn) => (int)((uint)turn % (uint)Hosts.Length);
 }

@@ -13,6 +13,8 @@ internal sealed class ConfigDraft(List<ConfigError> errors)
     /// <summary>In [databases] and [users] PgBouncer takes -1 for "not set".</summary>
     private const string NotSet = "-1";
 
+    private const string NotYet = "has no effect yet";
+
     private readonly object?[] values = [.. Settings.All.Select(static setting => setting.DefaultValue)];
     private readonly HashSet<Setting> written = [];
     private readonly Dictionary<string, DatabaseConfig> databases = new(StringComparer.Ordinal);
@@ -68,7 +70,7 @@ internal sealed class ConfigDraft(List<ConfigError> errors)
     {
         values[setting.Index] = value;
         written.Add(setting);
-        if (setting.Support == Support.Later) WarnOnce(entry, setting.Name);
+        WarnIfIdle(entry, setting, entry.Key);
     }
 
     private void ApplyDatabase(ConfigEntry entry)
@@ -187,7 +189,7 @@ internal sealed class ConfigDraft(List<ConfigError> errors)
             }
 
             own.Set(setting, value);
-            if (setting.Support == Support.Later) WarnOnce(entry, setting.Name);
+            WarnIfIdle(entry, setting, key);
         }
     }
 
@@ -260,9 +262,16 @@ internal sealed class ConfigDraft(List<ConfigError> errors)
         seen[place] = entry;
     }
 
-    private void WarnOnce(ConfigEntry entry, string name)
+    /// <param name="name">As it was written.</param>
+    private void WarnIfIdle(ConfigEntry entry, Setting setting, string name)
     {
-        string tail = $"{name} is accepted but has no effect yet";
+        if (setting.Support == Support.Later) WarnOnce(entry, name, NotYet);
+        else if (setting.Support == Support.NoMeaning) WarnOnce(entry, name, "has no meaning here");
+    }
+
+    private void WarnOnce(ConfigEntry entry, string name, string why)
+    {
+        string tail = $"{name} is accepted but {why}";
         if (warnings.Exists(warning => warning.EndsWith(": " + tail, StringComparison.Ordinal))) return;
         warnings.Add(new ConfigError(entry.File, entry.Line, tail).ToString());
     }

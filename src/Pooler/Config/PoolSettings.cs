@@ -24,8 +24,11 @@ internal sealed record PoolSettings
 
     public required int MaxUserConnections { get; init; }
 
+    /// <summary>Most servers on one host.</summary>
+    public required int MaxHostConnections { get; init; }
+
     /// <summary>Whether other pools' servers count against a limit of this pool's.</summary>
-    public bool HasSharedCap => MaxDbConnections > 0 || MaxUserConnections > 0;
+    public bool HasSharedCap => MaxDbConnections > 0 || MaxUserConnections > 0 || MaxHostConnections > 0;
 
     public required TimeSpan QueryTimeout { get; init; }
 
@@ -66,6 +69,9 @@ internal sealed record PoolSettings
 
     /// <summary>Whether <see cref="ServerResetQuery"/> is sent in every pool mode, not in session mode alone.</summary>
     public required bool ServerResetQueryAlways { get; init; }
+
+    /// <summary>A server to be replaced is not left to the client that keeps it.</summary>
+    public required bool ServerFastClose { get; init; }
 
     /// <summary>Lend the server idle longest; otherwise the one used last.</summary>
     public required bool RoundRobin { get; init; }

@@ -25,7 +25,7 @@ internal static class Settings
     public static readonly Setting<ImmutableArray<string>> AdminUsers = Row("admin_users", NameList, "", Global,
         "Users who may do everything on the console.");
     public static readonly Setting<bool> ApplicationNameAddHost = Row("application_name_add_host", Switch, "0", Global,
-        "Appends the client's address to application_name at login.", support: Later);
+        "Appends the client's address to application_name at login (\"app - 10.0.0.1:5000\").");
     public static readonly Setting<string?> AuthDbName = Row("auth_dbname", OptionalText, null, Global | Database,
         "Entry of [databases] in whose database auth_query runs; left out = the one the client asks for.");
     public static readonly Setting<string?> AuthFile = Row("auth_file", OptionalText, null, Global,
@@ -46,7 +46,7 @@ internal static class Settings
     public static readonly Setting<string?> AuthUser = Row("auth_user", OptionalText, null, Global | Database,
         "Role that runs auth_query, with its secret in auth_file; left out = users who are not in auth_file cannot log in.");
     public static readonly Setting<TimeSpan> AutoDbIdleTimeout = Row("autodb_idle_timeout", Seconds, "3600", Global,
-        "A database made from the entry * is forgotten after that long without use.", support: Later);
+        "A database made from the entry * is forgotten, with its figures, when it has had no client and no server for that long; 0 = never.");
     public static readonly Setting<TimeSpan> CancelWaitTimeout = Row("cancel_wait_timeout", Seconds, "10", Global,
         "Longest time for passing a cancel request on to the server; 0 = server_connect_timeout. A server it was not confirmed by is closed.");
     public static readonly Setting<TimeSpan> CatalogueRefreshInterval = Row("catalogue_refresh_interval", Seconds, "60", Global | Database,
@@ -92,7 +92,7 @@ internal static class Settings
     public static readonly Setting<TimeSpan> DnsNxDomainTtl = Row("dns_nxdomain_ttl", Seconds, "15", Global,
         "How long a failed lookup is kept.");
     public static readonly Setting<TimeSpan> DnsZoneCheckPeriod = Row("dns_zone_check_period", Seconds, "0", Global,
-        "Accepted without effect: the serials of DNS zones are not looked at; names in use are looked up each dns_max_ttl.", support: Later);
+        "Accepted without effect: the serials of DNS zones are not looked at; names in use are looked up each dns_max_ttl.", support: NoMeaning);
     public static readonly Setting<TimeSpan> FailoverHoldTime = Row("failover_hold_time", Seconds, "30", Global | Database,
         "Ours: work of an entry with routing that no host may take waits so long, then fails with 57P03; 0 = it fails at once.");
     public static readonly Setting<TimeSpan> HealthCheckInterval = Row("health_check_interval", Seconds, "2", Global | Database,
@@ -106,7 +106,7 @@ internal static class Settings
     public static readonly Setting<IoEngine> IoEngine = Row("io_engine", IoEngineWord, "auto", Global,
         "Ours: system interface of the I/O threads: epoll, io_uring, or auto: io_uring where kernel and sandbox allow it (docs/engines.md).", AtRestart);
     public static readonly Setting<string> JobName = Row("job_name", Text, "pgbouncer", Global,
-        "Name of the Windows service.", AtRestart, Later, alias: "service_name");
+        "Name of the Windows service: there is none here.", AtRestart, NoMeaning, alias: "service_name");
     public static readonly Setting<ImmutableArray<string>> ListenAddr = Row("listen_addr", NameList, "", Global,
         "Addresses to listen on; * = all; empty = Unix socket only.", AtRestart);
     public static readonly Setting<int> ListenBacklog = Row("listen_backlog", Count, "128", Global,
@@ -128,13 +128,15 @@ internal static class Settings
     public static readonly Setting<LogFormat> LogFormat = Row("log_format", LogFormatWord, "text", Global,
         "Ours: text = PgBouncer's lines; json = an object a line, with the keys of PostgreSQL's jsonlog and the values of each message.");
     public static readonly Setting<string> LoginNotifyMessage = Row("login_notify_message", Text, "", Global,
-        "NOTICE sent to each client after login.", support: Later);
+        "NOTICE sent to each client at its login; empty = none.");
     public static readonly Setting<int> MaxClientConn = Row("max_client_conn", Count, "100", Global,
         "Most clients; the console is exempt.");
     public static readonly Setting<int> MaxDbClientConnections = Row("max_db_client_connections", Count, "0", Global | Database,
         "Most clients per database; 0 = no limit.");
     public static readonly Setting<int> MaxDbConnections = Row("max_db_connections", Count, "0", Global | Database,
         "Most servers per database, over all users; 0 = no limit.");
+    public static readonly Setting<int> MaxHostConnections = Row("max_host_connections", Count, "0", Global,
+        "Ours: most servers per host and port, over all databases and users; 0 = no limit.");
     public static readonly Setting<long> MaxLookaheadMemory = Row("max_lookahead_memory", Bytes, "67108864", Global,
         "Ours: bytes all look-aheads together may hold.");
     public static readonly Setting<long> MaxPacketSize = Row("max_packet_size", Bytes, "2147483647", Global,
@@ -143,8 +145,6 @@ internal static class Settings
         "Ours: bytes of all prepared statements and clients' names for them; beyond it a client that names one keeps its server.");
     public static readonly Setting<int> MaxPreparedStatements = Row("max_prepared_statements", Count, "200", Global,
         "Prepared statements kept per server in transaction and statement mode; 0 = not tracked: a client that names one keeps its server.");
-    public static readonly Setting<long> MaxStatementSize = Row("max_statement_size", Bytes, "1048576", Global,
-        "Ours: bytes of a statement whose text must be known whole.", support: Later);
     public static readonly Setting<long> MaxReplicaLag = Row("max_replica_lag", Bytes, "0", Global | Database,
         "Ours: a replica that lacks more bytes of the primary's WAL serves nobody; 0 = any lag will do.");
     public static readonly Setting<TimeSpan> MaxReplicaLagTime = Row("max_replica_lag_time", Seconds, "10", Global | Database,
@@ -166,11 +166,11 @@ internal static class Settings
     public static readonly Setting<PinRule> Pin = Row("pin", PinWord, "auto", Global,
         "Ours: session state that no other server has (LISTEN, temporary tables, SET …) in transaction and statement mode: auto = the client keeps its server while it lives; refuse = such statements are refused; off = it is lost with the server.");
     public static readonly Setting<long> PktBuf = Row("pkt_buf", Bytes, "4096", Global,
-        "Buffer size; ours come from the block pool.", AtRestart, Later);
+        "Buffer size of PgBouncer; here a connection has buffers only while there are bytes in them.", AtRestart, NoMeaning);
     public static readonly Setting<PoolMode> PoolMode = Row("pool_mode", PoolModeWord, "session", Global | Database | User,
         "When a server goes back to its pool.");
     public static readonly Setting<TimeSpan> PoolIdleTimeout = Row("pool_idle_timeout", Seconds, "0", Global,
-        "Forgets a pool without servers after that long; 0 = never.", support: Later);
+        "Forgets a pool, with its figures, that has had no client and no server for that long; 0 = never.");
     public static readonly Setting<int> PreparedStatementWarmUp = Row("prepared_statement_warmup", Count, "0", Global,
         "Ours: of the prepared statements in use, the most used so many are prepared on a new server before its first client; at most max_prepared_statements; 0 = none.");
     public static readonly Setting<TimeSpan> QueryTimeout = Row("query_timeout", Seconds, "0", Global | User,
@@ -188,7 +188,7 @@ internal static class Settings
     public static readonly Setting<TimeSpan> ReservePoolTimeout = Row("reserve_pool_timeout", Seconds, "5", Global,
         "The wait that opens the reserve; 0 = no reserve.");
     public static readonly Setting<string> ResolvConf = Row("resolv_conf", Text, "", Global,
-        "Accepted without effect: names are looked up by the system's resolver, as /etc/nsswitch.conf and /etc/resolv.conf say.", AtRestart, Later);
+        "Accepted without effect: names are looked up by the system's resolver, as /etc/nsswitch.conf and /etc/resolv.conf say.", AtRestart, NoMeaning);
     public static readonly Setting<RoutingRule> Routing = Row("routing", RoutingWord, "off", Global | Database,
         "Ours: off = plain pooling; primary = everything to the host that is primary; prefer_replica, replica = everything to replicas; read_write_split = what only reads to replicas; multi_primary = each client to one of the hosts that take writes (docs/routing.md).");
     public static readonly Setting<int> SBufLoopCount = Row("sbuf_loopcnt", Count, "5", Global,
@@ -204,11 +204,11 @@ internal static class Settings
     public static readonly Setting<TimeSpan> ServerConnectTimeout = Row("server_connect_timeout", Seconds, "15", Global,
         "Longest connect and login of a server.");
     public static readonly Setting<bool> ServerFastClose = Row("server_fast_close", Switch, "0", Global,
-        "Session mode: a server to be replaced is closed after its transaction.", support: Later);
+        "A server to be replaced (RELOAD, RECONNECT) that a client keeps (session mode, pins) is closed after its transaction, and the client with it.");
     public static readonly Setting<TimeSpan> ServerIdleTimeout = Row("server_idle_timeout", Seconds, "600", Global,
         "Closes a server idle that long; 0 = never.");
     public static readonly Setting<TimeSpan> ServerLifetime = Row("server_lifetime", Seconds, "3600", Global | Database,
-        "Closes an idle server that old; 0 = after one use.");
+        "Closes an idle server that old, up to a tenth sooner, and of a pool at most one in each pool_size-th part of that time; 0 = after one use.");
     public static readonly Setting<TimeSpan> ServerLoginRetry = Row("server_login_retry", Seconds, "15", Global,
         "Pause after a failed server login; clients get its error meanwhile.");
     public static readonly Setting<string> ServerResetQuery = Row("server_reset_query", Text, "DISCARD ALL", Global,
@@ -272,13 +272,13 @@ internal static class Settings
         "Milliseconds sent data may stay unacknowledged; 0 = as the system has it.");
     public static readonly Setting<ImmutableArray<string>> TrackExtraParameters =
         Row("track_extra_parameters", NameList, "IntervalStyle", Global,
-        "Further reported parameters kept per client.", AtRestart, Later);
+        "With startup_parameters = refuse, further parameters a client may give; all that servers report are kept per client.", AtRestart);
     public static readonly Setting<TimeSpan> TransactionTimeout = Row("transaction_timeout", Seconds, "0", Global | User,
         "Closes a client whose transaction lasts longer; 0 = never.");
     public static readonly Setting<string> UnixSocketDir = Row("unix_socket_dir", Text, "/tmp", Global,
         "Directory of our Unix socket and of those of servers without a host; @ = abstract; empty = none.", AtRestart);
     public static readonly Setting<string> UnixSocketGroup = Row("unix_socket_group", Text, "", Global,
-        "Group of the Unix socket.", AtRestart, Later);
+        "Group of the Unix socket, a name or a number; empty = that of the process.", AtRestart);
     public static readonly Setting<int> UnixSocketMode = Row("unix_socket_mode", OctalMode, "0777", Global,
         "File mode of the Unix socket.", AtRestart);
     public static readonly Setting<string?> SystemUser = Row("user", OptionalText, null, Global,

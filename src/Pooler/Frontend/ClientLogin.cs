@@ -288,6 +288,11 @@ internal sealed class ClientLogin
             return Refuse(problem, "08P01");
         }
 
+        if (_config.Get(Settings.ApplicationNameAddHost))
+        {
+            StartupSettings.AddHost(asked, DescribePeer());
+        }
+
         Negotiate(packet);
         if (await AuthenticateAsync(identity, isConsole) is { } refusal)
         {
@@ -406,9 +411,23 @@ internal sealed class ClientLogin
 
         Session.ClientSession session = Admit(identity, database, pool, parameters, StartupParameters.Of(asked), StartupParameters.Of(unreported));
         Writer.WriteBackendKeyData(session.CancelKey.ProcessId, _context.Sessions.Keys.SecretOf(session.CancelKey, _hasLongKey));
+        if (_config.Get(Settings.LoginNotifyMessage) is { Length: > 0 } message)
+        {
+            Writer.WriteNotice("NOTICE", "00000", message);
+        }
+
         Writer.WriteReadyForQuery((byte)'I');
         Client.Outbox.Flush();
         return session;
+    }
+
+    /// <summary>The client's address as PgBouncer writes it; of a Unix socket the process, the machine and our port (src/util.c, pga_details).</summary>
+    private string DescribePeer()
+    {
+        (string address, int port) = Client.Name(peer: true);
+        return _isUnix ? $"unix({Syscalls.PeerProcess(Client.Fd)}@{Environment.MachineName}):{_config.Get(Settings.ListenPort)}"
+            : address.Contains(':', StringComparison.Ordinal) ? $"[{address}]:{port}"
+            : $"{address}:{port}";
     }
 
     /// <summary>pooler.route is for ourselves: no server gets it. False when it has no such value.</summary>

@@ -18,12 +18,12 @@ internal static class StartupSettings
     public static List<StartupParameter>? Read(StartupPacket packet, PoolerConfig config, out string problem)
     {
         problem = "";
-        ImmutableArray<string> ignored = config.Get(Settings.IgnoreStartupParameters);
+        ImmutableArray<string> ignored = config.Get(Settings.IgnoreStartupParameters), tracked = config.Get(Settings.TrackExtraParameters);
         bool refuses = config.Get(Settings.StartupParameters) == StartupParameterRule.Refuse;
         List<StartupParameter> followed = [];
         foreach (StartupParameter parameter in packet.Parameters)
         {
-            if (parameter.Name == "options" && !ReadOptions(parameter.Value, ignored, refuses, followed, out problem))
+            if (parameter.Name == "options" && !ReadOptions(parameter.Value, ignored, tracked, refuses, followed, out problem))
             {
                 return null;
             }
@@ -33,7 +33,7 @@ internal static class StartupSettings
         {
             bool isProtocols = parameter.Name is "user" or "database" or "replication" or "options"
                 || parameter.Name.StartsWith(StartupPacket.ProtocolOptionPrefix, StringComparison.Ordinal);
-            if (!isProtocols && !Follow(parameter, ignored, refuses, followed, ref problem) && !ignored.Contains(parameter.Name))
+            if (!isProtocols && !Follow(parameter, ignored, tracked, refuses, followed, ref problem) && !ignored.Contains(parameter.Name))
             {
                 problem = problem.Length > 0 ? problem : $"unsupported startup parameter: {parameter.Name}";
                 return null;
@@ -44,7 +44,7 @@ internal static class StartupSettings
     }
 
     private static bool ReadOptions(
-        string text, ImmutableArray<string> ignored, bool refuses, List<StartupParameter> followed, out string problem)
+        string text, ImmutableArray<string> ignored, ImmutableArray<string> tracked, bool refuses, List<StartupParameter> followed, out string problem)
     {
         bool ignoresUnknown = ignored.Contains("options");
         if (!StartupOptions.TryParse(text, out IReadOnlyList<StartupParameter> options, out problem))
@@ -54,7 +54,7 @@ internal static class StartupSettings
 
         foreach (StartupParameter option in options)
         {
-            if (!Follow(option, ignored, refuses || ignoresUnknown, followed, ref problem) && !ignored.Contains(option.Name) && !ignoresUnknown)
+            if (!Follow(option, ignored, tracked, refuses || ignoresUnknown, followed, ref problem) && !ignored.Contains(option.Name) && !ignoresUnknown)
             {
                 problem = problem.Length > 0 ? problem : $"unsupported startup parameter in options: {option.Name}";
                 return false;
@@ -64,7 +64,18 @@ internal static class StartupSettings
         return true;
     }
 
-    private static bool Follow(StartupParameter parameter, ImmutableArray<string> ignored, bool refuses, List<StartupParameter> followed, ref string problem)
+    /// <summary>application_name_add_host: "app - address:port" in the place of the name (PgBouncer's set_appname).</summary>
+    public static void AddHost(List<StartupParameter> asked, string address)
+    {
+        string name = asked.FindLast(IsApplicationName).Value ?? "app";
+        asked.RemoveAll(IsApplicationName);
+        asked.Add(new StartupParameter("application_name", $"{name} - {address}"));
+    }
+
+    private static bool IsApplicationName(StartupParameter parameter) => parameter.Name.Equals("application_name", StringComparison.OrdinalIgnoreCase);
+
+    private static bool Follow(
+        StartupParameter parameter, ImmutableArray<string> ignored, ImmutableArray<string> tracked, bool refuses, List<StartupParameter> followed, ref string problem)
     {
         int index = SessionParameters.IndexOf(parameter.Name);
         if (index is >= 0 and < SessionParameters.WellKnown)
@@ -79,7 +90,8 @@ internal static class StartupSettings
             return true;
         }
 
-        if (refuses || ignored.Contains(parameter.Name))
+        bool isTracked = tracked.Contains(parameter.Name, StringComparer.OrdinalIgnoreCase);
+        if (!isTracked && (refuses || ignored.Contains(parameter.Name)))
         {
             return IsHarmless(parameter.Name);
         }

@@ -41,9 +41,9 @@ internal sealed class Listener : PollTarget
 
     public bool IsUnix { get; }
 
-    /// <summary>Binds and listens. The error text names the address; accepting begins with <see cref="Start"/>.</summary>
+    /// <summary>Binds and listens, or gives the errno of what failed; accepting begins with <see cref="Start"/>.</summary>
     public static Listener? Create(
-        IoThread owner, EndPoint endpoint, int backlog, bool deferAccept, Action<int, Listener> accepted, Action<string> warn, out string? error,
+        IoThread owner, EndPoint endpoint, int backlog, bool deferAccept, Action<int, Listener> accepted, Action<string> warn, out int errno,
         bool reusePort = false)
     {
         bool isUnix = endpoint.AddressFamily == AddressFamily.Unix;
@@ -77,7 +77,7 @@ internal sealed class Listener : PollTarget
 
         if (result < 0)
         {
-            error = $"cannot listen on {endpoint}: {Syscalls.ErrorText(-result)}";
+            errno = -result;
             if (fd >= 0)
             {
                 Syscalls.Close(fd);
@@ -86,7 +86,7 @@ internal sealed class Listener : PollTarget
             return null;
         }
 
-        error = null;
+        errno = 0;
         return new Listener(owner, fd, endpoint.ToString()!, isUnix, accepted, warn);
     }
 

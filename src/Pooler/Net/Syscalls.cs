@@ -11,7 +11,7 @@ namespace Pooler.Net;
 internal static unsafe partial class Syscalls
 {
     public const int EAGAIN = 11, EINTR = 4, EMFILE = 24, ENFILE = 23, ENOBUFS = 105, ENOMEM = 12, EINPROGRESS = 115, ECONNABORTED = 103, ETIME = 62, ECANCELED = 125,
-        EBUSY = 16, ENOENT = 2, ENOSYS = 38;
+        EBUSY = 16, ENOENT = 2, ENOSYS = 38, EAFNOSUPPORT = 97, EADDRNOTAVAIL = 99;
     public const int AF_UNIX = 1, AF_INET = 2, AF_INET6 = 10;
     public const uint EPOLLIN = 1, EPOLLOUT = 4, EPOLLERR = 8, EPOLLHUP = 16, EPOLLRDHUP = 0x2000, EPOLLET = 1u << 31;
 
@@ -274,6 +274,9 @@ internal static unsafe partial class Syscalls
 
     public static void SetMode(string path, int mode) => _ = chmod(path, (uint)mode);
 
+    /// <summary>Gives a file to a group. Returns 0 or the negative errno.</summary>
+    public static int SetGroup(string path, int group) => Result(chown(path, uint.MaxValue, (uint)group));
+
     public static string ErrorText(int errno) => Marshal.GetPInvokeErrorMessage(errno);
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
@@ -405,4 +408,7 @@ internal static unsafe partial class Syscalls
 
     [LibraryImport("libc", StringMarshalling = StringMarshalling.Utf8)]
     private static partial int chmod(string path, uint mode);
+
+    [LibraryImport("libc", StringMarshalling = StringMarshalling.Utf8, SetLastError = true)]
+    private static partial int chown(string path, uint user, uint group);
 }

@@ -26,6 +26,14 @@ internal sealed class PoolChange
         }
     }
 
+    /// <summary>One idle server.</summary>
+    public void CloseIdle(ServerSlot slot, string reason)
+    {
+        slot.Pool.Idle[slot.Server.Thread.Index].Remove(slot);
+        slot.State = SlotState.Housekeeping;
+        _idle.Add((slot, reason));
+    }
+
     private void CloseIdle(ServerPool pool, string reason, Func<ServerSlot, bool> which)
     {
         foreach (SlotList list in pool.Idle)
@@ -35,9 +43,7 @@ internal sealed class PoolChange
                 next = slot.Newer;
                 if (which(slot))
                 {
-                    list.Remove(slot);
-                    slot.State = SlotState.Housekeeping;
-                    _idle.Add((slot, reason));
+                    CloseIdle(slot, reason);
                 }
             }
         }

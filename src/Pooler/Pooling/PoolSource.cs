@@ -17,6 +17,15 @@ internal sealed class PoolSource(LiveConfig live, ClientKeys keys, FetchedSecret
     /// <summary>The hosts that are probed.</summary>
     public IEnumerable<HostAddress> ProbedHosts => clusters.All.SelectMany(static c => c.Config.Hosts);
 
+    /// <summary>Microseconds after which an unused pool of a database is forgotten, and after which the database is with all its pools.</summary>
+    public (long OfPool, long OfDatabase) UnusedLimitsOf(string database)
+    {
+        PoolerConfig config = live.Current;
+        return (LimitOf(Settings.PoolIdleTimeout), config.Databases.ContainsKey(database) ? long.MaxValue : LimitOf(Settings.AutoDbIdleTimeout));
+
+        long LimitOf(Setting<TimeSpan> setting) => config.Get(setting) is { Ticks: > 0 } limit ? (long)limit.TotalMicroseconds : long.MaxValue;
+    }
+
     public void Configure(ServerPool pool, DatabaseConfig database)
     {
         PoolerConfig config = live.Current;
@@ -60,6 +69,7 @@ internal sealed class PoolSource(LiveConfig live, ClientKeys keys, FetchedSecret
     {
         // PgBouncer: a removed entry's servers close at release; its clients stay until they leave.
         DatabaseConfig? database = live.Current.FindDatabase(pool.Key.Database);
+        pool.IsRemoved = database == null;
         if (database == null)
         {
             return true;

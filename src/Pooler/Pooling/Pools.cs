@@ -18,6 +18,7 @@ internal sealed class Pools
     private readonly Lock _lock = new();
     private readonly Dictionary<PoolKey, ServerPool> _pools = [];
     private readonly Dictionary<string, ServerCount> _databases = [], _users = [];
+    private readonly Dictionary<HostAddress, ServerCount> _hosts = [];
     private readonly IoThread[] _threads;
     private readonly PoolSource _source;
     private readonly PoolGrowth _growth;
@@ -53,8 +54,10 @@ internal sealed class Pools
         {
             pool = Add(key, front: null, database);
             pool.ByHost = HostsOf(pool);
+            SetHosts(pool);
         }
 
+        pool.UnusedSince = 0; // Somebody is about to use it.
         return pool;
     }
 
@@ -64,10 +67,21 @@ internal sealed class Pools
         var pool = new ServerPool(key, front, _threads.Length, perDatabase, perUser);
         _source.Configure(pool, database);
         pool.Pause = _pauses.Of(key.Database);
-        perDatabase.Pools.Add(pool);
-        perUser.Pools.Add(pool);
+        pool.Join(perDatabase);
+        pool.Join(perUser);
+        SetHosts(pool);
         _pools.Add(key, pool);
         return pool;
+    }
+
+    /// <summary>Where its servers are counted (max_host_connections), which a RELOAD can change.</summary>
+    private void SetHosts(ServerPool pool)
+    {
+        ServerCount[] hosts = pool.ByHost != null ? [] : [.. pool.Target.Hosts.Select(host => CountOf(_hosts, host))];
+        if (!hosts.SequenceEqual(pool.Hosts))
+        {
+            pool.Hosts = hosts;
+        }
     }
 
     /// <summary>The pools of the hosts, if the entry has routing: its own, or those of the entry whose it shares.</summary>
@@ -228,7 +242,7 @@ internal sealed class Pools
             EndOpening(slot);
             slot.Generation++;
             slot.IdleSince = thread.Now;
-            close = slot.CloseNeeded || pool.Pause == PauseMode.Paused || PoolGrowth.IsTooOld(slot, thread.Now) || IsSurplus(pool);
+            close = slot.CloseNeeded || pool.Pause == PauseMode.Paused || IsSurplus(pool) || PoolGrowth.EndsByAge(slot, thread.Now) || PoolGrowth.GivesWay(slot, thread.Now);
             if (!close)
             {
                 next = pool.IsPaused ? null : PickWaiter(pool, thread);
@@ -238,7 +252,7 @@ internal sealed class Pools
                     pool.Idle[thread.Index].Push(slot);
                     if (pool.Settings.HasSharedCap)
                     {
-                        _growth.EnsureNeighbours(pool, thread.Now, ref todo); // It may have to give way at once.
+                        _growth.EnsureNeighbours(slot, thread.Now, ref todo); // It may have to give way at once.
                     }
                 }
                 else if (next.Thread == thread)
@@ -259,7 +273,7 @@ internal sealed class Pools
         todo.Do();
         if (close)
         {
-            slot.Server.Terminate(slot.Pool.Pause == PauseMode.Paused ? "pause mode" : slot.CloseReason ?? "server lifetime over");
+            slot.Server.Terminate(slot.Pool.Pause == PauseMode.Paused ? "pause mode" : slot.CloseReason ?? (slot.GivesWayTo != null ? "evicted" : "server lifetime over"));
             return;
         }
 
@@ -376,9 +390,15 @@ internal sealed class Pools
             pool.Slots.Remove(slot);
             pool.Database.Servers--;
             pool.User.Servers--;
+            slot.Host.Servers--;
+            if (slot.GivesWayTo is { } next)
+            {
+                next.PlacesToCome--;
+            }
+
             if (pool.Settings.HasSharedCap)
             {
-                _growth.EnsureNeighbours(pool, thread.Now, ref todo);
+                _growth.EnsureNeighbours(slot, thread.Now, ref todo);
             }
             else
             {
@@ -412,6 +432,9 @@ internal sealed class Pools
         _journal.LoggedIn(slot);
         welcomed.ForEach(static w => w.PostWake());
     }
+
+    /// <summary>A new server is used all the same (PgBouncer), and the operator is told.</summary>
+    public void ConnectQueryFailed(ServerSlot slot, ErrorFields error) => _journal.ConnectQueryFailed(slot, error);
 
     /// <summary>
     /// A client enters a pool, unless there are as many as may be of its database or its user (0: no limit): then the setting that
@@ -466,26 +489,36 @@ internal sealed class Pools
             Get(database, database.ForcedUser!);
         }
 
-        List<ServerSlot> expired = [];
+        List<ServerSlot> replaced = [];
+        var expired = new PoolChange();
         List<Waiter> failed = [];
+        List<ServerPool> unused = [];
         var todo = default(PoolTodo);
         lock (_lock)
         {
             foreach (ServerPool pool in _pools.Values)
             {
-                PoolGrowth.CollectExpired(pool, now, expired);
+                PoolGrowth.CloseExpired(pool, now, expired);
+                PoolGrowth.CollectReplaced(pool, replaced);
                 pool.ByHost?.FailHeld(pool, now, failed);
                 _growth.EnsureServers(pool, now, ref todo);
                 _growth.EnsureMinimum(pool, now, ref todo);
+                if (IsUnused(pool, now))
+                {
+                    unused.Add(pool);
+                }
             }
+
+            unused.ForEach(Forget);
         }
 
         todo.Do();
-        foreach (ServerSlot slot in expired)
+        foreach (ServerSlot slot in replaced)
         {
-            slot.Server.Thread.Post(() => slot.Server.Terminate("server idle timeout"));
+            slot.Server.Thread.Post(() => slot.Server.Owner.EndIfFree(slot.Server, "database configuration changed"));
         }
 
+        expired.Do();
         failed.ForEach(static w => w.PostWake());
     }
 
@@ -635,6 +668,8 @@ internal sealed class Pools
                     change.Retire(pool, "database configuration changed");
                 }
 
+                SetHosts(pool);
+
                 if (isRouted || pool.ByHost != null)
                 {
                     change.Reroute(pool);
@@ -713,7 +748,38 @@ internal sealed class Pools
         return hasMoved;
     }
 
-    private static ServerCount CountOf(Dictionary<string, ServerCount> counts, string name)
+    /// <summary>
+    /// Whether nobody has used it for so long that it is forgotten: pool_idle_timeout, for all pools of a database made from the entry
+    /// * autodb_idle_timeout, and at once when its entry is gone. Those of hosts belong to others.
+    /// </summary>
+    private bool IsUnused(ServerPool pool, long now)
+    {
+        if (pool.Clients > 0 || pool.Slots.Count > 0 || pool.HasWaiters || pool.IsPaused || pool.Key.Host != null || pool.ByHost != null || pool.IsShared)
+        {
+            pool.UnusedSince = 0;
+            return false;
+        }
+
+        pool.UnusedSince = pool.UnusedSince == 0 ? now : pool.UnusedSince;
+        (long ofPool, long ofDatabase) = _source.UnusedLimitsOf(pool.Key.Database);
+        return pool.IsRemoved || now - pool.UnusedSince > ofPool || pool.Database.Pools.TrueForAll(p => p.UnusedSince > 0 && now - p.UnusedSince > ofDatabase);
+    }
+
+    private void Forget(ServerPool pool)
+    {
+        _pools.Remove(pool.Key);
+        pool.Leave(pool.Database);
+        pool.Leave(pool.User);
+        pool.Hosts = [];
+        pool.Lender = null;
+        if (pool.Database.Pools.Count == 0)
+        {
+            _databases.Remove(pool.Key.Database);
+        }
+    }
+
+    private static ServerCount CountOf<T>(Dictionary<T, ServerCount> counts, T name)
+        where T : notnull
     {
         if (!counts.TryGetValue(name, out ServerCount? count))
         {

@@ -42,6 +42,12 @@ internal sealed class ServerJournal(LiveConfig live, ILogger log)
         }
     }
 
+    public void ConnectQueryFailed(ServerSlot slot, ErrorFields error)
+    {
+        string name = Describe(slot);
+        log.ConnectQueryFailed(name, error.Severity, error.SqlState, error.Message);
+    }
+
     /// <summary>As in PgBouncer's log: S-ptr: database/user@host:port.</summary>
     private static string Describe(ServerSlot slot)
     {

@@ -50,6 +50,18 @@ internal sealed class ServerPool
 
     public ServerCount User { get; }
 
+    /// <summary>Those of its target's hosts, in the target's order; empty where others have the servers (routing).</summary>
+    public ServerCount[] Hosts
+    {
+        get;
+        set
+        {
+            Array.ForEach(field, Leave);
+            field = value;
+            Array.ForEach(field, Join);
+        }
+    } = [];
+
     /// <summary>Idle servers by I/O thread.</summary>
     public SlotList[] Idle { get; }
 
@@ -64,6 +76,18 @@ internal sealed class ServerPool
 
     /// <summary>Clients logged in to this pool.</summary>
     public int Clients { get; set; }
+
+    /// <summary>Its entry is gone from the configuration: it lives for the clients that are still here.</summary>
+    public bool IsRemoved { get; set; }
+
+    /// <summary>Thread clock, microseconds, since when it has had no client and no server; 0 while it has one.</summary>
+    public long UnusedSince { get; set; }
+
+    /// <summary>Thread clock, microseconds, when its last server was closed for its age (server_lifetime).</summary>
+    public long LastAgedOut { get; set; }
+
+    /// <summary>Servers of others that are being closed so that it has a place.</summary>
+    public int PlacesToCome { get; set; }
 
     /// <summary>Servers on their way to their first client: they connect, log in or are made ready. Each of them is for one of the waiters.</summary>
     public int Opening { get; set; }
@@ -83,6 +107,9 @@ internal sealed class ServerPool
             field = value;
         }
     }
+
+    /// <summary>Other entries' clients use its servers.</summary>
+    public bool IsShared => _borrowers.Count > 0;
 
     /// <summary>
     /// The settings its servers report, by which clients are welcomed; null until one has logged in that reports what they are to
@@ -170,15 +197,49 @@ internal sealed class ServerPool
 
         waiter.State = WaiterState.Waiting;
         waiter.HeldSince = ByHost == null ? 0 : waiter.HeldSince == 0 ? waiter.Thread.Now : waiter.HeldSince;
-        Waiting++;
+        if (Waiting++ == 0)
+        {
+            Database.Waiting.Add(this);
+            User.Waiting.Add(this);
+            foreach (ServerCount host in Hosts)
+            {
+                host.Waiting.Add(this);
+            }
+        }
+
         WaitingLogins += waiter.WantsWelcome ? 1 : 0;
     }
 
     public void Dequeue(Waiter waiter)
     {
         Waiters[waiter.Thread!.Index].Remove(waiter);
-        Waiting--;
+        if (--Waiting == 0)
+        {
+            Database.Waiting.Remove(this);
+            User.Waiting.Remove(this);
+            foreach (ServerCount host in Hosts)
+            {
+                host.Waiting.Remove(this);
+            }
+        }
+
         WaitingLogins -= waiter.WantsWelcome ? 1 : 0;
+    }
+
+    /// <summary>It shares this cap from now on.</summary>
+    public void Join(ServerCount count)
+    {
+        count.Pools.Add(this);
+        if (HasWaiters)
+        {
+            count.Waiting.Add(this);
+        }
+    }
+
+    public void Leave(ServerCount count)
+    {
+        count.Pools.Remove(this);
+        count.Waiting.Remove(this);
     }
 
     /// <summary>Takes everybody out of the queues, the oldest of each thread first: they are to ask again.</summary>

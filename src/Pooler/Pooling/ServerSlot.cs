@@ -15,14 +15,19 @@ internal sealed class ServerSlot : ServerOwner
 
     internal ServerSlot? Newer, Older;
 
-    public ServerSlot(Pools pools, ServerPool pool, IoThread thread)
+    /// <param name="host">Which of the pool's hosts it goes to.</param>
+    public ServerSlot(Pools pools, ServerPool pool, int host, IoThread thread)
     {
         Pools = pools;
         Pool = pool;
-        Server = new ServerConnection(thread, pool.Target, this, pools.Statements, static server => ((ServerSlot)server.Owner).OnLoggedIn())
+        Host = pool.Hosts[host];
+        Server = new ServerConnection(thread, pool.Target, pool.Target.Hosts[host], this, pools.Statements, static server => ((ServerSlot)server.Owner).OnLoggedIn())
         {
             IsReadOnly = pool.IsOfSubscriber,
         };
+
+        // A tenth at most: servers that were opened together, of many pools, do not all end together.
+        LifeShare = 1 - (Random.Shared.NextDouble() / 10);
     }
 
     public Pools Pools { get; }
@@ -30,6 +35,15 @@ internal sealed class ServerSlot : ServerOwner
     public ServerPool Pool { get; }
 
     public ServerConnection Server { get; }
+
+    /// <summary>What is open on its host.</summary>
+    public ServerCount Host { get; }
+
+    /// <summary>How much of server_lifetime it has.</summary>
+    public double LifeShare { get; }
+
+    /// <summary>The pool that gets its place once it is gone.</summary>
+    internal ServerPool? GivesWayTo { get; set; }
 
     /// <summary>Changes only under the pools' lock.</summary>
     internal SlotState State { get; set; }
@@ -171,8 +185,18 @@ internal sealed class ServerSlot : ServerOwner
         else
         {
             // PgBouncer: errors of connect_query are logged and ignored.
-            Housekeeping.Run(Server, [connectQuery], errorsAreFatal: false, Pool.Settings.ServerConnectTimeout, this, _ => WarmUp());
+            Housekeeping.Run(Server, [connectQuery], errorsAreFatal: false, Pool.Settings.ServerConnectTimeout, this, _ => OnSetUp());
         }
+    }
+
+    private void OnSetUp()
+    {
+        if (Server.Complaint is { } error)
+        {
+            Pools.ConnectQueryFailed(this, error);
+        }
+
+        WarmUp();
     }
 
     /// <summary>prepared_statement_warmup: what clients use most is prepared before the first of them has this server.</summary>

@@ -277,6 +277,15 @@ internal sealed class Exchange : ServerOwner
         }
     }
 
+    /// <summary>PgBouncer: the client of such a server ends with it, and so learns that its session is another now.</summary>
+    internal override void EndIfFree(ServerConnection server, string reason)
+    {
+        if (_slot?.Server == server && server.FrameRemaining == 0 && !_forwarder.IsInFrame)
+        {
+            _session.EndIfFree(reason, "08P01");
+        }
+    }
+
     internal override void CancelEnded(ServerConnection server)
     {
         if (_replies.Count == 0)

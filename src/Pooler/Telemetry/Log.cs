@@ -32,6 +32,9 @@ internal static partial class Log
     [LoggerMessage(Level = LogLevel.Warning, Message = "{Server} {Error}")]
     public static partial void ServerUnreachable(this ILogger log, string server, string error);
 
+    [LoggerMessage(Level = LogLevel.Warning, Message = "{Server} error while executing connect_query, ignored: {Severity} {SqlState} {Error}")]
+    public static partial void ConnectQueryFailed(this ILogger log, string server, string severity, string sqlState, string error);
+
     [LoggerMessage(Level = LogLevel.Information, Message = "{Host} is {Role} (timeline {Timeline})")]
     public static partial void HostIs(this ILogger log, string host, string role, int timeline);
 

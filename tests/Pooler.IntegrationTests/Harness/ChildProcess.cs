@@ -43,7 +43,10 @@ internal sealed class ChildProcess : IAsyncDisposable
     public string Log => string.Join('\n', _lines.TakeLast(200));
 
     /// <summary>Starts a program as the ordinary user, with as many file descriptors as the machine allows.</summary>
-    public static ChildProcess Start(string workingFolder, params IEnumerable<string> commandLine)
+    public static ChildProcess Start(string workingFolder, params IEnumerable<string> commandLine) => StartAsWeAre(workingFolder, [.. OrdinaryUser.Prefix, .. commandLine]);
+
+    /// <summary>The same as the user who runs the tests.</summary>
+    public static ChildProcess StartAsWeAre(string workingFolder, params IEnumerable<string> commandLine)
     {
         // Every part of the line ends in exec, so the id stays that of the program.
         var start = new ProcessStartInfo("/bin/sh")
@@ -53,7 +56,7 @@ internal sealed class ChildProcess : IAsyncDisposable
             RedirectStandardOutput = true,
             RedirectStandardError = true,
         };
-        foreach (string argument in (IEnumerable<string>)["-c", "ulimit -Sn \"$(ulimit -Hn)\"; exec \"$@\"", "sh", .. OrdinaryUser.Prefix, .. commandLine])
+        foreach (string argument in (IEnumerable<string>)["-c", "ulimit -Sn \"$(ulimit -Hn)\"; exec \"$@\"", "sh", .. commandLine])
             start.ArgumentList.Add(argument);
         start.Environment["HOME"] = workingFolder;
         start.Environment["LC_ALL"] = "C";
@@ -89,6 +92,18 @@ internal sealed class ChildProcess : IAsyncDisposable
             return _process.HasExited;
         }
     }
+
+    /// <summary>It ends by itself, with this text and this status.</summary>
+    public async Task AssertEndAsync(int status, string text)
+    {
+        Assert.True(await WaitForExitAsync(Patience.Default), Log);
+        Assert.Contains(text, Log, StringComparison.Ordinal);
+        Assert.Equal(status, ExitCode);
+    }
+
+    /// <summary>Returns when it has said this.</summary>
+    public Task SaysAsync(string text) =>
+        Eventually.BecomesAsync($"it says '{text}'", () => Task.FromResult(Log), log => log.Contains(text, StringComparison.Ordinal));
 
     public async ValueTask DisposeAsync()
     {

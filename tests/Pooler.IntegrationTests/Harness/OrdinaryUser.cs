@@ -9,6 +9,9 @@ internal static class OrdinaryUser
 
     public static string? Name { get; } = Environment.UserName == "root" ? Choose() : null;
 
+    /// <summary>Skips a test that only root can do: to change to another user, to mount.</summary>
+    public static void NeedsRoot() => Assert.SkipWhen(Name is null, "only root can do that: run the tests as root");
+
     /// <summary>What has to stand before a command line.</summary>
     public static string[] Prefix => Name is null ? [] : ["setpriv", $"--reuid={Name}", $"--regid={GroupOf(Name)}", "--clear-groups", "--"];
 
@@ -33,5 +36,5 @@ internal static class OrdinaryUser
         return Candidates.First(known.Contains);
     }
 
-    private static string GroupOf(string user) => File.ReadLines("/etc/passwd").Select(static line => line.Split(':')).First(fields => fields[0] == user)[3];
+    public static string GroupOf(string user) => File.ReadLines("/etc/passwd").Select(static line => line.Split(':')).First(fields => fields[0] == user)[3];
 }

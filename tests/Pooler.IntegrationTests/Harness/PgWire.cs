@@ -26,6 +26,9 @@ internal sealed class PgWire : IDisposable
     /// <summary>How long one read may take; a hung pooler fails the test that met it.</summary>
     public TimeSpan ReadLimit { get; set; } = Patience.Default;
 
+    /// <summary>Our own address.</summary>
+    public EndPoint LocalEndPoint => _socket.LocalEndPoint!;
+
     public static async Task<PgWire> ConnectAsync(EndPoint endPoint)
     {
         bool tcp = endPoint.AddressFamily == AddressFamily.InterNetwork;

@@ -114,6 +114,14 @@ internal sealed class PoolerProcess : IAsyncDisposable
         return (await wire.QueryAsync(command)).ToMaps();
     }
 
+    /// <summary>A console command that answers with no rows and must succeed.</summary>
+    public async Task CommandAsync(string command)
+    {
+        using PgWire wire = await LoginAsync("pgbouncer", PoolerIni.Admin);
+        PgReply reply = await wire.QueryAsync(command);
+        Assert.True(reply.Error is null, $"{command}: {reply}");
+    }
+
     /// <summary>The counts of one database in SHOW POOLS, summed over its users: clients with work, clients waiting, servers at work.</summary>
     public async Task<PoolCounts> PoolCountsAsync(string database)
     {

@@ -23,6 +23,16 @@ internal static class Watch
         Eventually.EqualsAsync("clients waiting", count, async () => (await pooler.ConsoleAsync("SHOW POOLS"))
             .Where(row => database is null || row["database"] == database).Sum(static row => int.Parse(row["cl_waiting"]!)));
 
+    /// <summary>Returns when so many more queries of a database have been answered.</summary>
+    public static async Task RequestsPassAsync(this PoolerProcess pooler, string database, int count)
+    {
+        async Task<long> CountAsync() =>
+            (await pooler.ConsoleAsync("SHOW STATS")).Where(row => row["database"] == database).Sum(static row => long.Parse(row["total_query_count"]!));
+
+        long start = await CountAsync();
+        await Eventually.BecomesAsync("queries pass", CountAsync, now => now >= start + count);
+    }
+
     /// <summary>Returns the server process that runs a query with this text in it, as soon as there is one.</summary>
     public static async Task<int> RunsAsync(this PostgresCluster postgres, string database, string text) =>
         await Eventually.BecomesAsync($"a query with '{text}' runs", () => postgres.ScalarAsync<int>(PostgresCluster.Superuser,

@@ -126,14 +126,18 @@ public sealed class ConfigLoaderTests : IDisposable
         PoolerConfig config = folder.LoadRight(Trust + """
             resolv_conf = x.conf
             dns_zone_check_period = 3
+            pkt_buf = 4096
+            service_name = pgbouncer
             [databases]
             a = load_balance_hosts=disable
             b = load_balance_hosts=disable
             """);
         Assert.Equal(
         [
-            "pooler.ini:3: resolv_conf is accepted but has no effect yet",
-            "pooler.ini:4: dns_zone_check_period is accepted but has no effect yet",
+            "pooler.ini:3: resolv_conf is accepted but has no meaning here",
+            "pooler.ini:4: dns_zone_check_period is accepted but has no meaning here",
+            "pooler.ini:5: pkt_buf is accepted but has no meaning here",
+            "pooler.ini:6: service_name is accepted but has no meaning here",
         ], config.Warnings.Select(folder.Shorten));
         Assert.Equal("x.conf", config.GetText(Settings.ResolvConf));
     }

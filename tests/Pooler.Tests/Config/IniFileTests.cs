@@ -78,6 +78,19 @@ public sealed class IniFileTests : IDisposable
         Assert.Equal(folder.Path("pooler.ini"), entries[1].File);
     }
 
+    /// <summary>From the working directory, not from the folder of the including file; what is wrong there is told with its file and line.</summary>
+    [Fact]
+    public void AnIncludedFileMayIncludeAnother()
+    {
+        Directory.CreateDirectory(folder.Path("conf.d"));
+        string deepest = folder.Write("deepest.ini", "listen_port = 1\nlisten_port\n");
+        string inner = folder.Write("conf.d/inner.ini", $"%include\t{Path.GetRelativePath(Environment.CurrentDirectory, deepest)}\n[users]\n%include deepest.ini\n");
+        Read($"[pgbouncer]\n %include {inner}\n'it''s' = pool_size=1\n");
+        Assert.Equal(["1 pgbouncer listen_port|1", "3 users it's|pool_size=1"], Shown());
+        Assert.Equal(["deepest.ini:2", "conf.d/inner.ini:3"], errors.Select(error => $"{Path.GetRelativePath(folder.Path(""), Path.GetFullPath(error.File))}:{error.Line}"));
+        Assert.Equal("%include could not read \"deepest.ini\": there is no such file", errors[1].Message);
+    }
+
     [Fact]
     public void AMissingIncludeIsAnErrorOfItsLine()
     {

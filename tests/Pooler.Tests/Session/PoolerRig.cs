@@ -211,7 +211,7 @@ internal sealed class PoolerRig : IDisposable
 
     private Listener Listen()
     {
-        string? error = null;
+        int errno = 0;
         for (int attempt = 0; attempt < 20; attempt++)
         {
             using (var probe = new Socket(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp))
@@ -221,14 +221,14 @@ internal sealed class PoolerRig : IDisposable
             }
 
             Listener? listener = Listener.Create(
-                Threads[0], new IPEndPoint(IPAddress.Loopback, Port), 512, deferAccept: false, Accepted, Defects.Enqueue, out error);
+                Threads[0], new IPEndPoint(IPAddress.Loopback, Port), 512, deferAccept: false, Accepted, Defects.Enqueue, out errno);
             if (listener != null)
             {
                 return listener;
             }
         }
 
-        throw new InvalidOperationException(error);
+        throw new InvalidOperationException(Syscalls.ErrorText(errno));
     }
 
     private void Accepted(int fd, Listener listener)
