@@ -56,21 +56,21 @@ internal static class Settings
     public static readonly Setting<TimeSpan> ClientLoginTimeout = Row("client_login_timeout", Seconds, "60", Global,
         "Closes a client that has not logged in by then; 0 = never.");
     public static readonly Setting<string?> ClientTls13Ciphers = Row("client_tls13_ciphers", OptionalText, null, Global,
-        "TLS 1.3 cipher suites offered to clients.", support: RefusedUnlessDefault);
+        "TLS 1.3 cipher suites offered to clients.", support: Later);
     public static readonly Setting<string> ClientTlsCaFile = Row("client_tls_ca_file", Text, "", Global,
-        "Authority that signed the certificates of clients.", support: RefusedUnlessDefault);
+        "Authority that signed the certificates of clients.", support: Later);
     public static readonly Setting<string> ClientTlsCertFile = Row("client_tls_cert_file", Text, "", Global,
-        "Certificate shown to clients.", support: RefusedUnlessDefault);
+        "Certificate shown to clients.", support: Later);
     public static readonly Setting<string> ClientTlsCiphers = Row("client_tls_ciphers", Text, "default", Global,
-        "Ciphers offered to clients up to TLS 1.2.", support: RefusedUnlessDefault);
+        "Ciphers offered to clients up to TLS 1.2.", support: Later);
     public static readonly Setting<string> ClientTlsDheParams = Row("client_tls_dheparams", Text, "auto", Global,
-        "DHE key exchange with clients.", support: RefusedUnlessDefault);
+        "DHE key exchange with clients.", support: Later);
     public static readonly Setting<string> ClientTlsEcdhCurve = Row("client_tls_ecdhcurve", Text, "auto", Global,
-        "ECDH curve with clients.", support: RefusedUnlessDefault);
+        "ECDH curve with clients.", support: Later);
     public static readonly Setting<string> ClientTlsKeyFile = Row("client_tls_key_file", Text, "", Global,
-        "Key of client_tls_cert_file.", support: RefusedUnlessDefault);
+        "Key of client_tls_cert_file.", support: Later);
     public static readonly Setting<string> ClientTlsProtocols = Row("client_tls_protocols", Text, "secure", Global,
-        "TLS versions offered to clients.", support: RefusedUnlessDefault);
+        "TLS versions offered to clients.", support: Later);
     public static readonly Setting<SslMode> ClientTlsSslMode = Row("client_tls_sslmode", SslModeWord, "disable", Global,
         "TLS with clients.", support: RefusedUnlessDefault);
     public static readonly Setting<TimeSpan> ClientWriteTimeout = Row("client_write_timeout", Seconds, "0", Global,
@@ -218,17 +218,17 @@ internal static class Settings
     public static readonly Setting<bool> ServerRoundRobin = Row("server_round_robin", Switch, "0", Global,
         "Lends the server idle longest instead of the one used last.");
     public static readonly Setting<string?> ServerTls13Ciphers = Row("server_tls13_ciphers", OptionalText, null, Global,
-        "TLS 1.3 cipher suites offered to servers.", support: RefusedUnlessDefault);
+        "TLS 1.3 cipher suites offered to servers.", support: Later);
     public static readonly Setting<string> ServerTlsCaFile = Row("server_tls_ca_file", Text, "", Global,
-        "Authority that signed the certificates of servers.", support: RefusedUnlessDefault);
+        "Authority that signed the certificates of servers.", support: Later);
     public static readonly Setting<string> ServerTlsCertFile = Row("server_tls_cert_file", Text, "", Global,
-        "Certificate shown to servers.", support: RefusedUnlessDefault);
+        "Certificate shown to servers.", support: Later);
     public static readonly Setting<string> ServerTlsCiphers = Row("server_tls_ciphers", Text, "default", Global,
-        "Ciphers offered to servers up to TLS 1.2.", support: RefusedUnlessDefault);
+        "Ciphers offered to servers up to TLS 1.2.", support: Later);
     public static readonly Setting<string> ServerTlsKeyFile = Row("server_tls_key_file", Text, "", Global,
-        "Key of server_tls_cert_file.", support: RefusedUnlessDefault);
+        "Key of server_tls_cert_file.", support: Later);
     public static readonly Setting<string> ServerTlsProtocols = Row("server_tls_protocols", Text, "secure", Global,
-        "TLS versions offered to servers.", support: RefusedUnlessDefault);
+        "TLS versions offered to servers.", support: Later);
     public static readonly Setting<SslMode> ServerTlsSslMode = Row("server_tls_sslmode", SslModeWord, "prefer", Global,
         "TLS with servers; while there is none, allow and prefer mean plain connections.", support: RefusedUnlessDefault,
         notYet: [SslMode.Require, SslMode.VerifyCa, SslMode.VerifyFull]);

@@ -158,8 +158,9 @@ internal sealed class Bank(PoolerProcess pooler, string database, int clients)
         return error is null;
     }
 
+    // The lower account is locked first, as in a block: PostgreSQL runs such a WITH from its end.
     private static string Move(string id, string source, string target, string amount) =>
-        $"WITH taken AS (UPDATE account SET balance = balance - {amount}::bigint WHERE id = {source}::int), given AS (UPDATE account SET balance = balance + {amount}::bigint WHERE id = {target}::int) "
+        $"WITH given AS (UPDATE account SET balance = balance + {amount}::bigint WHERE id = {target}::int), taken AS (UPDATE account SET balance = balance - {amount}::bigint WHERE id = {source}::int) "
         + $"INSERT INTO transfer VALUES ({id}::bigint, {source}::int, {target}::int, {amount}::bigint)";
 
     private async Task<string?> RunAsync(PgWire wire, PgRequest request, string? tag = null)

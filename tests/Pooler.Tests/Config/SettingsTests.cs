@@ -130,9 +130,6 @@ public sealed class SettingsTests
     [InlineData("client_tls_sslmode", "allow", "one of disable")]
     [InlineData("server_tls_sslmode", "require", "one of disable, allow, prefer")]
     [InlineData("server_tls_sslmode", "verify-full", "one of disable, allow, prefer")]
-    [InlineData("client_tls_cert_file", "x.pem", "leave it out")]
-    [InlineData("client_tls13_ciphers", "TLS_AES_256_GCM_SHA384", "leave it out")]
-    [InlineData("server_tls_protocols", "all", "leave it out, or at its default \"secure\"")]
     public void RefusesWhatSecurityDependsOn(string name, string text, string expected)
     {
         Setting setting = Settings.Find(name, SettingScope.Global)!;
