@@ -84,6 +84,8 @@ public sealed class LogTests(PostgresCluster postgres)
         await using PoolerProcess pooler = await PoolerProcess.StartAsync(postgres, database);
         await TellAsync(pooler, "SUSPEND");
         await SeesAsync(pooler, "LOG SUSPEND command issued$", "LOG admin disappeared when suspended, doing RESUME$");
+        await TellAsync(pooler, "RESUME");
+        await SeesAsync(pooler, "LOG RESUME command issued$", $"WARNING {Client}pgbouncer/{PoolerIni.Admin}@127\\.0\\.0\\.1:\\d+ pooler error: pooler is not paused/suspended$");
         using PgWire client = await pooler.LoginAsync(database);
         Assert.Equal("1", (await client.QueryAsync("SELECT 1")).Scalar);
     }

@@ -48,6 +48,8 @@ internal sealed class ConsoleSession(AdminConsole console, Connection client, Cl
     /// <summary>Statements prepared by name.</summary>
     public int PreparedStatements => _extended?.Statements ?? 0;
 
+    private string LogName => ClientIdentity.LogName(client, identity, console.Live.Current.Get(Settings.ListenPort));
+
     private MessageWriter Writer => new(client.Outbox);
 
     public int ChooseKey()
@@ -102,6 +104,11 @@ internal sealed class ConsoleSession(AdminConsole console, Connection client, Cl
 
     public void Error(string message, string sqlState = "08P01")
     {
+        if (console.Live.Current.Get(Settings.LogPoolerErrors))
+        {
+            console.Log.PoolerError(LogName, message);
+        }
+
         Writer.WriteErrorResponse("ERROR", sqlState, message);
         _extended?.Fail();
     }
@@ -153,8 +160,7 @@ internal sealed class ConsoleSession(AdminConsole console, Connection client, Cl
         console.Left(this);
         if (console.Live.Current.Get(Settings.LogDisconnections))
         {
-            string name = ClientIdentity.LogName(client, identity, console.Live.Current.Get(Settings.ListenPort));
-            console.Log.ClientClosing(name, reason, (client.Owner.Now - ConnectedAt) / 1_000_000);
+            console.Log.ClientClosing(LogName, reason, (client.Owner.Now - ConnectedAt) / 1_000_000);
         }
 
         if (client.Input.IsEnded)
