@@ -173,6 +173,8 @@ internal static class Settings
         "Forgets a pool, with its figures, that has had no client and no server for that long; 0 = never.");
     public static readonly Setting<int> PreparedStatementWarmUp = Row("prepared_statement_warmup", Count, "0", Global,
         "Ours: of the prepared statements in use, the most used so many are prepared on a new server before its first client; at most max_prepared_statements; 0 = none.");
+    public static readonly Setting<NetworkList> ProxyProtocolNetworks = Row("proxy_protocol_networks", Networks, "", Global,
+        "Ours: proxies that say whose connection it is by the PROXY protocol, version 1 or 2, in a header ahead of all else; from these addresses a connection without one is refused, and from all others one with it.");
     public static readonly Setting<TimeSpan> QueryTimeout = Row("query_timeout", Seconds, "0", Global | User,
         "Ends a query that runs longer, with its client and server; 0 = never.");
     public static readonly Setting<TimeSpan> QueryWaitNotify = Row("query_wait_notify", WholeSeconds, "5", Global,

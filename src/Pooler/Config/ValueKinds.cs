@@ -49,6 +49,9 @@ internal static class ValueKinds
     public static ValueKind<ImmutableArray<string>> NameList { get; } = new("comma list", "names separated by commas",
         ParseNames, static value => string.Join(',', value));
 
+    public static ValueKind<NetworkList> Networks { get; } = new("comma list", "all, samehost, samenet, or addresses with /bits, separated by commas",
+        NetworkList.TryParse, static value => value.Text);
+
     /// <summary>As in libpq: an empty item is the Unix socket.</summary>
     public static ValueKind<ImmutableArray<string>> HostList { get; } = new("comma list",
         "host names, addresses, /directories or @abstract sockets, separated by commas",

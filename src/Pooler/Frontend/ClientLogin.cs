@@ -1,4 +1,5 @@
 using System.Buffers.Binary;
+using System.Net;
 using System.Security.Cryptography;
 using Pooler.Backend;
 using Pooler.Cluster;
@@ -63,7 +64,7 @@ internal sealed class ClientLogin
                 Client.Owner.Wheel.Set(_deadline, Client.Owner.Now + (long)timeout.TotalMicroseconds);
             }
 
-            StartupPacket? packet = await ReadStartupAsync();
+            StartupPacket? packet = await ReadProxyHeaderAsync() ? await ReadStartupAsync() : null;
             if (packet != null)
             {
                 session = await EnterAsync(packet, packet.Database == PoolerConfig.ConsoleDatabase);
@@ -164,6 +165,41 @@ internal sealed class ClientLogin
 
         Client.Input.Advance(0);
         return null;
+    }
+
+    /// <summary>From a proxy of ours the header must come first: what it says is believed, and there is no guessing.</summary>
+    private async ValueTask<bool> ReadProxyHeaderAsync()
+    {
+        NetworkList proxies = _config.Get(Settings.ProxyProtocolNetworks);
+        if (_isUnix || proxies.IsEmpty || !IPAddress.TryParse(Client.Name(peer: true).Address, out IPAddress? address) || !proxies.Holds(address))
+        {
+            return true;
+        }
+
+        ConnectionInput input = Client.Input;
+        while (_refusal == null)
+        {
+            switch (ProxyHeader.Read(input.Unread, out int length, out IPEndPoint? source))
+            {
+                case ProxyHeaderState.Whole:
+                    input.Advance(length);
+                    Client.ProxiedPeer = source;
+                    return true;
+                case ProxyHeaderState.Malformed:
+                    Refuse("PROXY protocol header expected (proxy_protocol_networks)", "08P01");
+                    return false;
+            }
+
+            input.Advance(0);
+            if (input.IsEnded)
+            {
+                return false;
+            }
+
+            await input.WaitAsync();
+        }
+
+        return false;
     }
 
     /// <summary>Startup packet, behind any SSLRequest and GSSENCRequest (each answered N for now).</summary>

@@ -176,8 +176,12 @@ internal sealed class Connection : PollTarget
         }
     }
 
+    /// <summary>Who the peer's proxy says the peer is (PROXY protocol); null: the peer is who the kernel says.</summary>
+    public System.Net.IPEndPoint? ProxiedPeer { get; set; }
+
     /// <summary>The name of the peer or of our own end: address and port, or "unix".</summary>
-    public (string Address, int Port) Name(bool peer) => EndpointText.Describe(IsClosed ? null : Syscalls.Name(Fd, peer));
+    public (string Address, int Port) Name(bool peer) =>
+        EndpointText.Describe(peer && ProxiedPeer != null ? ProxiedPeer.Serialize() : IsClosed ? null : Syscalls.Name(Fd, peer));
 
     /// <summary>The peer's address and port, for the log.</summary>
     public string PeerAddress
