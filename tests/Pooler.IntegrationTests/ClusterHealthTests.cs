@@ -128,7 +128,7 @@ public sealed class ClusterHealthTests
         await set.Hosts[1].PromoteAsync();
         await Eventually.EqualsAsync("the other is the rival", "rival", () => HostAsync(pooler, 1 - expected, "role"));
         Assert.Equal($"{set.Hosts[expected].Port}", (await client.QueryAsync(Where)).Scalar);
-        Assert.Contains("is not the primary", pooler.Log, StringComparison.Ordinal);
+        await pooler.SeesInLogAsync("is not the primary");
     }
 
     [Fact]
@@ -192,7 +192,7 @@ public sealed class ClusterHealthTests
         Assert.Equal($"{set.Hosts[2].Port}", (await client.QueryAsync(Where)).Scalar);
         Dictionary<string, string?> health = (await pooler.ConsoleAsync("SHOW HEALTH"))[1];
         Assert.Equal(("1", "connect timeout"), (health["ejections"], health["last_error"]));
-        Assert.Contains(pooler.LogLines, static line => line.Contains("is left out for 1 s: connect timeout", StringComparison.Ordinal));
+        await pooler.SeesInLogAsync("is left out for 1 s: connect timeout");
         Assert.All((await pooler.ConsoleAsync("SHOW HEALTH")).Where((_, i) => i != 1), static other => Assert.Equal(("up", "0"), (other["state"], other["ejections"])));
     }
 
@@ -247,6 +247,7 @@ public sealed class ClusterHealthTests
         using PgWire client = await pooler.LoginAsync(Database);
         await Eventually.EqualsAsync("both are known", 2, async () => (await pooler.ConsoleAsync("SHOW HOSTS")).Count(static h => h["status"] == "up"));
         Assert.Contains("pg_monitor", await HostAsync(pooler, 1, "problem"), StringComparison.Ordinal);
+        await pooler.SeesInLogAsync("the monitor's user lacks pg_monitor");
         Assert.Single(pooler.LogLines, line => line.Contains($"{set.Hosts[1].Port}: the monitor's user lacks pg_monitor", StringComparison.Ordinal));
         Assert.Equal($"{set.Primary.Port}", (await client.QueryAsync(Where)).Scalar);
         await set.Primary.ExecuteAsync("GRANT pg_monitor TO watcher");
@@ -273,6 +274,7 @@ public sealed class ClusterHealthTests
         Assert.Equal($"{host.Port}", (await client.QueryAsync(Where)).Scalar);
         await client.QueryAsync("COMMIT");
         Assert.Equal($"{host.Port}", (await client.QueryAsync(Where)).Scalar);
+        await pooler.SeesInLogAsync("has no connection left for its probe");
         Assert.Single(pooler.LogLines, static line => line.Contains("has no connection left for its probe", StringComparison.Ordinal));
 
         fillers.ForEach(static filler => filler.Dispose());

@@ -84,7 +84,7 @@ public sealed class ConsoleListsTests(PostgresCluster postgres)
 
         // Two periods later it is no longer in the averages.
         await Eventually.BecomesAsync("the average forgets", () => StatsAsync(pooler, database), static row => row["avg_query_count"] == "0");
-        Assert.Contains(pooler.LogLines, static line => line.Contains(" LOG stats: ", StringComparison.Ordinal));
+        await pooler.SeesInLogAsync(" LOG stats: ");
     }
 
     [Fact]

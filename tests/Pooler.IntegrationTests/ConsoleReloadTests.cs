@@ -27,7 +27,7 @@ public sealed class ConsoleReloadTests(PostgresCluster postgres)
         Assert.Equal(other, (await newcomer.QueryAsync("SELECT current_database()")).Scalar);
         Assert.Equal("2", await ConfigAsync(pooler, "default_pool_size"));
         Assert.Equal("128", await ConfigAsync(pooler, "listen_backlog"));
-        Assert.Contains(pooler.LogLines, static line => line.Contains("only after a restart: listen_backlog", StringComparison.Ordinal));
+        await pooler.SeesInLogAsync("only after a restart: listen_backlog");
     }
 
     [Fact]
@@ -44,8 +44,8 @@ public sealed class ConsoleReloadTests(PostgresCluster postgres)
 
         Assert.Equal("3", await ConfigAsync(pooler, "default_pool_size"));
         Assert.Equal("transaction", await ConfigAsync(pooler, "pool_mode"));
-        Assert.Contains(pooler.LogLines, static line => line.Contains("sometimes", StringComparison.Ordinal));
-        Assert.Contains(pooler.LogLines, static line => line.Contains("no_such_setting", StringComparison.Ordinal));
+        await pooler.SeesInLogAsync("sometimes");
+        await pooler.SeesInLogAsync("no_such_setting");
         await client.QueryAsync("COMMIT");
         using PgWire newcomer = await pooler.LoginAsync(database);
         Assert.Equal("1", (await newcomer.QueryAsync("SELECT 1")).Scalar);

@@ -40,8 +40,8 @@ public sealed class DnsTests : IAsyncLifetime
         Assert.Equal("127.0.0.2", (await holder.QueryAsync(Where)).Scalar);
         await Eventually.EqualsAsync("addresses of servers", "127.0.0.2", async () =>
             string.Join(", ", (await pooler.ConsoleAsync("SHOW SERVERS")).Select(static row => row["addr"]).Distinct()));
-        Assert.Contains("closing because: server address has changed (DNS)", pooler.Log, StringComparison.Ordinal);
-        Assert.Contains($"DNS: {Name} is 127.0.0.2 now", pooler.Log, StringComparison.Ordinal);
+        await pooler.SeesInLogAsync("closing because: server address has changed (DNS)");
+        await pooler.SeesInLogAsync($"DNS: {Name} is 127.0.0.2 now");
     }
 
     /// <summary>More names than lookups run at once, all of them due at the same time, again and again; some get no answer.</summary>

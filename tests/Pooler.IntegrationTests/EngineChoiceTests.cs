@@ -25,7 +25,7 @@ public sealed class EngineChoiceTests(PostgresCluster postgres)
     {
         string database = await postgres.CreateDatabaseAsync();
         await using PoolerProcess pooler = await PoolerProcess.StartAsync(Ini(database, "auto"), WithoutRings);
-        Assert.Contains(pooler.LogLines, static line => line.Contains("io_engine: epoll, because io_uring is refused here: Operation not permitted", StringComparison.Ordinal));
+        await pooler.SeesInLogAsync("io_engine: epoll, because io_uring is refused here: Operation not permitted");
         using PgWire wire = await pooler.LoginAsync(database);
         Assert.Equal("1", (await wire.QueryAsync("SELECT 1")).Scalar);
     }

@@ -174,8 +174,8 @@ public sealed class ServerLifeTests(PostgresCluster postgres)
         await Task.WhenAll(clients.Select(static client => client.QueryAsync("BEGIN")));
         await Task.WhenAll(clients.Select(static client => client.QueryAsync("COMMIT")));
         await Eventually.EqualsAsync("the old servers are closed", 0L, () => postgres.CountServersAsync(database));
-        string[] ends = [.. pooler.LogLines.Where(static line => line.Contains("server lifetime over", StringComparison.Ordinal))];
-        Assert.Equal(4, ends.Length);
+        string[] ends = await Eventually.BecomesAsync("each end is in the log",
+            () => Task.FromResult(pooler.LogLines.Where(static line => line.Contains("server lifetime over", StringComparison.Ordinal)).ToArray()), static lines => lines.Length == 4);
         DateTime[] times = [.. ends.Select(static line => DateTime.Parse(Regex.Match(line, @"\d\d:\d\d:\d\d\.\d+").Value, CultureInfo.InvariantCulture)).Order()];
         Assert.All(times.Zip(times[1..]), static pair => Assert.InRange((pair.Second - pair.First).TotalSeconds, 0.85, 86_400));
         Array.ForEach(clients, static client => client.Dispose());
