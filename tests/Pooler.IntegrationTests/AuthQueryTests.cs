@@ -183,6 +183,26 @@ public sealed class AuthQueryTests(PostgresCluster postgres)
         Assert.Equal(0L, await postgres.ScalarAsync<long>(database, "SELECT count(*) FROM asked WHERE name LIKE 'passer%'"));
     }
 
+    /// <summary>However busy it is: what its host's name stands for may have changed, or the settings of its role.</summary>
+    [Fact]
+    public async Task TheConnectionHasALifetimeToo()
+    {
+        string database = await postgres.CreateDatabaseAsync(), member = await postgres.CreateMemberAsync(PostgresCluster.ByScram, Password);
+        await using PoolerProcess pooler = await StartAsync(database, static ini =>
+        {
+            ini.Settings["server_lifetime"] = "1";
+            ini.Settings["auth_query_cache_time"] = "0";
+        });
+        int first = await LoginAndFindAsync();
+        await Eventually.EqualsAsync("there is another", true, async () => await LoginAndFindAsync() != first);
+
+        async Task<int> LoginAndFindAsync()
+        {
+            Assert.Equal(member, await LoginAsync(pooler, database, member, Password));
+            return await postgres.ScalarAsync<int>(database, $"SELECT max(pid) FROM pg_stat_activity WHERE application_name = 'pooler auth_query' AND datname = '{database}'");
+        }
+    }
+
     /// <summary>0 is no limit, not the shortest one.</summary>
     [Theory]
     [InlineData("server_connect_timeout")]

@@ -27,9 +27,9 @@ internal sealed class AuthQuery : ServerOwner
     private (string User, Func<bool> IsWanted, Action<AuthAnswer> Done)? _asked;
     private AuthAnswer _answer;
     private ErrorFields? _failure;
-    private long _failedUntil;
+    private long _failedUntil, _openedAt;
     private int _rows, _tries;
-    private bool _isRetired;
+    private bool _isRetired, _isUsed, _isLeaving;
 
     public AuthQuery(IoThread thread, ServerTarget target, StatementCatalogue catalogue, string query, AuthQueryTimes times)
     {
@@ -118,9 +118,16 @@ internal sealed class AuthQuery : ServerOwner
         {
             Rest();
         }
-        else if (_server is { IsLoggedIn: true, IsClosed: false })
+        else if (_server is { IsLoggedIn: true, IsClosed: false } && !_isLeaving)
         {
-            Send(_waiting.Dequeue());
+            if (IsOutOfDate)
+            {
+                Leave("auth_query: server lifetime over, or its host's name stands for another address");
+            }
+            else
+            {
+                Send(_waiting.Dequeue());
+            }
         }
         else if (_server == null && _thread.Now < _failedUntil)
         {
@@ -132,8 +139,19 @@ internal sealed class AuthQuery : ServerOwner
         else if (_server == null)
         {
             _server = new ServerConnection(_thread, _target, _target.Hosts[_target.NextHost()], this, _catalogue, static server => ((AuthQuery)server.Owner).LoggedIn());
+            (_openedAt, _isUsed, _isLeaving) = (_thread.Now, false, false);
             _server.Start();
         }
+    }
+
+    /// <summary>As other servers at their release: it would ask the old host for ever after a switchover by name.</summary>
+    private bool IsOutOfDate => _isUsed && (_server!.IsObsolete || _thread.Now - _openedAt >= (long)_times.Lifetime.TotalMicroseconds);
+
+    /// <summary>Who asks meanwhile waits for the next connection.</summary>
+    private void Leave(string reason)
+    {
+        _isLeaving = true;
+        _server?.Terminate(reason);
     }
 
     private void LoggedIn()
@@ -146,7 +164,7 @@ internal sealed class AuthQuery : ServerOwner
     {
         if (_isRetired)
         {
-            _server?.Terminate("auth_query: configuration changed");
+            Leave("auth_query: configuration changed");
         }
         else if (_server != null)
         {
@@ -156,7 +174,7 @@ internal sealed class AuthQuery : ServerOwner
 
     private void Send((string User, Func<bool> IsWanted, Action<AuthAnswer> Done) next)
     {
-        (_asked, _answer, _rows) = (next, default, 0);
+        (_asked, _answer, _rows, _isUsed) = (next, default, 0, true);
         SetTimer(_times.Query);
         Outbox outbox = _server!.Outbox;
         StatementMessages.WriteParse(outbox, [], [.. _query, 0, 0, 0]);
@@ -237,7 +255,7 @@ internal sealed class AuthQuery : ServerOwner
         }
         else
         {
-            _server?.Terminate("server idle timeout");
+            Leave("server idle timeout");
         }
     }
 

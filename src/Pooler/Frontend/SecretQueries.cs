@@ -126,7 +126,9 @@ internal sealed class SecretQueries(IoThread thread, LiveConfig live, PoolSource
                 ForgetUnused();
             }
 
-            var times = new AuthQueryTimes(config.Get(Settings.ServerConnectTimeout), config.Get(Settings.ServerLoginRetry), config.Get(Settings.ServerIdleTimeout));
+            var times = new AuthQueryTimes(
+                config.Get(Settings.ServerConnectTimeout), config.Get(Settings.ServerLoginRetry), config.Get(Settings.ServerIdleTimeout),
+                target.ServerLifetime ?? config.Get(Settings.ServerLifetime));
             _queries[(target.Name, user, text)] = query = new AuthQuery(thread, source.TargetOfAuthQuery(target, user), catalogue, text, times);
         }
 
