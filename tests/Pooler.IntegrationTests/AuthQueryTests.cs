@@ -134,6 +134,91 @@ public sealed class AuthQueryTests(PostgresCluster postgres)
         await Eventually.EqualsAsync("it connects anew", second, () => LoginAsync(pooler, database, second, Password));
     }
 
+    /// <summary>A client that connected before a RELOAD and speaks after it is looked up as the new configuration has it.</summary>
+    [Fact]
+    public async Task AnAuthUserThatIsTakenOutAsksForNobodyAnyMore()
+    {
+        string database = await postgres.CreateDatabaseAsync(), member = await postgres.CreateMemberAsync(PostgresCluster.ByScram, Password);
+        await using PoolerProcess pooler = await StartAsync(database, static ini => ini.Settings["auth_type"] = "trust");
+        using PgWire early = await pooler.AcceptedAsync();
+        string file = Path.Combine(pooler.Folder, "pooler.ini");
+        await File.WriteAllTextAsync(file, (await File.ReadAllTextAsync(file)).Replace($"auth_user = {PostgresCluster.Superuser}", "", StringComparison.Ordinal));
+        await pooler.CommandAsync("RELOAD");
+        await early.SendAsync(PgRequest.Startup(("user", member), ("database", database)));
+        Assert.Contains("authentication failed", (await early.ReadToEndAsync()).Single(static message => message.Type == 'E').ToString(), StringComparison.Ordinal);
+        Assert.Equal(PostgresCluster.User, await LoginAsync(pooler, database, PostgresCluster.User, ""));
+    }
+
+    /// <summary>Who gave a name and has left does not hold up those behind him.</summary>
+    [Fact]
+    public async Task WhoHasLeftIsNotAskedFor()
+    {
+        string database = await postgres.CreateDatabaseAsync(), member = await postgres.CreateMemberAsync(PostgresCluster.ByScram, Password);
+        await postgres.ExecuteAsync(database, "CREATE TABLE public.asked (name text)");
+        await postgres.ExecuteAsync(database, """
+            CREATE FUNCTION public.lookup(who text) RETURNS TABLE (u name, p text) LANGUAGE sql AS
+                'INSERT INTO public.asked VALUES (who); SELECT pg_advisory_xact_lock(70); SELECT rolname, rolpassword FROM pg_authid WHERE rolname = who';
+            """);
+        await using PoolerProcess pooler = await StartAsync(database, static ini => ini.Settings["auth_query"] = "SELECT u, p FROM lookup($1)");
+        await using var gate = new NpgsqlConnection(postgres.Direct(database));
+        await gate.OpenAsync();
+        await using var take = new NpgsqlCommand("SELECT pg_advisory_lock(70)", gate);
+        await using var open = new NpgsqlCommand("SELECT pg_advisory_unlock(70)", gate);
+        await take.ExecuteNonQueryAsync();
+
+        using PgWire first = await PgWire.ConnectAsync(pooler.EndPoint);
+        await first.SendAsync(PgRequest.Startup(("user", "first"), ("database", database)));
+        await Eventually.EqualsAsync("the first is asked for", 1L, () =>
+            postgres.ScalarAsync<long>(database, "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND objid = 70 AND NOT granted"));
+        for (int i = 0; i < 5; i++)
+        {
+            using PgWire passer = await PgWire.ConnectAsync(pooler.EndPoint);
+            await passer.SendAsync(PgRequest.Startup(("user", $"passer{i}"), ("database", database)));
+        }
+
+        await Eventually.EqualsAsync("they have left", 5, () => Task.FromResult(pooler.LogLines.Count(static line => line.Contains("/passer", StringComparison.Ordinal) && line.Contains("closing because", StringComparison.Ordinal))));
+        Task<string> comer = LoginAsync(pooler, database, member, Password);
+        await open.ExecuteNonQueryAsync();
+        Assert.Equal(member, await comer);
+        Assert.Equal(0L, await postgres.ScalarAsync<long>(database, "SELECT count(*) FROM asked WHERE name LIKE 'passer%'"));
+    }
+
+    /// <summary>However busy it is: what its host's name stands for may have changed, or the settings of its role.</summary>
+    [Fact]
+    public async Task TheConnectionHasALifetimeToo()
+    {
+        string database = await postgres.CreateDatabaseAsync(), member = await postgres.CreateMemberAsync(PostgresCluster.ByScram, Password);
+        await using PoolerProcess pooler = await StartAsync(database, static ini =>
+        {
+            ini.Settings["server_lifetime"] = "1";
+            ini.Settings["auth_query_cache_time"] = "0";
+        });
+        int first = await LoginAndFindAsync();
+        await Eventually.EqualsAsync("there is another", true, async () => await LoginAndFindAsync() != first);
+
+        async Task<int> LoginAndFindAsync()
+        {
+            Assert.Equal(member, await LoginAsync(pooler, database, member, Password));
+            return await postgres.ScalarAsync<int>(database, $"SELECT max(pid) FROM pg_stat_activity WHERE application_name = 'pooler auth_query' AND datname = '{database}'");
+        }
+    }
+
+    /// <summary>0 is no limit, not the shortest one.</summary>
+    [Theory]
+    [InlineData("server_connect_timeout")]
+    [InlineData("server_idle_timeout")]
+    public async Task AQueryMayTakeItsTimeWhereNoLimitIsSet(string setting)
+    {
+        string database = await postgres.CreateDatabaseAsync(), member = await postgres.CreateMemberAsync(PostgresCluster.ByScram, Password);
+        await using PoolerProcess pooler = await StartAsync(database, ini =>
+        {
+            ini.Settings[setting] = "0";
+            ini.Settings["auth_query"] = "SELECT rolname, rolpassword FROM pg_authid, pg_sleep(0.2) WHERE rolname = $1";
+            ini.Settings["auth_query_cache_time"] = "0";
+        });
+        Assert.Equal(member, await LoginAsync(pooler, database, member, Password));
+    }
+
     private Task<PoolerProcess> StartAsync(string database, Action<PoolerIni>? adjust = null) => PoolerProcess.StartAsync(postgres, database, adjust: ini =>
     {
         ini.Settings["auth_type"] = "scram-sha-256";

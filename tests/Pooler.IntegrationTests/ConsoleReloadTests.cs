@@ -90,6 +90,26 @@ public sealed class ConsoleReloadTests(PostgresCluster postgres)
         Assert.NotEqual(server, await before.ServerAsync());
     }
 
+    /// <summary>Who connected before the RELOAD and logs in after it goes where the others go, and brings nobody back.</summary>
+    [Fact]
+    public async Task ALoginUnderWayGoesByTheNewFile()
+    {
+        string database = await postgres.CreateDatabaseAsync(), moved = await postgres.CreateDatabaseAsync();
+        await using PoolerProcess pooler = await PoolerProcess.StartAsync(postgres, database);
+        using PgWire early = await pooler.AcceptedAsync(), late = await pooler.AcceptedAsync();
+        await EditAsync(pooler, text => text.Replace($"dbname={database}", $"dbname={moved}", StringComparison.Ordinal));
+        await ReloadAsync(pooler, bySignal: false);
+        Assert.Null((await early.LoginAsync(database, PostgresCluster.User)).Error);
+        Assert.Equal(moved, (await early.QueryAsync("SELECT current_database()")).Scalar);
+        using PgWire newcomer = await pooler.LoginAsync(database);
+        Assert.Equal(moved, (await newcomer.QueryAsync("SELECT current_database()")).Scalar);
+
+        await EditAsync(pooler, text => text.Replace($"{database} =", "another =", StringComparison.Ordinal));
+        await ReloadAsync(pooler, bySignal: false);
+        await late.SendAsync(PgRequest.Startup(("user", PostgresCluster.User), ("database", database)));
+        Assert.Contains($"no such database: {database}", (await late.ReadToEndAsync()).Single(static message => message.Type == 'E').ToString(), StringComparison.Ordinal);
+    }
+
     [Fact]
     public async Task SetHoldsUntilTheNextReload()
     {

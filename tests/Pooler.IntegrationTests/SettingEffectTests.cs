@@ -8,6 +8,21 @@ namespace Pooler.IntegrationTests;
 /// <summary>Settings that no other theme has: each does what its sentence says.</summary>
 public sealed partial class SettingEffectTests(PostgresCluster postgres)
 {
+    /// <summary>Without a limit a slow connect_query is waited for.</summary>
+    [Fact]
+    public async Task WithoutServerConnectTimeoutConnectQueryMayTakeItsTime()
+    {
+        string database = await postgres.CreateDatabaseAsync();
+        await using PoolerProcess pooler = await PoolerProcess.StartAsync(postgres, database, adjust: ini =>
+        {
+            ini.Settings["server_connect_timeout"] = "0";
+            ini.Databases[database] += " connect_query='SELECT pg_sleep(0.3)'";
+        });
+        using PgWire client = await pooler.LoginAsync(database);
+        Assert.Equal("1", (await client.QueryAsync("SELECT 1")).Scalar);
+        Assert.Single(pooler.LogLines, static line => line.Contains("new connection to server", StringComparison.Ordinal));
+    }
+
     /// <summary>What an entry says of its servers: their settings, a query of their own, whose errors are ignored, and a password.</summary>
     [Fact]
     public async Task AnEntrySetsUpItsServers()

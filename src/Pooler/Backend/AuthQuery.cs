@@ -14,20 +14,22 @@ internal sealed class AuthQuery : ServerOwner
 {
     private const int LongestFrame = 8_192;
 
+    private static readonly ErrorFields s_unwanted = new("FATAL", "57014", "nobody waits for the answer any more", null, null);
+
     private readonly IoThread _thread;
     private readonly ServerTarget _target;
     private readonly StatementCatalogue _catalogue;
     private readonly byte[] _query;
     private readonly AuthQueryTimes _times;
-    private readonly Queue<(string User, Action<AuthAnswer> Done)> _waiting = new();
+    private readonly Queue<(string User, Func<bool> IsWanted, Action<AuthAnswer> Done)> _waiting = new();
     private readonly AuthTimer _timer;
     private ServerConnection? _server;
-    private (string User, Action<AuthAnswer> Done)? _asked;
+    private (string User, Func<bool> IsWanted, Action<AuthAnswer> Done)? _asked;
     private AuthAnswer _answer;
     private ErrorFields? _failure;
-    private long _failedUntil;
+    private long _failedUntil, _openedAt;
     private int _rows, _tries;
-    private bool _isRetired;
+    private bool _isRetired, _isUsed, _isLeaving;
 
     public AuthQuery(IoThread thread, ServerTarget target, StatementCatalogue catalogue, string query, AuthQueryTimes times)
     {
@@ -35,10 +37,14 @@ internal sealed class AuthQuery : ServerOwner
         _timer = new AuthTimer(this);
     }
 
-    /// <summary>On its thread; <paramref name="done"/> is called there, too.</summary>
-    public void Ask(string user, Action<AuthAnswer> done)
+    /// <summary>Nothing is asked and nothing is open: it can be made anew when it is wanted.</summary>
+    public bool IsUnused => _asked == null && _waiting.Count == 0 && _server == null;
+
+    /// <summary>On its thread; both are called there, too.</summary>
+    /// <param name="isWanted">False: nobody waits for the answer any more, and a question that has not been put is left out.</param>
+    public void Ask(string user, Func<bool> isWanted, Action<AuthAnswer> done)
     {
-        _waiting.Enqueue((user, done));
+        _waiting.Enqueue((user, isWanted, done));
         Next();
     }
 
@@ -102,17 +108,30 @@ internal sealed class AuthQuery : ServerOwner
             return;
         }
 
+        while (_waiting.TryPeek(out (string User, Func<bool> IsWanted, Action<AuthAnswer> Done) oldest) && !oldest.IsWanted())
+        {
+            _waiting.Dequeue();
+            oldest.Done(new AuthAnswer(null, s_unwanted));
+        }
+
         if (_waiting.Count == 0)
         {
             Rest();
         }
-        else if (_server is { IsLoggedIn: true, IsClosed: false })
+        else if (_server is { IsLoggedIn: true, IsClosed: false } && !_isLeaving)
         {
-            Send(_waiting.Dequeue());
+            if (IsOutOfDate)
+            {
+                Leave("auth_query: server lifetime over, or its host's name stands for another address");
+            }
+            else
+            {
+                Send(_waiting.Dequeue());
+            }
         }
         else if (_server == null && _thread.Now < _failedUntil)
         {
-            while (_waiting.TryDequeue(out (string User, Action<AuthAnswer> Done) next))
+            while (_waiting.TryDequeue(out (string User, Func<bool> IsWanted, Action<AuthAnswer> Done) next))
             {
                 next.Done(new AuthAnswer(null, _failure));
             }
@@ -120,8 +139,19 @@ internal sealed class AuthQuery : ServerOwner
         else if (_server == null)
         {
             _server = new ServerConnection(_thread, _target, _target.Hosts[_target.NextHost()], this, _catalogue, static server => ((AuthQuery)server.Owner).LoggedIn());
+            (_openedAt, _isUsed, _isLeaving) = (_thread.Now, false, false);
             _server.Start();
         }
+    }
+
+    /// <summary>As other servers at their release: it would ask the old host for ever after a switchover by name.</summary>
+    private bool IsOutOfDate => _isUsed && (_server!.IsObsolete || _thread.Now - _openedAt >= (long)_times.Lifetime.TotalMicroseconds);
+
+    /// <summary>Who asks meanwhile waits for the next connection.</summary>
+    private void Leave(string reason)
+    {
+        _isLeaving = true;
+        _server?.Terminate(reason);
     }
 
     private void LoggedIn()
@@ -134,18 +164,18 @@ internal sealed class AuthQuery : ServerOwner
     {
         if (_isRetired)
         {
-            _server?.Terminate("auth_query: configuration changed");
+            Leave("auth_query: configuration changed");
         }
         else if (_server != null)
         {
-            _thread.Wheel.Set(_timer, _thread.Now + (long)_times.Idle.TotalMicroseconds);
+            SetTimer(_times.Idle);
         }
     }
 
-    private void Send((string User, Action<AuthAnswer> Done) next)
+    private void Send((string User, Func<bool> IsWanted, Action<AuthAnswer> Done) next)
     {
-        (_asked, _answer, _rows) = (next, default, 0);
-        _thread.Wheel.Set(_timer, _thread.Now + (long)_times.Query.TotalMicroseconds);
+        (_asked, _answer, _rows, _isUsed) = (next, default, 0, true);
+        SetTimer(_times.Query);
         Outbox outbox = _server!.Outbox;
         StatementMessages.WriteParse(outbox, [], [.. _query, 0, 0, 0]);
         StatementMessages.WriteRunUnnamed(outbox, Encoding.UTF8.GetBytes(next.User));
@@ -207,6 +237,16 @@ internal sealed class AuthQuery : ServerOwner
         return true;
     }
 
+    /// <summary>0 = no limit, as for every server.</summary>
+    private void SetTimer(TimeSpan limit)
+    {
+        _thread.Wheel.Clear(_timer);
+        if (limit > TimeSpan.Zero)
+        {
+            _thread.Wheel.Set(_timer, _thread.Now + (long)limit.TotalMicroseconds);
+        }
+    }
+
     private void Expired()
     {
         if (_asked != null)
@@ -215,7 +255,7 @@ internal sealed class AuthQuery : ServerOwner
         }
         else
         {
-            _server?.Terminate("server idle timeout");
+            Leave("server idle timeout");
         }
     }
 

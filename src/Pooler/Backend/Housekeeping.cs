@@ -31,6 +31,7 @@ internal sealed class Housekeeping : ServerOwner
     private readonly DeadlineTimer _deadline;
     private readonly CancelTimer _again;
     private readonly TimeSpan _timeout;
+    private string _limit = "server_cleanup_timeout";
     private Step _step;
     private long _cancelAfter = 50_000;
     private bool _cancelsLater, _isPatient;
@@ -91,7 +92,7 @@ internal sealed class Housekeeping : ServerOwner
     public static void Run(
         ServerConnection server, IEnumerable<string> queries, bool errorsAreFatal, TimeSpan timeout, ServerOwner pool, Action<ServerConnection> done)
     {
-        var keeper = new Housekeeping(server, new ReplyQueue(), queries, errorsAreFatal, pool, done, timeout);
+        var keeper = new Housekeeping(server, new ReplyQueue(), queries, errorsAreFatal, pool, done, timeout) { _limit = "server_connect_timeout" };
         keeper.TakeOver();
         keeper.SetDeadline();
         keeper.Next();
@@ -101,7 +102,7 @@ internal sealed class Housekeeping : ServerOwner
     public static void WarmUp(
         ServerConnection server, ReadOnlySpan<PreparedStatement> statements, TimeSpan timeout, ServerOwner pool, Action<ServerConnection> done)
     {
-        var keeper = new Housekeeping(server, new ReplyQueue(), [], errorsAreFatal: false, pool, done, timeout) { _step = Step.WarmUp };
+        var keeper = new Housekeeping(server, new ReplyQueue(), [], errorsAreFatal: false, pool, done, timeout) { _step = Step.WarmUp, _limit = "server_connect_timeout" };
         keeper.TakeOver();
         keeper.SetDeadline();
         keeper._warmUp = StatementWarmUp.Send(server, statements, keeper._replies);
@@ -172,7 +173,15 @@ internal sealed class Housekeeping : ServerOwner
         _server.Socket.Input.Wake(); // What the last owner left unread is ours.
     }
 
-    private void SetDeadline() => _server.Thread.Wheel.Set(_deadline, _server.Thread.Now + (long)_timeout.TotalMicroseconds);
+    /// <summary>0 = no limit, as for the login.</summary>
+    private void SetDeadline()
+    {
+        _server.Thread.Wheel.Clear(_deadline);
+        if (_timeout > TimeSpan.Zero)
+        {
+            _server.Thread.Wheel.Set(_deadline, _server.Thread.Now + (long)_timeout.TotalMicroseconds);
+        }
+    }
 
     /// <summary>Makes whatever the client left running come to its end.</summary>
     private void BreakOff(bool cancel)
@@ -416,7 +425,7 @@ internal sealed class Housekeeping : ServerOwner
                 return;
             }
 
-            keeper._server.Close("the server did not come back to a known state in time (server_cleanup_timeout)", "08006");
+            keeper._server.Close($"the server did not come back to a known state in time ({keeper._limit})", "08006");
         }
     }
 }

@@ -10,11 +10,18 @@ internal sealed class HbaLines(List<ConfigError> errors)
 {
     private const int Deepest = 10;
 
+    private bool _isTooDeep;
+
     /// <summary>Each line with its fields; every field is a list.</summary>
     public List<(string File, int Line, List<List<HbaName>> Fields)> Found { get; } = [];
 
     public void Read(string path, int depth = 0)
     {
+        if (_isTooDeep)
+        {
+            return; // Said once; files that include each other are read a power of times otherwise.
+        }
+
         if (!TextFile.TryRead(path, out string? text, out string? problem))
         {
             errors.Add(new ConfigError(path, 0, problem));
@@ -46,8 +53,14 @@ internal sealed class HbaLines(List<ConfigError> errors)
             return false;
         }
 
+        if (_isTooDeep)
+        {
+            return true;
+        }
+
         if (fields.Count != 2 || fields[1].Count != 1 || depth >= Deepest)
         {
+            _isTooDeep |= depth >= Deepest;
             errors.Add(new ConfigError(path, line, depth >= Deepest ? $"{word.Text}: files are nested more than {Deepest} deep" : $"{word.Text} takes one name"));
             return true;
         }
@@ -145,8 +158,14 @@ internal sealed class HbaLines(List<ConfigError> errors)
     private List<HbaName> ReadList(string path, int line, string file, int depth)
     {
         string there = Beside(path, file);
+        if (_isTooDeep)
+        {
+            return [];
+        }
+
         if (depth >= Deepest)
         {
+            _isTooDeep = true;
             errors.Add(new ConfigError(path, line, $"@{file}: files are nested more than {Deepest} deep"));
             return [];
         }

@@ -23,6 +23,7 @@ internal sealed class IniFile(List<ConfigEntry> entries, List<ConfigError> error
     private string? section;
     private string file = "";
     private int line;
+    private bool isTooDeep;
 
     /// <summary>Reads the file at the top.</summary>
     public void Read(string path)
@@ -64,8 +65,10 @@ internal sealed class IniFile(List<ConfigEntry> entries, List<ConfigError> error
     /// <summary>The name is relative to the working directory, not to the including file, as in PgBouncer.</summary>
     private void Include(string path, int depth)
     {
+        if (isTooDeep) return; // Said once; files that include each other are read a power of times otherwise.
         if (depth >= DeepestInclude)
         {
+            isTooDeep = true;
             Error($"%include \"{path}\" is nested more than {DeepestInclude} deep: a file may not include itself");
         }
         else if (TextFile.TryRead(path, out string? text, out string? problem))

@@ -202,9 +202,9 @@ internal static class Settings
     public static readonly Setting<string> ServerCheckQuery = Row("server_check_query", Text, "<empty>", Global,
         "The check; <empty> = an empty query, nothing = no check.");
     public static readonly Setting<TimeSpan> ServerCleanupTimeout = Row("server_cleanup_timeout", Seconds, "5", Global,
-        "Ours: longest clean-up of a server that a client left in the middle.");
+        "Ours: longest clean-up of a server that a client left in the middle; 0 = no limit.");
     public static readonly Setting<TimeSpan> ServerConnectTimeout = Row("server_connect_timeout", Seconds, "15", Global,
-        "Longest connect and login of a server.");
+        "Longest connect and login of a server, connect_query, and auth_query; 0 = no limit.");
     public static readonly Setting<bool> ServerFastClose = Row("server_fast_close", Switch, "0", Global,
         "A server to be replaced (RELOAD, RECONNECT) that a client keeps (session mode, pins) is closed after its transaction, and the client with it.");
     public static readonly Setting<TimeSpan> ServerIdleTimeout = Row("server_idle_timeout", Seconds, "600", Global,

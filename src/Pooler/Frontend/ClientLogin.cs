@@ -24,7 +24,7 @@ internal sealed class ClientLogin
     public const int MaxStartup = 10_000;
 
     private readonly LoginContext _context;
-    private readonly PoolerConfig _config;
+    private PoolerConfig _config;
     private readonly bool _isUnix;
     private readonly DeadlineTimer _deadline;
     private readonly WelcomeRequest _welcome;
@@ -104,6 +104,7 @@ internal sealed class ClientLogin
             await Client.Input.ParkAsync();
         }
 
+        request.Leave();
         if (request.Answer is { Error: { } error })
         {
             string name = _name ?? _context.LogName(Client, _identity);
@@ -295,6 +296,8 @@ internal sealed class ClientLogin
     /// <summary>Who is it, may it, and into which pool.</summary>
     private async ValueTask<Session.ClientSession?> EnterAsync(StartupPacket packet, bool isConsole)
     {
+        // Who connected before a RELOAD and speaks after it is received by the new configuration.
+        _config = _context.Live.Current;
         var identity = new ClientIdentity(packet.Database, packet.User);
         _identity = identity;
         if (_config.Get(Settings.LogConnections))
@@ -335,6 +338,9 @@ internal sealed class ClientLogin
             return Refuse(refusal, refusal is Authentication.UntrustedUser or "not allowed" ? "08P01" : refusal == Authentication.Rejected ? "28000" : "28P01");
         }
 
+        // The client may have taken its time to prove who it is: where it goes is said by what is in force by now.
+        bool hasProved = _config.Get(Settings.AuthType) != AuthType.Any;
+        _config = _context.Live.Current;
         _applicationName = asked.LastOrDefault(static p => p.Name.Equals("application_name", StringComparison.OrdinalIgnoreCase)).Value ?? "";
         if (isConsole)
         {
@@ -360,7 +366,7 @@ internal sealed class ClientLogin
         }
 
         // PgBouncer: with auth_type any nobody has proved anything, so nobody chooses who he is on the server.
-        if (_config.Get(Settings.AuthType) == AuthType.Any && database.ForcedUser == null)
+        if (!hasProved && database.ForcedUser == null)
         {
             return Refuse("bouncer config error (auth_type = any needs user= in the database entry)", "08P01");
         }

@@ -12,7 +12,7 @@ namespace Pooler.Frontend;
 /// </summary>
 internal sealed class SecretQueries(IoThread thread, LiveConfig live, PoolSource source, StatementCatalogue catalogue)
 {
-    private const int MostKept = 10_000;
+    private const int MostKept = 10_000, MostQueries = 1_000;
 
     private readonly Dictionary<(string Entry, string AuthUser, string Query), AuthQuery> _queries = [];
     private readonly Dictionary<(string Entry, string User), Question> _questions = [];
@@ -52,7 +52,7 @@ internal sealed class SecretQueries(IoThread thread, LiveConfig live, PoolSource
             return;
         }
 
-        if (Find(database, out string problem) is not { } query)
+        if (Find(database.Name, out string problem) is not { } query)
         {
             request.Done(new AuthAnswer(null, new ErrorFields("FATAL", "08P01", problem, null, null)));
             return;
@@ -66,7 +66,7 @@ internal sealed class SecretQueries(IoThread thread, LiveConfig live, PoolSource
         var asked = new Question();
         asked.Add(request);
         _questions[key] = asked;
-        query.Ask(user, answer =>
+        query.Ask(user, () => asked.IsWanted, answer =>
         {
             asked.End(answer, thread.Now + (long)live.Current.Get(Settings.AuthQueryCacheTime).TotalMicroseconds);
             if (answer.Error != null && _questions.GetValueOrDefault(key) == asked)
@@ -87,9 +87,29 @@ internal sealed class SecretQueries(IoThread thread, LiveConfig live, PoolSource
         }
     }
 
-    private AuthQuery? Find(DatabaseConfig database, out string problem)
+    /// <summary>Of automatic databases anybody can name as many as he likes.</summary>
+    private void ForgetUnused()
+    {
+        foreach (((string, string, string) key, AuthQuery query) in _queries)
+        {
+            if (query.IsUnused)
+            {
+                _queries.Remove(key);
+            }
+        }
+    }
+
+    /// <summary>By the configuration in force, which may not be the one that the login began with.</summary>
+    private AuthQuery? Find(string name, out string problem)
     {
         PoolerConfig config = live.Current;
+        DatabaseConfig? database = config.FindDatabase(name);
+        if (database == null || AuthUserOf(config, database) is not { } user)
+        {
+            problem = database == null ? $"no such database: {name}" : "auth_user has been taken out of the configuration";
+            return null;
+        }
+
         string? entry = database.AuthDbName ?? config.Get(Settings.AuthDbName);
         DatabaseConfig? target = entry == null ? database : config.FindDatabase(entry);
         problem = $"auth_dbname: no such database: {entry}";
@@ -98,10 +118,17 @@ internal sealed class SecretQueries(IoThread thread, LiveConfig live, PoolSource
             return null;
         }
 
-        string user = AuthUserOf(config, database)!, text = database.AuthQuery ?? config.Get(Settings.AuthQuery);
+        string text = database.AuthQuery ?? config.Get(Settings.AuthQuery);
         if (!_queries.TryGetValue((target.Name, user, text), out AuthQuery? query))
         {
-            var times = new AuthQueryTimes(config.Get(Settings.ServerConnectTimeout), config.Get(Settings.ServerLoginRetry), config.Get(Settings.ServerIdleTimeout));
+            if (_queries.Count >= MostQueries)
+            {
+                ForgetUnused();
+            }
+
+            var times = new AuthQueryTimes(
+                config.Get(Settings.ServerConnectTimeout), config.Get(Settings.ServerLoginRetry), config.Get(Settings.ServerIdleTimeout),
+                target.ServerLifetime ?? config.Get(Settings.ServerLifetime));
             _queries[(target.Name, user, text)] = query = new AuthQuery(thread, source.TargetOfAuthQuery(target, user), catalogue, text, times);
         }
 
@@ -116,6 +143,8 @@ internal sealed class SecretQueries(IoThread thread, LiveConfig live, PoolSource
 
         /// <summary>Thread clock, microseconds.</summary>
         public long Until { get; private set; }
+
+        public bool IsWanted => _requests.Exists(static request => request.IsWanted);
 
         public void Add(SecretRequest request)
         {

@@ -26,6 +26,11 @@ internal sealed class PoolSource(LiveConfig live, ClientKeys keys, FetchedSecret
         long LimitOf(Setting<TimeSpan> setting) => config.Get(setting) is { Ticks: > 0 } limit ? (long)limit.TotalMicroseconds : long.MaxValue;
     }
 
+    /// <summary>
+    /// The entry as it is now: whoever asks for a pool may have looked before a RELOAD, and what reconfigures pools does not see this one.
+    /// </summary>
+    public DatabaseConfig InForce(DatabaseConfig database) => live.Current.FindDatabase(database.Name) ?? database;
+
     public void Configure(ServerPool pool, DatabaseConfig database)
     {
         PoolerConfig config = live.Current;

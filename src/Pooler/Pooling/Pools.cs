@@ -65,7 +65,7 @@ internal sealed class Pools
     {
         ServerCount perDatabase = CountOf(_databases, key.Database), perUser = CountOf(_users, key.User);
         var pool = new ServerPool(key, front, _threads.Length, perDatabase, perUser);
-        _source.Configure(pool, database);
+        _source.Configure(pool, _source.InForce(database));
         pool.Pause = _pauses.Of(key.Database);
         pool.Join(perDatabase);
         pool.Join(perUser);

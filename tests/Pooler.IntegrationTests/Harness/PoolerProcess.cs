@@ -1,3 +1,4 @@
+using System.Buffers.Binary;
 using System.Net;
 using System.Net.Sockets;
 
@@ -104,6 +105,18 @@ internal sealed class PoolerProcess : IAsyncDisposable
     {
         PgWire wire = await PgWire.ConnectAsync(EndPoint);
         await wire.LoginAsync(database, user);
+        return wire;
+    }
+
+    /// <summary>A connection that has been accepted, and has not said yet who it is.</summary>
+    public async Task<PgWire> AcceptedAsync()
+    {
+        PgWire wire = await PgWire.ConnectAsync(EndPoint);
+        byte[] question = new byte[8];
+        BinaryPrimitives.WriteInt32BigEndian(question, question.Length);
+        BinaryPrimitives.WriteInt32BigEndian(question.AsSpan(4), PgRequest.SslCode);
+        await wire.SendAsync(question);
+        Assert.Equal('N', await wire.ReadByteAsync());
         return wire;
     }
 

@@ -85,6 +85,8 @@ public sealed class HbaRulesTests : IDisposable
     [InlineData("include nowhere", 0, "could not read")]
     [InlineData("include_dir nowhere", 1, "there is no folder")]
     [InlineData("include hba", 1, "nested more than 10 deep")]
+    [InlineData("include hba\ninclude hba\ninclude hba\ninclude hba\ninclude hba\ninclude hba\ninclude hba\ninclude hba\n", 1, "nested more than 10 deep")]
+    [InlineData("local @hba,@hba,@hba,@hba,@hba,@hba,@hba,@hba all trust", 1, "nested more than 10 deep")]
     public void WhatIsNotUnderstoodIsAnError(string file, int line, string message)
     {
         Load(file, out List<ConfigError> errors);

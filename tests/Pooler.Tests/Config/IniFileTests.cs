@@ -108,6 +108,14 @@ public sealed class IniFileTests : IDisposable
         Assert.Equal(11, entries.Count);
     }
 
+    /// <summary>Not read ten to the power of ten times.</summary>
+    [Fact]
+    public void AFileThatIncludesItselfOftenIsSaidOnce()
+    {
+        Read(string.Concat(Enumerable.Repeat($"%include {folder.Path("pooler.ini")}\n", 10)));
+        Assert.Contains("nested more than 10 deep", Assert.Single(errors).Message, StringComparison.Ordinal);
+    }
+
     [Fact]
     public void BytesThatAreNotUtf8AreAnError()
     {
