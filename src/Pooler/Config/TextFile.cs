@@ -9,13 +9,29 @@ internal static class TextFile
     // A replaced byte in a password would only show up as a failed login, so bytes that are not UTF-8 are an error.
     private static readonly UTF8Encoding StrictUtf8 = new(encoderShouldEmitUTF8Identifier: false, throwOnInvalidBytes: true);
 
+    /// <summary>Bytes: more than a hundred thousand entries, less than what a device without an end gives.</summary>
+    private const int Longest = 64 << 20;
+
     public static bool TryRead(string path, [NotNullWhen(true)] out string? text, [NotNullWhen(false)] out string? problem)
     {
         text = null;
         problem = null;
         try
         {
-            text = File.ReadAllText(path, StrictUtf8);
+            using var reader = new StreamReader(path, StrictUtf8);
+            var content = new StringBuilder();
+            char[] part = new char[16_384];
+            for (int read; (read = reader.Read(part)) > 0;)
+            {
+                content.Append(part, 0, read);
+                if (content.Length > Longest)
+                {
+                    problem = $"could not read \"{path}\": it is longer than {Longest >> 20} MB";
+                    return false;
+                }
+            }
+
+            text = content.ToString();
             return true;
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException or ArgumentException)

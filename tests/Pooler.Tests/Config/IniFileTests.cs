@@ -100,6 +100,10 @@ public sealed class IniFileTests : IDisposable
     }
 
     [Fact]
+    public void AFileWithoutAnEndIsNotReadToItsEnd() =>
+        Assert.Contains("it is longer than 64 MB", Assert.Single(folder.LoadWrong("%include /dev/zero\n")), StringComparison.Ordinal);
+
+    [Fact]
     public void AFileThatIncludesItselfEndsAtTheTenthLevel()
     {
         Read($"%include {folder.Path("pooler.ini")}\n[pgbouncer]\nlisten_port = 1\n");
