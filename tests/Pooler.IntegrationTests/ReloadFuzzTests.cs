@@ -183,8 +183,8 @@ public sealed class ReloadFuzzTests(PostgresCluster postgres, ITestOutputHelper 
                 Assert.Equal(before, await ShownAsync());
                 _refused++;
                 await Eventually.BecomesAsync($"the log names the line of {_broken}", () => Task.FromResult(pooler.LogLines), log =>
-                    log.Count(static line => line.Contains("RELOAD failed", StringComparison.Ordinal)) == _refused && log.Reverse().SkipWhile(static line => !line.Contains("RELOAD failed", StringComparison.Ordinal))
-                        .Take(20).Any(static line => line.Contains("ERROR", StringComparison.Ordinal) && line.Contains("pooler.ini:", StringComparison.Ordinal)));
+                    log.Count(static line => line.Contains(" ERROR RELOAD failed", StringComparison.Ordinal)) == _refused && log.Reverse().SkipWhile(static line => !line.Contains(" ERROR RELOAD failed", StringComparison.Ordinal))
+                        .TakeWhile(static line => !line.Contains("RELOAD command issued", StringComparison.Ordinal)).Any(static line => line.Contains("ERROR", StringComparison.Ordinal) && line.Contains("pooler.ini:", StringComparison.Ordinal)));
                 return;
             }
 
