@@ -116,6 +116,11 @@ internal sealed class HbaLines(List<ConfigError> errors)
             }
 
             List<HbaName> names = name is { IsQuoted: false, Text: ['@', _, ..] } ? ReadList(path, number, name.Text[1..], depth) : [name];
+            if (names.Count == 0)
+            {
+                names = [new HbaName("", IsQuoted: true)]; // Of an empty file: nobody is called so.
+            }
+
             if (continues)
             {
                 fields[^1].AddRange(names);

@@ -107,6 +107,22 @@ public sealed class HbaRulesTests : IDisposable
         Assert.Equal([HbaMethod.Trust, HbaMethod.Trust, HbaMethod.Reject], ((string[])["u", "w", "x"]).Select(user => rules.Find(null, isTls: false, "a", user)!.Method));
     }
 
+    /// <summary>A list without names is for nobody, wherever it stands.</summary>
+    [Theory]
+    [InlineData("local @empty all trust", null)]
+    [InlineData("local all @empty trust", null)]
+    [InlineData("@empty all all trust", "a line starts with")]
+    [InlineData("local all all @empty", "method \"\" is not supported")]
+    [InlineData("include @empty", "could not read")]
+    public void AnEmptyListIsForNobody(string file, string? problem)
+    {
+        File.WriteAllText(Path.Combine(_folder, "empty"), "# nobody\n");
+        HbaRules rules = Load(file, out List<ConfigError> errors);
+        Assert.Null(rules.Find(null, isTls: false, "d", "u"));
+        Assert.Equal(problem != null, errors.Count > 0);
+        Assert.All(errors, error => Assert.Contains(problem!, error.Message, StringComparison.Ordinal));
+    }
+
     [Fact]
     public void MapsSayWhoMayBeWhom()
     {
