@@ -63,17 +63,31 @@ internal sealed class ConfigControl(
         {
             lock (_lock)
             {
-                PutInForce(live.Current.With(setting, value));
+                PoolerConfig changed = live.Current.With(setting, value);
+                return setting.IsOfTls ? SetTls(changed) : PutInForce(changed);
             }
         }
 
         return true;
     }
 
-    private void PutInForce(PoolerConfig config)
+    /// <summary>One that makes no sense with the others, or with the files, is not taken.</summary>
+    private bool SetTls(PoolerConfig config)
+    {
+        bool isSound = true;
+        config = config.WithTls((setting, problem) =>
+        {
+            isSound = false;
+            log.Failed($"{setting.Name}: {problem}");
+        });
+        return isSound && PutInForce(config);
+    }
+
+    private bool PutInForce(PoolerConfig config)
     {
         live.Current = config;
         changed(config);
         pools.Reconfigure(IoThread.Clock());
+        return true;
     }
 }

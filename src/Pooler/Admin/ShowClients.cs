@@ -116,6 +116,7 @@ internal sealed class ShowClients() : ShowCommand(SocketRow.Columns)
         {
             Unread = client.Input.UnreadLength,
             Unsent = (int)client.Outbox.Pending,
+            Tls = client.Tls?.Description ?? "",
         };
     }
 }

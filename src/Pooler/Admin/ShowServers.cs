@@ -57,6 +57,7 @@ internal sealed class ShowServers() : ShowCommand(SocketRow.Columns)
         {
             Unread = socket?.Input.UnreadLength ?? 0,
             Unsent = (int)(socket?.Outbox.Pending ?? 0),
+            Tls = socket?.Tls?.Description ?? "",
         };
     }
 

@@ -31,6 +31,8 @@ internal sealed record SocketRow(
 
     public int Unsent { get; init; }
 
+    /// <summary>Version and cipher suite; empty: no TLS.</summary>
+    public string Tls { get; init; } = "";
 
     public static readonly ImmutableArray<ColumnDescription> Columns =
     [
@@ -73,7 +75,7 @@ internal sealed record SocketRow(
         [
             Type, User, Database, "none", State, Peer.Address, $"{Peer.Port}", Local.Address, $"{Local.Port}",
             Time(ConnectedAt, clock, now), Time(RequestedAt, clock, now), $"{wait / 1_000_000}", $"{wait % 1_000_000}",
-            CloseNeeded ? "1" : "0", Pointer(Id), Link > 0 ? Pointer(Link) : "", $"{ProcessId}", "", ApplicationName, $"{PreparedStatements}", $"{Id & int.MaxValue}",
+            CloseNeeded ? "1" : "0", Pointer(Id), Link > 0 ? Pointer(Link) : "", $"{ProcessId}", Tls, ApplicationName, $"{PreparedStatements}", $"{Id & int.MaxValue}",
         ];
     }
 

@@ -90,7 +90,9 @@ internal sealed class CancelSender
             await _socket.Input.ParkAsync();
         }
 
-        if (_socket.IsClosed || _socket.Error != 0 || !_isWanted())
+        // As its connection: the key is a secret.
+        if (_socket.IsClosed || _socket.Error != 0 || await new ServerEncryption(_server.Target, _server.Host).BeginAsync(_socket) != null
+            || _socket.IsClosed || !_isWanted())
         {
             return;
         }

@@ -57,6 +57,9 @@ internal sealed class ServerConnection
 
     public Outbox Outbox => _socket!.Outbox;
 
+    /// <summary>What SCRAM is bound to (tls-server-end-point); null: nothing.</summary>
+    public byte[]? ChannelBinding { get; private set; }
+
     public bool IsLoggedIn { get; private set; }
 
     public bool IsClosed { get; private set; }
@@ -287,6 +290,22 @@ internal sealed class ServerConnection
         {
             WasLost = true;
             Close($"server connect failed: {Host}: {Syscalls.ErrorText(error)}", "08001");
+        }
+        else if (!_closing)
+        {
+            await EncryptAsync();
+        }
+    }
+
+    private async ValueTask EncryptAsync()
+    {
+        var encryption = new ServerEncryption(Target, Host);
+        string? problem = await encryption.BeginAsync(_socket!);
+        ChannelBinding = encryption.ChannelBinding;
+        if (problem != null && !_closing)
+        {
+            WasLost |= _socket!.Input.IsEnded;
+            Close($"server connect failed: {Host}: {problem}", "08006");
         }
     }
 

@@ -41,6 +41,9 @@ internal sealed record ServerTarget(ImmutableArray<HostAddress> Hosts, string Da
     /// <summary>What the names among the hosts stand for.</summary>
     public required Net.HostNames Names { get; init; }
 
+    /// <summary>TLS with its hosts; null: none.</summary>
+    public ServerTls? Tls { get; init; }
+
     public Net.SocketOptions Options { get; init; } = new(true, 0, 0, 0, 0, 0);
 
     /// <summary>The directory for an empty host.</summary>

@@ -98,7 +98,7 @@ internal sealed class Catalogue(HostCluster cluster, ILogger log)
         NpgsqlConnectionStringBuilder connect = HostProbe.ConnectString(config, host);
         connect.ApplicationName = "pooler catalogue";
         connect.Options = "-c jit=off";
-        await using NpgsqlDataSource source = new NpgsqlSlimDataSourceBuilder(connect.ConnectionString).EnableArrays().Build();
+        await using NpgsqlDataSource source = HostProbe.Encrypt(connect, config.Tls, host).EnableArrays().Build();
         await using NpgsqlConnection connection = await source.OpenConnectionAsync(deadline).ConfigureAwait(false);
         await using var command = new NpgsqlCommand(CatalogueQuery.Text, connection);
         command.Parameters.Add(new NpgsqlParameter<string[]> { TypedValue = [.. config.ReadOnlyFunctions] });

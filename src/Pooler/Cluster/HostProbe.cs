@@ -23,12 +23,28 @@ internal sealed class HostProbe(ClusterConfig config, HostAddress host, HostName
         Username = config.MonitorUser,
         Password = config.MonitorPassword,
         ApplicationName = "pooler monitor",
-        SslMode = Npgsql.SslMode.Disable, // As towards servers, until there is TLS.
+        SslMode = Npgsql.SslMode.Disable,
         Pooling = false,
         Timeout = 0,
         CommandTimeout = 0,
         CancellationTimeout = -1, // A host that does not answer does not answer a CancelRequest either.
     };
+
+    /// <summary>With TLS as towards servers, to the host of this name wherever its address is.</summary>
+    internal static NpgsqlSlimDataSourceBuilder Encrypt(NpgsqlConnectionStringBuilder connect, ServerTls? tls, HostAddress host)
+    {
+        if (tls == null || tls.Mode == Config.SslMode.Disable || host.IsUnixSocket)
+        {
+            return new NpgsqlSlimDataSourceBuilder(connect.ConnectionString);
+        }
+
+        // Whom to believe is said by the callback alone.
+        connect.SslMode = tls.IsRequired ? Npgsql.SslMode.Require : Npgsql.SslMode.Prefer;
+        connect.SslNegotiation = tls.IsDirect ? SslNegotiation.Direct : SslNegotiation.Postgres;
+        return new NpgsqlSlimDataSourceBuilder(connect.ConnectionString)
+            .EnableTransportSecurity()
+            .UseSslClientAuthenticationOptionsCallback(options => tls.Complete(options, host.Name));
+    }
 
     /// <summary>
     /// The host as it is now. Fails with whatever Npgsql says, once a new connection has failed as well: one that was open may have
@@ -123,7 +139,7 @@ internal sealed class HostProbe(ClusterConfig config, HostAddress host, HostName
     {
         if (!_sources.TryGetValue(address, out NpgsqlDataSource? source))
         {
-            _sources.Add(address, source = new NpgsqlSlimDataSourceBuilder(ConnectString(config, address).ConnectionString).Build());
+            _sources.Add(address, source = Encrypt(ConnectString(config, address), config.Tls, host).Build());
         }
 
         return source;

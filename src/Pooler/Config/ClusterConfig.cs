@@ -26,6 +26,9 @@ internal sealed record ClusterConfig
 
     public string? MonitorPassword { get; init; }
 
+    /// <summary>TLS with the hosts, as for servers; null: none.</summary>
+    public ServerTls? Tls { get; init; }
+
     /// <summary>Between two probes of a host.</summary>
     public required TimeSpan HealthCheckInterval { get; init; }
 

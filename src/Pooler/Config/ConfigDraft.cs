@@ -55,7 +55,7 @@ internal sealed class ConfigDraft(List<ConfigError> errors)
             FilePath = filePath,
         };
         CheckClusters(config, filePath);
-        return config;
+        return config.WithTls((setting, problem) => Error(setting, problem, filePath));
     }
 
     private void ApplyMain(ConfigEntry entry)
@@ -274,6 +274,13 @@ internal sealed class ConfigDraft(List<ConfigError> errors)
         string tail = $"{name} is accepted but {why}";
         if (warnings.Exists(warning => warning.EndsWith(": " + tail, StringComparison.Ordinal))) return;
         warnings.Add(new ConfigError(entry.File, entry.Line, tail).ToString());
+    }
+
+    /// <summary>Said of a setting once all are read.</summary>
+    private void Error(Setting setting, string problem, string filePath)
+    {
+        ConfigEntry? entry = seen.GetValueOrDefault((ConfigSection.Main, setting.Name));
+        errors.Add(new ConfigError(entry?.File ?? filePath, entry?.Line ?? 0, $"{setting.Name}: {problem}"));
     }
 
     private void Error(ConfigEntry entry, string message) => errors.Add(new ConfigError(entry.File, entry.Line, message));

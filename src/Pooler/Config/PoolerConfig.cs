@@ -42,6 +42,12 @@ internal sealed class PoolerConfig
     /// <summary>What auth_type = hba goes by; null without it: everybody is rejected.</summary>
     public required HbaRules? Hba { get; init; }
 
+    /// <summary>TLS with clients; null: none.</summary>
+    public ClientTls? ClientTls { get; private init; }
+
+    /// <summary>TLS with servers; null only where there was an error.</summary>
+    public ServerTls? ServerTls { get; private init; }
+
     /// <summary>What the operator should know but what does not stop the start.</summary>
     public required ImmutableArray<string> Warnings { get; init; }
 
@@ -142,6 +148,7 @@ internal sealed class PoolerConfig
             Routing = routing,
             MonitorUser = monitor,
             MonitorPassword = (monitor == database.ForcedUser ? database.Password : null) ?? Secrets.GetValueOrDefault(monitor),
+            Tls = ServerTls,
             HealthCheckInterval = database.HealthCheckInterval ?? Get(Settings.HealthCheckInterval),
             HealthCheckTimeout = database.HealthCheckTimeout ?? Get(Settings.HealthCheckTimeout),
             MaxReplicaLag = database.MaxReplicaLag ?? Get(Settings.MaxReplicaLag),
@@ -196,8 +203,15 @@ internal sealed class PoolerConfig
         setting.WhenChanged == WhenChanged.AtRestart
         && setting.Format(running.values[setting.Index]) != setting.Format(loaded.values[setting.Index]);
 
-    private PoolerConfig Copy(ImmutableArray<object?> changed) => new(changed)
+    /// <summary>The snapshot with TLS as its settings and their files say. Reads files.</summary>
+    public PoolerConfig WithTls(Action<Setting, string> error) => Copy(values, ClientTls.Load(this, error), ServerTls.Load(this, error));
+
+    private PoolerConfig Copy(ImmutableArray<object?> changed) => Copy(changed, ClientTls, ServerTls);
+
+    private PoolerConfig Copy(ImmutableArray<object?> changed, ClientTls? clientTls, ServerTls? serverTls) => new(changed)
     {
+        ClientTls = clientTls,
+        ServerTls = serverTls,
         Databases = Databases,
         AutoDatabase = AutoDatabase,
         Users = Users,

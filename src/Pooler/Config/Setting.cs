@@ -30,6 +30,9 @@ internal abstract class Setting(int index, string name, SettingScope scope)
     /// <summary>Never printed: not on the console, not in a log, not in a message.</summary>
     public bool IsSecret { get; init; }
 
+    /// <summary>It says something of TLS: it takes effect with all of them and their files together.</summary>
+    public bool IsOfTls => Name.Contains("_tls", StringComparison.Ordinal);
+
     /// <summary>One sentence: what it does.</summary>
     public required string Meaning { get; init; }
 

@@ -41,8 +41,8 @@ internal static class Settings
     public static readonly Setting<TimeSpan> AuthQueryCacheTime = Row("auth_query_cache_time", Seconds, "5", Global,
         "Ours: how long an answer of auth_query is used for further logins of the user; a login that fails ends it at once; 0 = not at all.");
     public static readonly Setting<AuthType> AuthType = Row("auth_type", AuthTypeWord, "md5", Global,
-        "How clients prove who they are; cert, ldap and pam are refused so far.",
-        notYet: [Config.AuthType.Cert, Config.AuthType.Ldap, Config.AuthType.Pam]);
+        "How clients prove who they are; ldap and pam are refused so far.",
+        notYet: [Config.AuthType.Ldap, Config.AuthType.Pam]);
     public static readonly Setting<string?> AuthUser = Row("auth_user", OptionalText, null, Global | Database,
         "Role that runs auth_query, with its secret in auth_file; left out = users who are not in auth_file cannot log in.");
     public static readonly Setting<TimeSpan> AutoDbIdleTimeout = Row("autodb_idle_timeout", Seconds, "3600", Global,
@@ -55,24 +55,24 @@ internal static class Settings
         "Closes a client that is idle that long; 0 = never.");
     public static readonly Setting<TimeSpan> ClientLoginTimeout = Row("client_login_timeout", Seconds, "60", Global,
         "Closes a client that has not logged in by then; 0 = never.");
-    public static readonly Setting<string?> ClientTls13Ciphers = Row("client_tls13_ciphers", OptionalText, null, Global,
-        "TLS 1.3 cipher suites offered to clients.", support: Later);
+    public static readonly Setting<TlsCiphers?> ClientTls13Ciphers = Row("client_tls13_ciphers", OptionalTls13Ciphers, null, Global,
+        "TLS 1.3 cipher suites taken from clients, separated by colons; left out = the platform's.");
     public static readonly Setting<string> ClientTlsCaFile = Row("client_tls_ca_file", Text, "", Global,
-        "Authority that signed the certificates of clients.", support: Later);
+        "Authorities that sign clients' certificates (PEM); with it a certificate is asked for, and refused if it is not theirs.");
     public static readonly Setting<string> ClientTlsCertFile = Row("client_tls_cert_file", Text, "", Global,
-        "Certificate shown to clients.", support: Later);
-    public static readonly Setting<string> ClientTlsCiphers = Row("client_tls_ciphers", Text, "default", Global,
-        "Ciphers offered to clients up to TLS 1.2.", support: Later);
+        "Certificate shown to clients (PEM), with those between it and its authority behind it; read again by RELOAD.");
+    public static readonly Setting<TlsCiphers> ClientTlsCiphers = Row("client_tls_ciphers", TlsCipherList, "default", Global,
+        "Cipher suites up to TLS 1.2 taken from clients, in OpenSSL's names, separated by colons; default = the platform's.");
     public static readonly Setting<string> ClientTlsDheParams = Row("client_tls_dheparams", Text, "auto", Global,
-        "DHE key exchange with clients.", support: Later);
+        "DHE key exchange with clients.", support: NoMeaning);
     public static readonly Setting<string> ClientTlsEcdhCurve = Row("client_tls_ecdhcurve", Text, "auto", Global,
-        "ECDH curve with clients.", support: Later);
+        "ECDH curve with clients.", support: NoMeaning);
     public static readonly Setting<string> ClientTlsKeyFile = Row("client_tls_key_file", Text, "", Global,
-        "Key of client_tls_cert_file.", support: Later);
-    public static readonly Setting<string> ClientTlsProtocols = Row("client_tls_protocols", Text, "secure", Global,
-        "TLS versions offered to clients.", support: Later);
+        "Key of client_tls_cert_file (PEM, without a password).");
+    public static readonly Setting<TlsVersions> ClientTlsProtocols = Row("client_tls_protocols", TlsVersionList, "secure", Global,
+        "TLS versions taken from clients: tlsv1.0 to tlsv1.3, all, secure (1.2 and 1.3).");
     public static readonly Setting<SslMode> ClientTlsSslMode = Row("client_tls_sslmode", SslModeWord, "disable", Global,
-        "TLS with clients.", support: RefusedUnlessDefault);
+        "TLS with clients: disable, allow and prefer (who wants it gets it), require, verify-ca and verify-full (with a certificate of client_tls_ca_file).");
     public static readonly Setting<TimeSpan> ClientWriteTimeout = Row("client_write_timeout", Seconds, "0", Global,
         "Ours: closes a client that holds a server and takes no data that long; 0 = never.");
     public static readonly Setting<string?> ClusterStateFile = Row("cluster_state_file", OptionalText, null, Global,
@@ -219,21 +219,22 @@ internal static class Settings
         "Sends server_reset_query in every pool mode.");
     public static readonly Setting<bool> ServerRoundRobin = Row("server_round_robin", Switch, "0", Global,
         "Lends the server idle longest instead of the one used last.");
-    public static readonly Setting<string?> ServerTls13Ciphers = Row("server_tls13_ciphers", OptionalText, null, Global,
-        "TLS 1.3 cipher suites offered to servers.", support: Later);
+    public static readonly Setting<TlsCiphers?> ServerTls13Ciphers = Row("server_tls13_ciphers", OptionalTls13Ciphers, null, Global,
+        "TLS 1.3 cipher suites offered to servers; left out = the platform's.");
     public static readonly Setting<string> ServerTlsCaFile = Row("server_tls_ca_file", Text, "", Global,
-        "Authority that signed the certificates of servers.", support: Later);
+        "Authorities that sign the certificates of servers (PEM), for verify-ca and verify-full; empty = the system's.");
     public static readonly Setting<string> ServerTlsCertFile = Row("server_tls_cert_file", Text, "", Global,
-        "Certificate shown to servers.", support: Later);
-    public static readonly Setting<string> ServerTlsCiphers = Row("server_tls_ciphers", Text, "default", Global,
-        "Ciphers offered to servers up to TLS 1.2.", support: Later);
+        "Certificate shown to servers that ask for one (PEM).");
+    public static readonly Setting<TlsCiphers> ServerTlsCiphers = Row("server_tls_ciphers", TlsCipherList, "default", Global,
+        "Cipher suites up to TLS 1.2 offered to servers, in OpenSSL's names; default = the platform's.");
     public static readonly Setting<string> ServerTlsKeyFile = Row("server_tls_key_file", Text, "", Global,
-        "Key of server_tls_cert_file.", support: Later);
-    public static readonly Setting<string> ServerTlsProtocols = Row("server_tls_protocols", Text, "secure", Global,
-        "TLS versions offered to servers.", support: Later);
+        "Key of server_tls_cert_file (PEM, without a password).");
+    public static readonly Setting<TlsNegotiation> ServerTlsNegotiation = Row("server_tls_negotiation", TlsNegotiationWord, "postgres", Global,
+        "Ours: postgres = SSLRequest comes first, direct = TLS from the first byte (PostgreSQL 17 and later; needs require or more).");
+    public static readonly Setting<TlsVersions> ServerTlsProtocols = Row("server_tls_protocols", TlsVersionList, "secure", Global,
+        "TLS versions offered to servers: tlsv1.0 to tlsv1.3, all, secure (1.2 and 1.3).");
     public static readonly Setting<SslMode> ServerTlsSslMode = Row("server_tls_sslmode", SslModeWord, "prefer", Global,
-        "TLS with servers; while there is none, allow and prefer mean plain connections.", support: RefusedUnlessDefault,
-        notYet: [SslMode.Require, SslMode.VerifyCa, SslMode.VerifyFull]);
+        "TLS with servers: disable, allow and prefer (if the server can), require, verify-ca (signed by server_tls_ca_file), verify-full (and made out to the host).");
     public static readonly Setting<TimeSpan> ShutdownTimeout = Row("shutdown_timeout", Seconds, "0", Global,
         "Ours: longest wait of SIGTERM for clients to leave, then it goes on as SIGINT; longest wait of SIGINT for transactions to end, then clients are cut with 57P01; 0 = no limit.");
     public static readonly Setting<bool> SoReusePort = Row("so_reuseport", Switch, "0", Global,

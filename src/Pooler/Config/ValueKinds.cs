@@ -87,6 +87,24 @@ internal static class ValueKinds
         ("disable", SslMode.Disable), ("allow", SslMode.Allow), ("prefer", SslMode.Prefer), ("require", SslMode.Require),
         ("verify-ca", SslMode.VerifyCa), ("verify-full", SslMode.VerifyFull));
 
+    public static ValueKind<TlsNegotiation> TlsNegotiationWord { get; } = Choice(("postgres", TlsNegotiation.Postgres), ("direct", TlsNegotiation.Direct));
+
+    public static ValueKind<TlsVersions> TlsVersionList { get; } = new("comma list", "tlsv1.0, tlsv1.1, tlsv1.2, tlsv1.3, all or secure",
+        TlsVersions.TryParse, static value => value.Text);
+
+    public static ValueKind<TlsCiphers> TlsCipherList { get; } = new("colon list",
+        "default, or names such as ECDHE-RSA-AES128-GCM-SHA256 (AES-GCM and ChaCha20 with ECDHE or DHE)", TlsCiphers.TryParse, static value => value.Text);
+
+    public static ValueKind<TlsCiphers?> OptionalTls13Ciphers { get; } = new("colon list",
+        "TLS_AES_256_GCM_SHA384, TLS_CHACHA20_POLY1305_SHA256 or TLS_AES_128_GCM_SHA256",
+        static (string text, out TlsCiphers? value) =>
+        {
+            bool isSound = TlsCiphers.TryParse13(text, out TlsCiphers ciphers);
+            value = text.Length == 0 ? null : ciphers;
+            return isSound || text.Length == 0;
+        },
+        static value => value?.Text);
+
     public static ValueKind<LogFormat> LogFormatWord { get; } = Choice(("text", LogFormat.Text), ("json", LogFormat.Json));
 
     public static ValueKind<SyslogFacility> SyslogFacilityWord { get; } =

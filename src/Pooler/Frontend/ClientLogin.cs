@@ -32,7 +32,7 @@ internal sealed class ClientLogin
     private RouteHint _route;
     private ErrorFields? _refusal;
     private string? _name;
-    private bool _isCancel, _hasLongKey;
+    private bool _isCancel, _getsNoAnswer, _hasLongKey;
     private ClientIdentity? _console;
     private string _applicationName = "";
     private ClientIdentity? _identity;
@@ -52,6 +52,12 @@ internal sealed class ClientLogin
 
     public bool IsUnix => _isUnix;
 
+    /// <summary>It is over: the deadline has passed, or the client has done what it must not.</summary>
+    public bool IsRefused => _refusal != null;
+
+    /// <summary>The handshake that brought TLS; null: the connection is plain.</summary>
+    public TlsHandshake? Tls { get; private set; }
+
     private MessageWriter Writer => new(Client.Outbox);
 
     public async Task RunAsync()
@@ -64,7 +70,7 @@ internal sealed class ClientLogin
                 Client.Owner.Wheel.Set(_deadline, Client.Owner.Now + (long)timeout.TotalMicroseconds);
             }
 
-            StartupPacket? packet = await ReadProxyHeaderAsync() ? await ReadStartupAsync() : null;
+            StartupPacket? packet = await new StartupReader(this, _config).ReadAsync();
             if (packet != null)
             {
                 session = await EnterAsync(packet, packet.Database == PoolerConfig.ConsoleDatabase);
@@ -168,83 +174,10 @@ internal sealed class ClientLogin
         return null;
     }
 
-    /// <summary>From a proxy of ours the header must come first: what it says is believed, and there is no guessing.</summary>
-    private async ValueTask<bool> ReadProxyHeaderAsync()
-    {
-        NetworkList proxies = _config.Get(Settings.ProxyProtocolNetworks);
-        if (_isUnix || proxies.IsEmpty || !IPAddress.TryParse(Client.Name(peer: true).Address, out IPAddress? address) || !proxies.Holds(address))
-        {
-            return true;
-        }
-
-        ConnectionInput input = Client.Input;
-        while (_refusal == null)
-        {
-            switch (ProxyHeader.Read(input.Unread, out int length, out IPEndPoint? source))
-            {
-                case ProxyHeaderState.Whole:
-                    input.Advance(length);
-                    Client.ProxiedPeer = source;
-                    return true;
-                case ProxyHeaderState.Malformed:
-                    Refuse("PROXY protocol header expected (proxy_protocol_networks)", "08P01");
-                    return false;
-            }
-
-            input.Advance(0);
-            if (input.IsEnded)
-            {
-                return false;
-            }
-
-            await input.WaitAsync();
-        }
-
-        return false;
-    }
-
-    /// <summary>Startup packet, behind any SSLRequest and GSSENCRequest (each answered N for now).</summary>
-    private async ValueTask<StartupPacket?> ReadStartupAsync()
-    {
-        bool sslAsked = false, gssAsked = false;
-        while (true)
-        {
-            byte[]? body = await ReadUntypedAsync();
-            if (body == null)
-            {
-                return null;
-            }
-
-            switch (StartupPacket.ReadCode(body))
-            {
-                case StartupPacket.SslRequest when !sslAsked:
-                    sslAsked = true;
-                    break;
-                case StartupPacket.GssEncRequest when !gssAsked:
-                    gssAsked = true;
-                    break;
-                case StartupPacket.CancelRequest:
-                    _isCancel = true;
-                    await CancelAsync(body);
-                    return null;
-                default:
-                    if (StartupPacket.TryParse(body, out StartupPacket? packet, out string problem))
-                    {
-                        return packet;
-                    }
-
-                    Refuse(problem, "08P01");
-                    return null;
-            }
-
-            Client.Outbox.Append("N"u8);
-            Client.Outbox.Flush();
-        }
-    }
-
     /// <summary>A cancel gets no answer; that its connection ends tells the client that what could be done has been done.</summary>
-    private async ValueTask CancelAsync(byte[] body)
+    internal async ValueTask CancelAsync(byte[] body)
     {
+        _isCancel = true;
         if (!StartupPacket.TryReadCancelRequest(body, out int processId, out ReadOnlySpan<byte> secret))
         {
             return;
@@ -262,37 +195,6 @@ internal sealed class ClientLogin
         }
     }
 
-    private async ValueTask<byte[]?> ReadUntypedAsync()
-    {
-        ConnectionInput input = Client.Input;
-        while (_refusal == null)
-        {
-            int length = input.UnreadLength >= 4 ? BinaryPrimitives.ReadInt32BigEndian(input.Unread) : 8;
-            if (length is < 8 or > MaxStartup)
-            {
-                Refuse("invalid length of startup packet", "08P01");
-                return null;
-            }
-
-            if (input.UnreadLength >= length)
-            {
-                byte[] body = input.Unread[4..length].ToArray();
-                input.Advance(length);
-                return body;
-            }
-
-            input.Advance(0);
-            if (input.IsEnded)
-            {
-                break;
-            }
-
-            await input.WaitAsync();
-        }
-
-        return null;
-    }
-
     /// <summary>Who is it, may it, and into which pool.</summary>
     private async ValueTask<Session.ClientSession?> EnterAsync(StartupPacket packet, bool isConsole)
     {
@@ -303,7 +205,7 @@ internal sealed class ClientLogin
         if (_config.Get(Settings.LogConnections))
         {
             _name = _context.LogName(Client, identity);
-            _context.Log.LoginAttempt(_name, identity.Database, identity.User);
+            _context.Log.LoginAttempt(_name, identity.Database, identity.User, Client.Tls?.Description ?? "no");
         }
 
         if (packet.Replication != ReplicationMode.None)
@@ -551,10 +453,25 @@ internal sealed class ClientLogin
         while (Router.HasChanged(pool, seen) && _context.Pools.TakeBack(_welcome));
     }
 
-    private Session.ClientSession? Refuse(string message, string sqlState)
+    internal Session.ClientSession? Refuse(string message, string sqlState)
     {
         _refusal ??= new ErrorFields("FATAL", sqlState, message, null, null);
         return null;
+    }
+
+    /// <summary>From here on the connection speaks TLS, or it ends: in the middle of a handshake there is no answer but TLS's own.</summary>
+    internal async ValueTask<bool> StartTlsAsync(ClientTls tls)
+    {
+        Tls = TlsHandshake.AsServer(tls.Options);
+        if (await Tls.RunAsync(Client, () => _refusal == null))
+        {
+            return true;
+        }
+
+        _getsNoAnswer = true;
+        Refuse($"TLS handshake failed: {Tls.Problem}", "08P01");
+        Tls.Dispose();
+        return false;
     }
 
     private void GoodBye()
@@ -563,7 +480,10 @@ internal sealed class ClientLogin
         if (_refusal is { } refusal && !_isCancel)
         {
             _context.NoteEnd(_name ?? _context.LogName(Client, _identity), refusal.Message, isError: true, (Client.Owner.Now - _startedAt) / 1_000_000);
-            Writer.WriteErrorResponse(refusal.Severity, refusal.SqlState, refusal.Message, refusal.Detail, refusal.Hint);
+            if (!_getsNoAnswer)
+            {
+                Writer.WriteErrorResponse(refusal.Severity, refusal.SqlState, refusal.Message, refusal.Detail, refusal.Hint);
+            }
         }
 
         if (Client.Input.IsEnded)

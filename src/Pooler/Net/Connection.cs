@@ -18,7 +18,7 @@ internal sealed class Connection : PollTarget
         Owner = owner;
         Fd = fd;
         Input = new ConnectionInput(this);
-        Outbox = new Outbox(this);
+        Outbox = Wire = new SocketOutbox(this);
     }
 
     /// <summary>Tells it from every other connection of this process, as long as the process runs.</summary>
@@ -31,7 +31,14 @@ internal sealed class Connection : PollTarget
 
     public ConnectionInput Input { get; }
 
-    public Outbox Outbox { get; }
+    /// <summary>What its author writes to; another one as soon as TLS is up.</summary>
+    public Outbox Outbox { get; private set; }
+
+    /// <summary>TLS, once its handshake is through; null: there is none.</summary>
+    public TlsSession? Tls { get; private set; }
+
+    /// <summary>What the socket gets: the same as <see cref="Outbox"/>, or its records.</summary>
+    internal SocketOutbox Wire { get; }
 
     public bool IsClosed { get; private set; }
 
@@ -80,6 +87,18 @@ internal sealed class Connection : PollTarget
         return error == 0 ? connection : null;
     }
 
+    /// <summary>From here on everything goes through TLS, both ways.</summary>
+    internal void BeginTls(TlsSession tls)
+    {
+        Tls = tls;
+        Outbox = new TlsOutbox(this, tls);
+        Readable = true; // Whatever came behind the handshake is within it, or still in the socket: nothing else would tell.
+        Input.ScheduleResume();
+    }
+
+    /// <summary>As recv: what the peer has sent, behind TLS where there is TLS.</summary>
+    internal int Receive(Memory<byte> buffer) => Tls == null ? Owner.Engine.Receive(this, buffer.Span) : Tls.Receive(buffer);
+
     /// <summary>Registers the socket with its thread. Returns 0 or the negative errno; on failure the socket is closed.</summary>
     public int Open()
     {
@@ -107,7 +126,7 @@ internal sealed class Connection : PollTarget
         }
 
         CheckThread();
-        Outbox.SendLast();
+        Wire.SendLast();
         IsClosed = true;
         if (_linger != null)
         {
@@ -118,6 +137,7 @@ internal sealed class Connection : PollTarget
         Syscalls.Close(Fd);
         Owner.Counters.Connections--;
         Outbox.Clear();
+        Tls?.Dispose();
         Input.End();
     }
 
@@ -134,6 +154,7 @@ internal sealed class Connection : PollTarget
 
         Input.Complete();
         Outbox.Flush();
+        Tls?.SayGoodbye();
         if (IsClosed)
         {
             return;
@@ -261,9 +282,9 @@ internal sealed class Connection : PollTarget
             return;
         }
 
-        if (Outbox.IsBlocked && (events & (Syscalls.EPOLLOUT | end)) != 0)
+        if (Wire.IsBlocked && (events & (Syscalls.EPOLLOUT | end)) != 0)
         {
-            Outbox.OnWritable();
+            Wire.OnWritable();
         }
 
         if (_closeWhenDrained)

@@ -233,7 +233,7 @@ internal sealed class ConnectionInput(Connection connection) : PipeReader, IValu
 
         _readsThisTurn++;
         MakeRoom();
-        int result = connection.Owner.Engine.Receive(connection, _block.AsSpan(_end));
+        int result = connection.Receive(_block.AsMemory(_end));
         if (result > 0)
         {
             _end += result;

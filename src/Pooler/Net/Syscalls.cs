@@ -10,7 +10,7 @@ namespace Pooler.Net;
 /// </summary>
 internal static unsafe partial class Syscalls
 {
-    public const int EAGAIN = 11, EINTR = 4, EMFILE = 24, ENFILE = 23, ENOBUFS = 105, ENOMEM = 12, EINPROGRESS = 115, ECONNABORTED = 103, ETIME = 62, ECANCELED = 125,
+    public const int EAGAIN = 11, EINTR = 4, EMFILE = 24, ENFILE = 23, ENOBUFS = 105, ENOMEM = 12, EINPROGRESS = 115, ECONNABORTED = 103, ETIME = 62, ECANCELED = 125, EPROTO = 71,
         EBUSY = 16, ENOENT = 2, ENOSYS = 38, EAFNOSUPPORT = 97, EADDRNOTAVAIL = 99;
     public const int AF_UNIX = 1, AF_INET = 2, AF_INET6 = 10;
     public const uint EPOLLIN = 1, EPOLLOUT = 4, EPOLLERR = 8, EPOLLHUP = 16, EPOLLRDHUP = 0x2000, EPOLLET = 1u << 31;

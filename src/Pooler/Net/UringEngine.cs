@@ -66,7 +66,7 @@ internal sealed class UringEngine : Engine
 
     public override void SendNow(Connection connection)
     {
-        if (!connection.IsClosed && connection.Outbox.TakeOff(out byte[]? buffer, out int start, out int length))
+        if (!connection.IsClosed && connection.Wire.TakeOff(out byte[]? buffer, out int start, out int length))
         {
             _ring.Send(connection.Fd, buffer, start, length, RingTag.Of(RingTag.Op.Send, connection));
         }
@@ -149,7 +149,7 @@ internal sealed class UringEngine : Engine
             case RingTag.Op.Send:
                 if (target is Connection sender)
                 {
-                    sender.Outbox.Landed(result);
+                    sender.Wire.Landed(result);
                     sender.AfterSend();
                 }
                 else

@@ -80,7 +80,8 @@ internal sealed class PoolSource(LiveConfig live, ClientKeys keys, FetchedSecret
             return true;
         }
 
-        bool isSame = pool.DatabaseConfig.ReachesSameServer(database, pool.Key.Host);
+        // PgBouncer: other settings of TLS replace servers, other contents of its files do not.
+        bool isSame = pool.DatabaseConfig.ReachesSameServer(database, pool.Key.Host) && pool.Target.Tls?.SettingTexts == live.Current.ServerTls?.SettingTexts;
         Configure(pool, database);
         return !isSame;
     }
@@ -124,6 +125,7 @@ internal sealed class PoolSource(LiveConfig live, ClientKeys keys, FetchedSecret
             ClientKeys = database.ForcedUser == null && database.Password == null ? keys : null,
             Names = names,
             ConnectTimeout = settings.ServerConnectTimeout,
+            Tls = config.ServerTls,
             Options = SocketOptionsOf(config),
             UnixSocketDirectory = config.Get(Settings.UnixSocketDir) is { Length: > 0 } directory ? directory : "/tmp",
         };

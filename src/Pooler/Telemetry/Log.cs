@@ -5,8 +5,8 @@ namespace Pooler.Telemetry;
 /// <summary>Every line the process logs, with PgBouncer's words where it has some (tools grep them).</summary>
 internal static partial class Log
 {
-    [LoggerMessage(Level = LogLevel.Information, Message = "{Client} login attempt: db={Database} user={User} tls=no")]
-    public static partial void LoginAttempt(this ILogger log, string client, string database, string user);
+    [LoggerMessage(Level = LogLevel.Information, Message = "{Client} login attempt: db={Database} user={User} tls={Tls}")]
+    public static partial void LoginAttempt(this ILogger log, string client, string database, string user, string tls);
 
     [LoggerMessage(Level = LogLevel.Information, Message = "{Client} login failed: db={Database} user={User}")]
     public static partial void LoginFailed(this ILogger log, string client, string database, string user);

@@ -1,0 +1,129 @@
+using System.Net.Security;
+using System.Security.Authentication;
+using System.Security.Cryptography.X509Certificates;
+
+namespace Pooler.Net;
+
+/// <summary>
+/// The TLS handshake of one connection. Its thread receives and sends; what is computed is computed on the thread pool, flight by
+/// flight, by an SslStream that sees nothing of the connection until the handshake is through.
+/// </summary>
+internal sealed class TlsHandshake : IDisposable
+{
+    /// <summary>PostgreSQL's name in ALPN (documentation, 55.2.11).</summary>
+    public static readonly SslApplicationProtocol Postgres = new("postgresql");
+
+    // What a peer may send of one flight without getting on; certificates are the most of it.
+    private const int MaxUnanswered = 256 * 1024;
+
+    private readonly Func<SslStream, Task> _authenticate;
+    private readonly bool _isClient;
+    private readonly TlsWire _wire = new();
+    private readonly SslStream _stream;
+    private Task? _task;
+    private int _unanswered;
+
+    private TlsHandshake(bool isClient, Func<SslStream, Task> authenticate)
+    {
+        _isClient = isClient;
+        _stream = new SslStream(_wire, leaveInnerStreamOpen: true);
+        _authenticate = authenticate;
+    }
+
+    /// <summary>Why it failed; null: it did not.</summary>
+    public string? Problem { get; private set; }
+
+    /// <summary>The certificate that the peer showed, and proved that it has the key of.</summary>
+    public X509Certificate2? PeerCertificate => _stream.RemoteCertificate as X509Certificate2;
+
+    /// <summary>The host that a client asked for (SNI); empty: it did not say.</summary>
+    public string ServerName => _stream.TargetHostName;
+
+    /// <summary>Both sides have agreed by ALPN to speak PostgreSQL's protocol.</summary>
+    public bool HasAgreedOnPostgres => _stream.NegotiatedApplicationProtocol == Postgres;
+
+    public static TlsHandshake AsServer(SslServerAuthenticationOptions options) => new(false, stream => stream.AuthenticateAsServerAsync(options));
+
+    public static TlsHandshake AsClient(SslClientAuthenticationOptions options) => new(true, stream => stream.AuthenticateAsClientAsync(options));
+
+    /// <summary>
+    /// From the bytes the connection has received so far to TLS on it, which then is <see cref="Connection.Tls"/>. Whoever waits for it has a
+    /// deadline, and ends it by closing the connection, or by an answer of no and a wake.
+    /// </summary>
+    public async ValueTask<bool> RunAsync(Connection connection, Func<bool> goesOn)
+    {
+        ConnectionInput input = connection.Input;
+        while (true)
+        {
+            byte[] received = input.Unread.ToArray();
+            input.Advance(received.Length);
+            bool isEnded = input.IsEnded;
+            if (received.Length > 0 || (_isClient && _task == null))
+            {
+                await Offload.Run(connection, static step => step.Self.Step(step.received), (Self: this, received));
+                Answer(connection);
+            }
+
+            if (connection.IsClosed || Problem != null || !goesOn())
+            {
+                return false;
+            }
+
+            if (_task is { IsCompletedSuccessfully: true })
+            {
+                _wire.Join(connection);
+                connection.BeginTls(new TlsSession(connection, _stream, _wire));
+                return true;
+            }
+
+            if (isEnded || input.IsEnded)
+            {
+                Problem = "the connection ended";
+                return false;
+            }
+
+            await input.WaitAsync();
+        }
+    }
+
+    public void Dispose() => _stream.Dispose();
+
+    /// <summary>One flight: until more is needed, or all is said.</summary>
+    private bool Step(byte[] received)
+    {
+        IoThread.MustNotBeHere();
+        _unanswered += received.Length;
+        _wire.Give(received);
+        _task ??= _authenticate(_stream);
+        if (_task.IsFaulted)
+        {
+            Problem = Describe(_task.Exception!.GetBaseException());
+        }
+        else if (!_task.IsCompleted && (!_wire.IsReading || _unanswered > MaxUnanswered))
+        {
+            Problem = "it does not come to an end";
+        }
+
+        return true;
+    }
+
+    private void Answer(Connection connection)
+    {
+        if (_wire.Produced.IsEmpty)
+        {
+            return;
+        }
+
+        _unanswered = 0;
+        if (!connection.IsClosed)
+        {
+            connection.Wire.Send(_wire.Produced); // An alert that says why, too.
+        }
+
+        _wire.ClearProduced();
+    }
+
+    /// <summary>SslStream's own sentence says "see inner exception"; OpenSSL's reason is in there.</summary>
+    private static string Describe(Exception e) =>
+        e is AuthenticationException or IOException && e.InnerException is { } inner ? $"{e.Message} {inner.Message}" : e.Message;
+}
