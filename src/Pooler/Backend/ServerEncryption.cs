@@ -10,6 +10,9 @@ namespace Pooler.Backend;
 /// </summary>
 internal sealed class ServerEncryption(ServerTarget target, HostAddress host)
 {
+    // Other than logins' work: a server that a client waits for stands behind no storm of clients.
+    private static readonly OffloadQueue s_handshakes = new(Environment.ProcessorCount);
+
     private string? _verdict;
 
     /// <summary>The hash of the server's certificate that SCRAM can be bound to; null: no TLS, or a certificate that cannot be bound to.</summary>
@@ -39,7 +42,7 @@ internal sealed class ServerEncryption(ServerTarget target, HostAddress host)
             return "server sent unencrypted data after SSL response";
         }
 
-        TlsHandshake handshake = TlsHandshake.AsClient(tls.OptionsFor(host.Name, verdict => _verdict = verdict));
+        TlsHandshake handshake = TlsHandshake.AsClient(s_handshakes, tls.OptionsFor(host.Name, verdict => _verdict = verdict));
         bool isUp = await handshake.RunAsync(socket, static () => true);
         if (!isUp)
         {

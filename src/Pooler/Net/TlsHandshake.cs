@@ -17,14 +17,16 @@ internal sealed class TlsHandshake : IDisposable
     private const int MaxUnanswered = 256 * 1024;
 
     private readonly Func<SslStream, Task> _authenticate;
+    private readonly OffloadQueue _work;
     private readonly bool _isClient;
     private readonly TlsWire _wire = new();
     private readonly SslStream _stream;
     private Task? _task;
     private int _unanswered;
 
-    private TlsHandshake(bool isClient, Func<SslStream, Task> authenticate)
+    private TlsHandshake(OffloadQueue work, bool isClient, Func<SslStream, Task> authenticate)
     {
+        _work = work;
         _isClient = isClient;
         _stream = new SslStream(_wire, leaveInnerStreamOpen: true);
         _authenticate = authenticate;
@@ -42,9 +44,9 @@ internal sealed class TlsHandshake : IDisposable
     /// <summary>Both sides have agreed by ALPN to speak PostgreSQL's protocol.</summary>
     public bool HasAgreedOnPostgres => _stream.NegotiatedApplicationProtocol == Postgres;
 
-    public static TlsHandshake AsServer(SslServerAuthenticationOptions options) => new(false, stream => stream.AuthenticateAsServerAsync(options));
+    public static TlsHandshake AsServer(OffloadQueue work, SslServerAuthenticationOptions options) => new(work, false, stream => stream.AuthenticateAsServerAsync(options));
 
-    public static TlsHandshake AsClient(SslClientAuthenticationOptions options) => new(true, stream => stream.AuthenticateAsClientAsync(options));
+    public static TlsHandshake AsClient(OffloadQueue work, SslClientAuthenticationOptions options) => new(work, true, stream => stream.AuthenticateAsClientAsync(options));
 
     /// <summary>
     /// From the bytes the connection has received so far to TLS on it, which then is <see cref="Connection.Tls"/>. Whoever waits for it has a
@@ -60,7 +62,7 @@ internal sealed class TlsHandshake : IDisposable
             bool isEnded = input.IsEnded;
             if (received.Length > 0 || (_isClient && _task == null))
             {
-                await Offload.Run(connection, static step => step.Self.Step(step.received), (Self: this, received));
+                await Offload.Run(connection, _work, isPreferred: false, static step => step.Self.Step(step.received), (Self: this, received));
                 Answer(connection);
             }
 
