@@ -4,8 +4,8 @@ using System.Text;
 namespace Pooler.Protocol;
 
 /// <summary>
-/// The client's side of SCRAM-SHA-256 (RFC 5802, RFC 7677; PostgreSQL documentation, 55.3.1) for one login to a server, without channel
-/// binding: <see cref="ClientFirst"/>, <see cref="TryReadChallenge"/>, <see cref="BuildFinal"/>, <see cref="TryVerifyServer"/>. The server
+/// The client's side of SCRAM-SHA-256 (RFC 5802, RFC 7677; PostgreSQL documentation, 55.3.1) for one login to a server, bound
+/// to its TLS certificate if both sides can (SCRAM-SHA-256-PLUS, RFC 5929): <see cref="ClientFirst"/>, <see cref="TryReadChallenge"/>, <see cref="BuildFinal"/>, <see cref="TryVerifyServer"/>. The server
 /// must prove that it knows the verifier: an AuthenticationOk is to be believed only if <see cref="ServerVerified"/>.
 /// </summary>
 public sealed class ScramClient
@@ -14,6 +14,8 @@ public sealed class ScramClient
     public const int MaxMessageLength = 4096;
 
     private readonly byte[] _clientFirstBare;
+    private readonly byte[] _channelBinding;
+    private readonly string _flag;
     private readonly byte[] _ownNonce;
     private Step _step = Step.ServerFirst;
     private byte[] _serverFirst = [];
@@ -22,14 +24,20 @@ public sealed class ScramClient
     private byte[] _expectedSignature = [];
 
     /// <summary>A login with a fresh nonce.</summary>
-    public ScramClient()
-        : this(ScramProof.NewNonce(), user: "")
+    /// <param name="endPoint">The server's tls-server-end-point; null: there is nothing to bind to.</param>
+    /// <param name="serverBinds">The server offers -PLUS.</param>
+    public ScramClient(byte[]? endPoint = null, bool serverBinds = false)
+        : this(ScramProof.NewNonce(), user: "", endPoint, serverBinds)
     {
     }
 
     /// <summary>PostgreSQL takes the user from the startup packet and ignores the name here, so none is sent.</summary>
-    internal ScramClient(string nonce, string user)
+    internal ScramClient(string nonce, string user, byte[]? endPoint = null, bool serverBinds = false)
     {
+        // "y" tells a server that does offer it that somebody has taken its offer away.
+        IsPlus = endPoint != null && serverBinds;
+        _flag = IsPlus ? "p=tls-server-end-point" : endPoint != null ? "y" : "n";
+        _channelBinding = IsPlus ? endPoint! : [];
         _ownNonce = Encoding.ASCII.GetBytes(nonce);
         _clientFirstBare = [.. "n="u8, .. Encoding.UTF8.GetBytes(user), .. ",r="u8, .. _ownNonce];
     }
@@ -42,8 +50,11 @@ public sealed class ScramClient
         Done,
     }
 
+    /// <summary>The mechanism is SCRAM-SHA-256-PLUS.</summary>
+    public bool IsPlus { get; }
+
     /// <summary>client-first, for SASLInitialResponse.</summary>
-    public byte[] ClientFirst => [.. "n,,"u8, .. _clientFirstBare];
+    public byte[] ClientFirst => [.. Encoding.ASCII.GetBytes(_flag), .. ",,"u8, .. _clientFirstBare];
 
     /// <summary>The server's salt, once its challenge was read: input of <see cref="ScramKeys.Derive"/>.</summary>
     public ReadOnlySpan<byte> Salt => _salt;
@@ -103,7 +114,7 @@ public sealed class ScramClient
     {
         if (_step != Step.Final)
             throw new InvalidOperationException("The server's challenge has not been read.");
-        byte[] withoutProof = [.. "c=biws,r="u8, .. _nonce];
+        byte[] withoutProof = [.. "c="u8, .. Encoding.ASCII.GetBytes(Convert.ToBase64String([.. Encoding.ASCII.GetBytes(_flag + ",,"), .. _channelBinding])), .. ",r="u8, .. _nonce];
         byte[] authMessage = ScramProof.AuthMessage(_clientFirstBare, _serverFirst, withoutProof);
         byte[] proof = ScramProof.Mask(keys.ClientKey, SHA256.HashData(keys.ClientKey), authMessage);
         _expectedSignature = HMACSHA256.HashData(keys.ServerKey, authMessage);

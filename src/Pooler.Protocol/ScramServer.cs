@@ -4,8 +4,8 @@ using System.Text;
 namespace Pooler.Protocol;
 
 /// <summary>
-/// The server's side of SCRAM-SHA-256 (RFC 5802, RFC 7677; PostgreSQL documentation, 55.3.1) for one login, without channel binding. A
-/// client that could bind but saw no -PLUS mechanism (<c>y</c>) is welcome, since none is offered; one that binds (<c>p=</c>) is refused.
+/// The server's side of SCRAM-SHA-256 and SCRAM-SHA-256-PLUS (RFC 5802, RFC 7677, RFC 5929; PostgreSQL documentation, 55.3.1) for one login.
+/// A client that could bind but saw no -PLUS mechanism (<c>y</c>) is welcome only if none was offered: else somebody between us took it away.
 /// The name inside the messages is ignored: the one of the startup packet counts. Problems are texts for the log, worded as PostgreSQL
 /// words them; they must not tell the client more than that it failed.
 /// </summary>
@@ -14,28 +14,35 @@ public sealed class ScramServer
     /// <summary>The mechanism's name.</summary>
     public const string Mechanism = "SCRAM-SHA-256";
 
+    /// <summary>The mechanism's name when it binds to the channel.</summary>
+    public const string PlusMechanism = "SCRAM-SHA-256-PLUS";
+
     /// <summary>Longest message taken from a client, as in PostgreSQL.</summary>
     public const int MaxMessageLength = 1024;
 
     private const string OutOfTurn = "unexpected SCRAM message";
 
     private readonly ScramVerifier _verifier;
+    private readonly byte[]? _endPoint;
     private readonly string _ownNonce;
     private Step _step = Step.ClientFirst;
+    private bool _isPlus;
     private string _channelBinding = "";
     private byte[] _clientFirstBare = [];
     private byte[] _serverFirst = [];
     private byte[] _nonce = [];
 
     /// <summary>A login against this verifier, which may be a mock.</summary>
-    public ScramServer(ScramVerifier verifier)
-        : this(verifier, ScramProof.NewNonce())
+    /// <param name="endPoint">What a client may bind to (tls-server-end-point); null: nothing, -PLUS is not offered.</param>
+    public ScramServer(ScramVerifier verifier, byte[]? endPoint = null)
+        : this(verifier, ScramProof.NewNonce(), endPoint)
     {
     }
 
-    internal ScramServer(ScramVerifier verifier, string nonce)
+    internal ScramServer(ScramVerifier verifier, string nonce, byte[]? endPoint = null)
     {
         _verifier = verifier;
+        _endPoint = endPoint;
         _ownNonce = nonce;
     }
 
@@ -50,9 +57,11 @@ public sealed class ScramServer
     public ScramKeys? Keys { get; private set; }
 
     /// <summary>Reads client-first and makes server-first, for AuthenticationSASLContinue.</summary>
-    public bool TryChallenge(ReadOnlySpan<byte> clientFirst, out byte[] serverFirst, out string problem)
+    /// <param name="isPlus">The client has chosen the mechanism that binds.</param>
+    public bool TryChallenge(ReadOnlySpan<byte> clientFirst, out byte[] serverFirst, out string problem, bool isPlus = false)
     {
         serverFirst = [];
+        _isPlus = isPlus;
         if (!Enter(Step.ClientFirst, clientFirst, out problem))
             return false;
         problem = ReadClientFirst(clientFirst);
@@ -105,16 +114,16 @@ public sealed class ScramServer
 
     private string ReadClientFirst(ReadOnlySpan<byte> message)
     {
-        // gs2-header: "n,," or "y,,"; between the commas a client could ask to act as someone else.
-        if (message[0] == 'p')
-            return "malformed SCRAM message (channel binding was not offered)";
-        if (message[0] is not ((byte)'n' or (byte)'y') || message.Length < 3 || message[1] != ',')
-            return "malformed SCRAM message (unexpected channel-binding flag)";
-        if (message[2] == 'a')
+        // gs2-header: "n,,", "y,," or "p=tls-server-end-point,,"; between the commas a client could ask to act as someone else.
+        int flag = Math.Max(0, message.IndexOf((byte)','));
+        if (BindingProblem(message[..flag]) is { } problem)
+            return problem;
+        ReadOnlySpan<byte> bare = message[(flag + 1)..];
+        if (bare.StartsWith("a"u8))
             return "client uses authorization identity, but it is not supported";
-        if (message[2] != ',')
+        if (!bare.StartsWith(","u8))
             return "malformed SCRAM message (unexpected attribute in client-first-message)";
-        ReadOnlySpan<byte> bare = message[3..];
+        bare = bare[1..];
         if (bare.StartsWith("m="u8))
             return "client requires an unsupported SCRAM extension";
         var reader = new ScramReader(bare);
@@ -125,10 +134,26 @@ public sealed class ScramServer
         if (!reader.TrySkipExtensions())
             return "malformed SCRAM message (unexpected attribute in client-first-message)";
 
-        _channelBinding = message[0] == 'n' ? "biws" : "eSws";
+        _channelBinding = Convert.ToBase64String([.. message[..(flag + 2)], .. _isPlus ? _endPoint! : []]);
         _clientFirstBare = bare.ToArray();
         _nonce = [.. clientNonce, .. Encoding.ASCII.GetBytes(_ownNonce)];
         return "";
+    }
+
+    /// <summary>What the flag says, the mechanism that was chosen and what was offered have to go together.</summary>
+    private string? BindingProblem(ReadOnlySpan<byte> flag)
+    {
+        if (flag.StartsWith("p="u8))
+        {
+            return !_isPlus || _endPoint == null ? "malformed SCRAM message (channel binding was not offered)"
+                : !flag[2..].SequenceEqual("tls-server-end-point"u8) ? "unsupported SCRAM channel-binding type"
+                : null;
+        }
+
+        return !(flag.SequenceEqual("n"u8) || flag.SequenceEqual("y"u8)) ? "malformed SCRAM message (unexpected channel-binding flag)"
+            : _isPlus ? "malformed SCRAM message (SCRAM-SHA-256-PLUS without channel binding data)"
+            : flag[0] == 'y' && _endPoint != null ? "SCRAM channel binding negotiation error: the client supports it and thinks that we do not"
+            : null;
     }
 
     private string ReadClientFinal(ReadOnlySpan<byte> message, out byte[] proof, out int withoutProof)

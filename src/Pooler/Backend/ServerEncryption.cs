@@ -55,7 +55,7 @@ internal sealed class ServerEncryption(ServerTarget target, HostAddress host)
             return "server does not speak PostgreSQL's protocol behind direct TLS (ALPN)";
         }
 
-        ChannelBinding = TlsCertificate.EndPointOf(handshake.PeerCertificate);
+        ChannelBinding = TlsFiles.EndPointOf(handshake.PeerCertificate);
         return null;
     }
 

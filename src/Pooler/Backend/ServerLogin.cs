@@ -243,8 +243,8 @@ internal sealed class ServerLogin(ServerConnection server, int minor)
                 Writer.WritePassword(Md5Password.Respond(Md5Password.IsHash(secret) ? secret : Md5Password.Hash(password, user), request.Data));
                 return Step.GoOn;
             case AuthenticationKind.Sasl when request.Offers("SCRAM-SHA-256"u8) && (IsPlain(secret) || FindClientKeys(secret)):
-                _scram = new ScramClient();
-                Writer.WriteSaslInitialResponse(ScramServer.Mechanism, _scram.ClientFirst);
+                _scram = new ScramClient(server.ChannelBinding, request.Offers("SCRAM-SHA-256-PLUS"u8));
+                Writer.WriteSaslInitialResponse(_scram.IsPlus ? ScramServer.PlusMechanism : ScramServer.Mechanism, _scram.ClientFirst);
                 return Step.GoOn;
             case AuthenticationKind.SaslContinue when _scram != null:
                 return !_scram.TryReadChallenge(request.Data, out string problem) ? Fail($"SASL: {problem}", "08P01")

@@ -8,12 +8,15 @@ namespace Pooler.Config;
 internal sealed class ClientTls
 {
     private ClientTls(SslMode mode, X509Certificate2 certificate, SslServerAuthenticationOptions options) =>
-        (Mode, Certificate, Options) = (mode, certificate, options);
+        (Mode, Certificate, EndPoint, Options) = (mode, certificate, TlsFiles.EndPointOf(certificate), options);
 
     public SslMode Mode { get; }
 
     /// <summary>Ours.</summary>
     public X509Certificate2 Certificate { get; }
+
+    /// <summary>What SCRAM binds to (tls-server-end-point); null: the certificate cannot be bound to.</summary>
+    public byte[]? EndPoint { get; }
 
     /// <summary>The same for all handshakes, so that sessions can be resumed.</summary>
     public SslServerAuthenticationOptions Options { get; }

@@ -119,14 +119,15 @@ internal sealed class Authentication(ClientLogin login, Credentials credentials,
 
     private async ValueTask<string?> ScramAsync(string user, string? secret)
     {
-        Writer.WriteAuthenticationSasl(ScramServer.Mechanism);
+        byte[]? endPoint = login.ChannelBinding;
+        Writer.WriteAuthenticationSasl(endPoint == null ? [ScramServer.Mechanism] : [ScramServer.PlusMechanism, ScramServer.Mechanism]);
         ScramVerifier? verifier = await login.ComputeAsync(static s => s.login.HasLeft ? null : s.credentials.VerifierFor(s.user, s.secret), (login, credentials, user, secret));
         if (verifier == null)
         {
             return SaslFailed;
         }
 
-        var server = new ScramServer(verifier);
+        var server = new ScramServer(verifier, endPoint);
         byte[]? first = await login.ReadFrameAsync(FrontendMessage.Password, StartupLimit);
         if (first == null || !TryChallenge(server, first, out byte[] challenge))
         {
@@ -149,9 +150,10 @@ internal sealed class Authentication(ClientLogin login, Credentials credentials,
     {
         challenge = [];
         return SaslInitialResponse.TryParse(first, out SaslInitialResponse response, out _)
-            && response.Mechanism.SequenceEqual("SCRAM-SHA-256"u8)
+            && response.Mechanism.SequenceEqual("SCRAM-SHA-256-PLUS"u8) is var isPlus
+            && (isPlus || response.Mechanism.SequenceEqual("SCRAM-SHA-256"u8))
             && response.HasData
-            && server.TryChallenge(response.Data, out challenge, out _);
+            && server.TryChallenge(response.Data, out challenge, out _, isPlus);
     }
 
     private async ValueTask<byte[]?> ReadPasswordAsync(int limit)

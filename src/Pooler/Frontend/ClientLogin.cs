@@ -58,6 +58,9 @@ internal sealed class ClientLogin
     /// <summary>The handshake that brought TLS; null: the connection is plain.</summary>
     public TlsHandshake? Tls { get; private set; }
 
+    /// <summary>What SCRAM can be bound to: our certificate, as the client has seen it; null without TLS.</summary>
+    public byte[]? ChannelBinding { get; private set; }
+
     private MessageWriter Writer => new(Client.Outbox);
 
     public async Task RunAsync()
@@ -477,6 +480,7 @@ internal sealed class ClientLogin
         Tls = TlsHandshake.AsServer(_context.Work, tls.Options);
         if (await Tls.RunAsync(Client, () => _refusal == null))
         {
+            ChannelBinding = tls.EndPoint;
             return true;
         }
 

@@ -1,0 +1,94 @@
+using System.Formats.Asn1;
+using System.Security.Cryptography;
+using System.Security.Cryptography.X509Certificates;
+using System.Text;
+using Pooler.Config;
+
+namespace Pooler.Frontend;
+
+/// <summary>
+/// Whom a client's certificate names (PostgreSQL documentation, 20.12, clientname). What could be read in two ways names nobody: a NUL inside
+/// (CVE-2009-4034), several common names.
+/// </summary>
+internal static class CertificateNames
+{
+    private const string CommonNameOid = "2.5.4.3", AlternativeNamesOid = "2.5.29.17";
+
+    private static readonly Dictionary<string, string> s_types = new()
+    {
+        [CommonNameOid] = "CN",
+        ["2.5.4.6"] = "C",
+        ["2.5.4.7"] = "L",
+        ["2.5.4.8"] = "ST",
+        ["2.5.4.10"] = "O",
+        ["2.5.4.11"] = "OU",
+        ["0.9.2342.19200300.100.1.25"] = "DC",
+        ["0.9.2342.19200300.100.1.1"] = "UID",
+        ["1.2.840.113549.1.9.1"] = "emailAddress",
+    };
+
+    public static IEnumerable<string> Of(X509Certificate2 certificate, HbaClientName kind)
+    {
+        try
+        {
+            string[] names = kind switch
+            {
+                HbaClientName.AlternativeName => [.. AlternativeNamesOf(certificate)],
+                HbaClientName.DistinguishedName => [DistinguishedNameOf(certificate)],
+                _ => CommonNamesOf(certificate) is [var one] ? [one] : [],
+            };
+            return names.Where(static name => name.Length > 0 && !name.Contains('\0'));
+        }
+        catch (Exception e) when (e is CryptographicException or AsnContentException or InvalidOperationException)
+        {
+            return [];
+        }
+    }
+
+    private static string[] CommonNamesOf(X509Certificate2 certificate) =>
+        [.. certificate.SubjectName.EnumerateRelativeDistinguishedNames()
+            .Where(static name => !name.HasMultipleElements && name.GetSingleElementType().Value == CommonNameOid)
+            .Select(static name => name.GetSingleElementValue() ?? "")];
+
+    /// <summary>As RFC 2253 writes it, from the last part to the first: CN=app,OU=clients,O=example.</summary>
+    private static string DistinguishedNameOf(X509Certificate2 certificate) => string.Join(',', certificate.SubjectName.EnumerateRelativeDistinguishedNames()
+        .Select(static name => $"{s_types.GetValueOrDefault(name.GetSingleElementType().Value!, name.GetSingleElementType().Value!)}={Escape(name.GetSingleElementValue() ?? "")}"));
+
+    private static string Escape(string value)
+    {
+        var text = new StringBuilder();
+        for (int i = 0; i < value.Length; i++)
+        {
+            bool isEdge = (i == 0 && value[i] is ' ' or '#') || (i == value.Length - 1 && value[i] == ' ');
+            if (isEdge || value[i] is ',' or '+' or '"' or '\\' or '<' or '>' or ';')
+            {
+                text.Append('\\');
+            }
+
+            text.Append(value[i]);
+        }
+
+        return text.ToString();
+    }
+
+    /// <summary>E-mail addresses, names of hosts and URIs of subjectAltName (RFC 5280, 4.2.1.6).</summary>
+    private static IEnumerable<string> AlternativeNamesOf(X509Certificate2 certificate)
+    {
+        foreach (X509Extension extension in certificate.Extensions.Where(static e => e.Oid?.Value == AlternativeNamesOid))
+        {
+            AsnReader names = new AsnReader(extension.RawData, AsnEncodingRules.DER).ReadSequence();
+            while (names.HasData)
+            {
+                Asn1Tag tag = names.PeekTag();
+                if (tag.TagClass == TagClass.ContextSpecific && tag.TagValue is 1 or 2 or 6)
+                {
+                    yield return names.ReadCharacterString(UniversalTagNumber.IA5String, tag);
+                }
+                else
+                {
+                    names.ReadEncodedValue();
+                }
+            }
+        }
+    }
+}
