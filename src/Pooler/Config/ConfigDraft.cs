@@ -55,6 +55,7 @@ internal sealed class ConfigDraft(List<ConfigError> errors)
             FilePath = filePath,
         };
         CheckClusters(config, filePath);
+        CheckLdap(config);
         return config;
     }
 
@@ -246,10 +247,17 @@ internal sealed class ConfigDraft(List<ConfigError> errors)
         return null;
     }
 
+    private void CheckLdap(PoolerConfig config)
+    {
+        if (config.Get(Settings.AuthType) != AuthType.Ldap || config.Get(Settings.AuthLdapOptions) != null) return;
+        ConfigEntry? entry = seen.GetValueOrDefault((ConfigSection.Main, Settings.AuthType.Name));
+        errors.Add(new ConfigError(entry?.File ?? "auth_type", entry?.Line ?? 0, "auth_type = ldap needs auth_ldap_options: without a server nobody can log in"));
+    }
+
     private void WarnWithoutAuthFile()
     {
         AuthType type = (AuthType)values[Settings.AuthType.Index]!;
-        if (type is AuthType.Any or AuthType.Trust) return;
+        if (type is AuthType.Any or AuthType.Trust or AuthType.Ldap or AuthType.Pam) return;
         string word = Settings.AuthType.Format(type)!;
         warnings.Add($"auth_type is {word} but there is no auth_file: no user is known, so nobody can log in");
     }

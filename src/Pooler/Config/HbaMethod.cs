@@ -11,4 +11,10 @@ internal enum HbaMethod
 
     /// <summary>The system's user at the other end of the Unix socket, by the kernel's word.</summary>
     Peer,
+
+    /// <summary>An LDAP server checks the password.</summary>
+    Ldap,
+
+    /// <summary>PAM checks the password.</summary>
+    Pam,
 }

@@ -9,6 +9,12 @@ namespace Pooler.Config;
 internal sealed record HbaRule(
     string Place, HbaConnection Connection, ImmutableArray<HbaName> Databases, ImmutableArray<HbaName> Users, HbaAddress Address, HbaMethod Method, string? Map)
 {
+    /// <summary>Of the method ldap.</summary>
+    public LdapOptions? Ldap { get; init; }
+
+    /// <summary>Of the method pam; null: pam_service.</summary>
+    public string? PamService { get; init; }
+
     /// <param name="address">Null over a Unix socket.</param>
     public bool IsFor(IPAddress? address, bool isTls, string database, string user) =>
         IsFor(address, isTls) && Databases.Any(name => IsFor(name, database, user)) && Users.Any(name => name.Is("all") || name.Text == user);

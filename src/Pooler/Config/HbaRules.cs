@@ -34,6 +34,8 @@ internal sealed class HbaRules
     /// <param name="address">Null over a Unix socket.</param>
     public HbaRule? Find(IPAddress? address, bool isTls, string database, string user) => _rules.FirstOrDefault(rule => rule.IsFor(address, isTls, database, user));
 
+    public bool Use(HbaMethod method) => _rules.Any(rule => rule.Method == method);
+
     /// <summary>Whether somebody whom the system calls so may be this user.</summary>
     public bool Maps(string? map, string systemUser, string user) =>
         map == null ? systemUser == user : _idents.Any(line => line.Map == map && line.SystemUser == systemUser && (line.User.Is("all") || line.User.Text == user));

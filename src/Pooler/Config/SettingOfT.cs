@@ -26,7 +26,7 @@ internal sealed class Setting<T>(int index, string name, SettingScope scope, Val
         string shown = IsSecret ? Name : $"{Name} = \"{text}\"";
         if (!kind.TryParse(text, out T parsed))
         {
-            problem = $"{shown} is not valid: {kind.Expected}";
+            problem = $"{shown} is not valid: {kind.Explain?.Invoke(text) ?? kind.Expected}";
             return false;
         }
 

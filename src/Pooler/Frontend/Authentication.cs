@@ -22,6 +22,9 @@ internal sealed class Authentication(ClientLogin login, Credentials credentials,
     private const string WrongPassword = "password authentication failed";
     private const string SaslFailed = "SASL authentication failed";
 
+    /// <summary>What is not checked by a secret.</summary>
+    public required ExternalLogin External { get; init; }
+
     private MessageWriter Writer => new(login.Client.Outbox);
 
     /// <summary>By the first line of auth_hba_file that is for this login.</summary>
@@ -36,6 +39,8 @@ internal sealed class Authentication(ClientLogin login, Credentials credentials,
             HbaMethod.Md5 => await RunAsync(AuthType.Md5, user),
             HbaMethod.ScramSha256 => await RunAsync(AuthType.ScramSha256, user),
             HbaMethod.Peer => await PeerAsync(rules!, rule.Map, user),
+            HbaMethod.Ldap => await External.LdapAsync(rule.Ldap, user),
+            HbaMethod.Pam => await External.PamAsync(rule.PamService, user),
             _ => Rejected,
         };
     }

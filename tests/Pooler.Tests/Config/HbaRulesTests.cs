@@ -96,6 +96,18 @@ public sealed class HbaRulesTests : IDisposable
     }
 
     [Fact]
+    public void LdapAndPamHaveTheirOptions()
+    {
+        HbaRules rules = Load("local a all ldap ldapserver=\"x y\" ldapprefix=\"uid=\" ldapsuffix=\", o=z\" # why\nlocal b all pam pamservice=db\nlocal c all pam", out List<ConfigError> errors);
+        Assert.Empty(errors);
+        HbaRule ldap = rules.Find(null, isTls: false, "a", "u")!;
+        Assert.Equal("ldap://x:389 ldap://y:389 uid=u, o=z", $"{string.Join(' ', ldap.Ldap!.Servers)} {ldap.Ldap.DnOf("u")}");
+        Assert.Equal("db", rules.Find(null, isTls: false, "b", "u")!.PamService);
+        Assert.Null(rules.Find(null, isTls: false, "c", "u")!.PamService);
+        Assert.True(rules.Use(HbaMethod.Pam) && !rules.Use(HbaMethod.Peer));
+    }
+
+    [Fact]
     public void FilesAreIncluded()
     {
         Directory.CreateDirectory(Path.Combine(_folder, "more"));
