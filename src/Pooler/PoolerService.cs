@@ -150,6 +150,11 @@ internal sealed class PoolerService : IHostedService, IDisposable
             _log.Warn(problem);
         }
 
+        if (ExternalLogin.Missing(config) is { } missing)
+        {
+            _log.Warn(missing);
+        }
+
         _clientOptions = PoolSource.SocketOptionsOf(config);
         _keys.Keep(config.Secrets, _fetched);
         _secretQueries.Reconfigure();

@@ -21,7 +21,7 @@ public sealed class StartErrorTests
     [InlineData("logfile = {folder}/none/pooler.log", "logfile: ")]
     [InlineData("user = no-such-user", "user = no-such-user: there is no such user in /etc/passwd")]
     [InlineData("user = root", "user = root: cannot change to it: Operation not permitted; start as root, or as that user, or leave it out")]
-    [InlineData("client_tls_sslmode = require", "pooler.ini:{line}: client_tls_sslmode = \"require\" is not supported yet: one of disable")]
+    [InlineData("client_tls_sslmode = require", "pooler.ini:{line}: client_tls_sslmode: TLS with clients needs client_tls_cert_file and client_tls_key_file")]
     public async Task OneMessageAndStatusOne(string line, string message)
     {
         using var folder = new RunFolder();

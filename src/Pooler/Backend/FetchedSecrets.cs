@@ -3,7 +3,8 @@ using System.Collections.Concurrent;
 namespace Pooler.Backend;
 
 /// <summary>
-/// The secrets that auth_query has given for users who then proved to be them, by database entry: servers are logged in to with these.
+/// The secrets that auth_query has given for users who then proved to be them, and the passwords that LDAP or PAM has accepted, by
+/// database entry: servers are logged in to with these.
 /// Another entry's servers may know the same name with another secret.
 /// </summary>
 internal sealed class FetchedSecrets
@@ -20,6 +21,9 @@ internal sealed class FetchedSecrets
         _secrets[(entry, user)] = secret;
         Sample ??= secret;
     }
+
+    /// <summary>A password that somebody else has accepted; no stranger's login is shaped by it.</summary>
+    public void LearnPassword(string entry, string user, string password) => _secrets[(entry, user)] = password;
 
     public HashSet<(string User, string Secret)> Pairs() => [.. _secrets.Select(static known => (known.Key.User, known.Value))];
 }

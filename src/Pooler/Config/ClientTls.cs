@@ -32,6 +32,12 @@ internal sealed class ClientTls
     {
         SslMode mode = config.Get(Settings.ClientTlsSslMode);
         string certFile = config.Get(Settings.ClientTlsCertFile), keyFile = config.Get(Settings.ClientTlsKeyFile);
+        if (config.Get(Settings.AuthType) == AuthType.Cert && (mode == SslMode.Disable || config.Get(Settings.ClientTlsCaFile).Length == 0))
+        {
+            error(Settings.AuthType, "cert needs client_tls_sslmode, best verify-full, and client_tls_ca_file");
+            return null;
+        }
+
         if (mode == SslMode.Disable)
         {
             return null;

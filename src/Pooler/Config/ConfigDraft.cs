@@ -13,8 +13,6 @@ internal sealed class ConfigDraft(List<ConfigError> errors)
     /// <summary>In [databases] and [users] PgBouncer takes -1 for "not set".</summary>
     private const string NotSet = "-1";
 
-    private const string NotYet = "has no effect yet";
-
     private readonly object?[] values = [.. Settings.All.Select(static setting => setting.DefaultValue)];
     private readonly HashSet<Setting> written = [];
     private readonly Dictionary<string, DatabaseConfig> databases = new(StringComparer.Ordinal);
@@ -55,7 +53,11 @@ internal sealed class ConfigDraft(List<ConfigError> errors)
             FilePath = filePath,
         };
         CheckClusters(config, filePath);
-        return config.WithTls((setting, problem) => Error(setting, problem, filePath));
+        CheckLdap(config);
+        config = config.WithTls((setting, problem) => Error(setting, problem, filePath));
+        if (config.Hba is { WantsCertificates: true } && config.ClientTls is null or { ChecksCertificates: false })
+            Error(Settings.AuthHbaFile, "cert and clientcert need client_tls_sslmode and client_tls_ca_file: by whom are certificates signed?", filePath);
+        return config;
     }
 
     private void ApplyMain(ConfigEntry entry)
@@ -246,10 +248,17 @@ internal sealed class ConfigDraft(List<ConfigError> errors)
         return null;
     }
 
+    private void CheckLdap(PoolerConfig config)
+    {
+        if (config.Get(Settings.AuthType) != AuthType.Ldap || config.Get(Settings.AuthLdapOptions) != null) return;
+        ConfigEntry? entry = seen.GetValueOrDefault((ConfigSection.Main, Settings.AuthType.Name));
+        errors.Add(new ConfigError(entry?.File ?? "auth_type", entry?.Line ?? 0, "auth_type = ldap needs auth_ldap_options: without a server nobody can log in"));
+    }
+
     private void WarnWithoutAuthFile()
     {
         AuthType type = (AuthType)values[Settings.AuthType.Index]!;
-        if (type is AuthType.Any or AuthType.Trust) return;
+        if (type is AuthType.Any or AuthType.Trust or AuthType.Ldap or AuthType.Pam) return;
         string word = Settings.AuthType.Format(type)!;
         warnings.Add($"auth_type is {word} but there is no auth_file: no user is known, so nobody can log in");
     }
@@ -265,13 +274,8 @@ internal sealed class ConfigDraft(List<ConfigError> errors)
     /// <param name="name">As it was written.</param>
     private void WarnIfIdle(ConfigEntry entry, Setting setting, string name)
     {
-        if (setting.Support == Support.Later) WarnOnce(entry, name, NotYet);
-        else if (setting.Support == Support.NoMeaning) WarnOnce(entry, name, "has no meaning here");
-    }
-
-    private void WarnOnce(ConfigEntry entry, string name, string why)
-    {
-        string tail = $"{name} is accepted but {why}";
+        if (setting.Support == Support.Works) return;
+        string tail = $"{name} is accepted but has no meaning here";
         if (warnings.Exists(warning => warning.EndsWith(": " + tail, StringComparison.Ordinal))) return;
         warnings.Add(new ConfigError(entry.File, entry.Line, tail).ToString());
     }

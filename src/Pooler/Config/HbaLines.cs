@@ -109,7 +109,7 @@ internal sealed class HbaLines(List<ConfigError> errors)
                 return fields;
             }
 
-            if (!TryTake(line, ref position, out HbaName name))
+            if (!TryTake(line, ref position, hasComments: true, out HbaName name))
             {
                 errors.Add(new ConfigError(path, number, "a quotation mark is not closed"));
                 return null;
@@ -134,11 +134,12 @@ internal sealed class HbaLines(List<ConfigError> errors)
         }
     }
 
-    private static bool TryTake(string line, ref int position, out HbaName name)
+    /// <summary>One word, up to a blank, a comma or a comment. False: its quotation mark is not closed.</summary>
+    public static bool TryTake(string line, ref int position, bool hasComments, out HbaName name)
     {
         var text = new StringBuilder();
         bool isQuoted = false, inQuotes = false;
-        for (; position < line.Length && (inQuotes || (!char.IsWhiteSpace(line[position]) && line[position] is not (',' or '#'))); position++)
+        for (; position < line.Length && (inQuotes || !(char.IsWhiteSpace(line[position]) || line[position] == ',' || (hasComments && line[position] == '#'))); position++)
         {
             if (line[position] != '"')
             {

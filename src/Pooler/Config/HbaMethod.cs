@@ -11,4 +11,13 @@ internal enum HbaMethod
 
     /// <summary>The system's user at the other end of the Unix socket, by the kernel's word.</summary>
     Peer,
+
+    /// <summary>The TLS certificate of the client names the user.</summary>
+    Cert,
+
+    /// <summary>An LDAP server checks the password.</summary>
+    Ldap,
+
+    /// <summary>PAM checks the password.</summary>
+    Pam,
 }

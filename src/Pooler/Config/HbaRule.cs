@@ -9,16 +9,26 @@ namespace Pooler.Config;
 internal sealed record HbaRule(
     string Place, HbaConnection Connection, ImmutableArray<HbaName> Databases, ImmutableArray<HbaName> Users, HbaAddress Address, HbaMethod Method, string? Map)
 {
-    /// <param name="address">Null over a Unix socket.</param>
-    public bool IsFor(IPAddress? address, bool isTls, string database, string user) =>
-        IsFor(address, isTls) && Databases.Any(name => IsFor(name, database, user)) && Users.Any(name => name.Is("all") || name.Text == user);
+    /// <summary>What is asked of TLS beside the method.</summary>
+    public HbaTls Tls { get; init; } = HbaTls.None;
 
-    private bool IsFor(IPAddress? address, bool isTls) => Connection switch
+    /// <summary>Of the method ldap.</summary>
+    public LdapOptions? Ldap { get; init; }
+
+    /// <summary>Of the method pam; null: pam_service.</summary>
+    public string? PamService { get; init; }
+
+    /// <param name="address">Null over a Unix socket.</param>
+    /// <param name="serverName">The host a TLS client has asked for, empty if none; null without TLS.</param>
+    public bool IsFor(IPAddress? address, string? serverName, string database, string user) =>
+        IsFor(address, serverName) && Databases.Any(name => IsFor(name, database, user)) && Users.Any(name => name.Is("all") || name.Text == user);
+
+    private bool IsFor(IPAddress? address, string? serverName) => Connection switch
     {
         HbaConnection.Local => address == null,
         HbaConnection.Host => address != null && Address.Holds(address),
-        HbaConnection.HostSsl => address != null && isTls && Address.Holds(address),
-        HbaConnection.HostNoSsl => address != null && !isTls && Address.Holds(address),
+        HbaConnection.HostSsl => address != null && serverName != null && Tls.IsFor(serverName) && Address.Holds(address),
+        HbaConnection.HostNoSsl => address != null && serverName == null && Address.Holds(address),
         _ => false,
     };
 

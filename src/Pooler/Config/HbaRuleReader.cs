@@ -23,6 +23,9 @@ internal sealed class HbaRuleReader(List<ConfigError> errors, HashSet<string> ma
         ["md5"] = HbaMethod.Md5,
         ["scram-sha-256"] = HbaMethod.ScramSha256,
         ["peer"] = HbaMethod.Peer,
+        ["cert"] = HbaMethod.Cert,
+        ["ldap"] = HbaMethod.Ldap,
+        ["pam"] = HbaMethod.Pam,
     }.ToFrozenDictionary();
 
     public HbaRule? Read(string file, int line, List<List<HbaName>> fields)
@@ -30,14 +33,17 @@ internal sealed class HbaRuleReader(List<ConfigError> errors, HashSet<string> ma
         int at = 3;
         HbaAddress address = HbaAddress.All;
         HbaMethod method = HbaMethod.Reject;
-        string? map = null;
+        string? map = null, service = null;
+        LdapOptions? ldap = null;
+        HbaTls? tls = null;
         string? problem = TakeConnection(fields, out HbaConnection connection)
             ?? (connection == HbaConnection.Local ? null : TakeAddress(fields, ref at, out address))
             ?? (fields.Count > at ? NameProblem(fields[1], fields[2]) : "a line takes databases, users, an address (but for local) and a method")
-            ?? TakeMethod(connection, fields, at, out method, out map);
+            ?? TakeMethod(connection, fields, at, out method)
+            ?? TakeOptions(connection, method, fields, at, out map, out service, out ldap, out tls);
         if (problem == null)
         {
-            return new HbaRule($"{file}:{line}", connection, [.. fields[1]], [.. fields[2]], address, method, map);
+            return new HbaRule($"{file}:{line}", connection, [.. fields[1]], [.. fields[2]], address, method, map) { Ldap = ldap, PamService = service, Tls = tls! };
         }
 
         errors.Add(new ConfigError(file, line, problem));
@@ -90,29 +96,50 @@ internal sealed class HbaRuleReader(List<ConfigError> errors, HashSet<string> ma
             : null;
     }
 
-    private string? TakeMethod(HbaConnection connection, List<List<HbaName>> fields, int at, out HbaMethod method, out string? map)
+    private static string? TakeMethod(HbaConnection connection, List<List<HbaName>> fields, int at, out HbaMethod method)
     {
-        map = null;
         string word = fields[at][0].Text;
         if (!s_methods.TryGetValue(word, out method) || fields[at].Count > 1)
         {
             return $"method \"{word}\" is not supported: there are {string.Join(", ", s_methods.Keys.Order())}";
         }
 
-        if (method == HbaMethod.Peer && connection != HbaConnection.Local)
+        return method == HbaMethod.Peer && connection != HbaConnection.Local ? "peer is for local lines only"
+            : method == HbaMethod.Cert && connection != HbaConnection.HostSsl ? "cert is for hostssl lines only"
+            : null;
+    }
+
+    private string? TakeOptions(
+        HbaConnection connection, HbaMethod method, List<List<HbaName>> fields, int at, out string? map, out string? service, out LdapOptions? ldap, out HbaTls? tls)
+    {
+        (map, service, ldap) = (null, null, null);
+        List<string> options = [.. fields.Skip(at + 1).SelectMany(static field => field).Select(static option => option.Text)];
+        tls = HbaTls.Take(options, connection, out string? problem);
+        if (problem != null)
         {
-            return "peer is for local lines only";
+            return problem;
         }
 
-        foreach (HbaName option in fields.Skip(at + 1).SelectMany(static field => field))
+        if (method == HbaMethod.Ldap)
         {
-            (string name, string value) = option.Text.Split('=', 2) is [var before, var behind] ? (before, behind) : (option.Text, "");
-            if (name != "map" || method != HbaMethod.Peer)
-            {
-                return $"option \"{name}\" is not supported with {word}: there is map=… for peer";
-            }
+            ldap = LdapOptionReader.Read(options, "", out problem);
+            return problem;
+        }
 
-            map = value;
+        foreach (string option in options)
+        {
+            (string name, string value) = option.Split('=', 2) is [var before, var behind] ? (before, behind) : (option, "");
+            switch (name)
+            {
+                case "map" when method is HbaMethod.Peer or HbaMethod.Cert || tls!.ClientCert == HbaClientCert.VerifyFull:
+                    map = value;
+                    break;
+                case "pamservice" when method == HbaMethod.Pam && value.Length > 0:
+                    service = value;
+                    break;
+                default:
+                    return $"option \"{name}\" is not supported with {fields[at][0].Text}: there are map=… for peer and cert, pamservice=… for pam, and those of ldap";
+            }
         }
 
         return map != null && !maps.Contains(map) ? $"map={map}: auth_ident_file has no such map" : null;

@@ -32,7 +32,13 @@ internal sealed class HbaRules
 
     /// <summary>The first line that is for such a login; null: none, which rejects it.</summary>
     /// <param name="address">Null over a Unix socket.</param>
-    public HbaRule? Find(IPAddress? address, bool isTls, string database, string user) => _rules.FirstOrDefault(rule => rule.IsFor(address, isTls, database, user));
+    /// <param name="serverName">The host a TLS client has asked for, empty if none; null without TLS.</param>
+    public HbaRule? Find(IPAddress? address, string? serverName, string database, string user) => _rules.FirstOrDefault(rule => rule.IsFor(address, serverName, database, user));
+
+    /// <summary>Some line lets in only who shows a certificate.</summary>
+    public bool WantsCertificates => _rules.Any(static rule => rule.Method == HbaMethod.Cert || rule.Tls.ClientCert != HbaClientCert.NotAsked);
+
+    public bool Use(HbaMethod method) => _rules.Any(rule => rule.Method == method);
 
     /// <summary>Whether somebody whom the system calls so may be this user.</summary>
     public bool Maps(string? map, string systemUser, string user) =>

@@ -69,7 +69,7 @@ internal sealed class PoolerConfig
     public T Get<T>(Setting<T> setting) => (T)values[setting.Index]!;
 
     /// <summary>The same as SHOW CONFIG prints it.</summary>
-    public string? GetText(Setting setting) => setting.IsSecret ? "********" : setting.Format(values[setting.Index]);
+    public string? GetText(Setting setting) => setting.IsSecret && values[setting.Index] != null ? "********" : setting.Format(values[setting.Index]);
 
     /// <summary>Null if there is neither an entry nor a fallback. With the fallback, a fresh record under the asked name.</summary>
     public DatabaseConfig? FindDatabase(string name)

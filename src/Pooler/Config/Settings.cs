@@ -34,15 +34,14 @@ internal static class Settings
         "Rules for auth_type = hba; a relative path starts at the working directory.");
     public static readonly Setting<string?> AuthIdentFile = Row("auth_ident_file", OptionalText, null, Global,
         "User name maps for the method peer of auth_type = hba.");
-    public static readonly Setting<string?> AuthLdapOptions = Row("auth_ldap_options", OptionalText, null, Global,
-        "Options for auth_type = ldap.", support: RefusedUnlessDefault);
+    public static readonly Setting<LdapOptions?> AuthLdapOptions = Row("auth_ldap_options", LdapOptionList, null, Global,
+        "Where and how auth_type = ldap checks passwords: PostgreSQL's options for ldap (docs/security.md). Never shown: ldapbindpasswd is among them.", secret: true);
     public static readonly Setting<string> AuthQuery = Row("auth_query", Text, AuthQueryDefault, Global | Database,
         "Query that fetches the secret of a user who is not in auth_file; its only parameter is the user, it returns one row of two columns, name and secret.");
     public static readonly Setting<TimeSpan> AuthQueryCacheTime = Row("auth_query_cache_time", Seconds, "5", Global,
         "Ours: how long an answer of auth_query is used for further logins of the user; a login that fails ends it at once; 0 = not at all.");
     public static readonly Setting<AuthType> AuthType = Row("auth_type", AuthTypeWord, "md5", Global,
-        "How clients prove who they are; ldap and pam are refused so far.",
-        notYet: [Config.AuthType.Ldap, Config.AuthType.Pam]);
+        "How clients prove who they are.");
     public static readonly Setting<string?> AuthUser = Row("auth_user", OptionalText, null, Global | Database,
         "Role that runs auth_query, with its secret in auth_file; left out = users who are not in auth_file cannot log in.");
     public static readonly Setting<TimeSpan> AutoDbIdleTimeout = Row("autodb_idle_timeout", Seconds, "3600", Global,
@@ -107,6 +106,8 @@ internal static class Settings
         "Ours: system interface of the I/O threads: epoll, io_uring, or auto: io_uring where kernel and sandbox allow it (docs/engines.md).", AtRestart);
     public static readonly Setting<string> JobName = Row("job_name", Text, "pgbouncer", Global,
         "Name of the Windows service: there is none here.", AtRestart, NoMeaning, alias: "service_name");
+    public static readonly Setting<TimeSpan> LdapTimeout = Row("ldap_timeout", Seconds, "3", Global,
+        "Ours: longest time for all that a login asks of one LDAP server; then the next server of the list is asked; 0 = client_login_timeout.");
     public static readonly Setting<ImmutableArray<string>> ListenAddr = Row("listen_addr", NameList, "", Global,
         "Addresses to listen on; * = all; empty = Unix socket only.", AtRestart);
     public static readonly Setting<int> ListenBacklog = Row("listen_backlog", Count, "128", Global,
@@ -161,6 +162,8 @@ internal static class Settings
         "Ours: who probes the hosts of an entry with routing, with the password in auth_file; left out = auth_user, the forced user, or postgres.");
     public static readonly Setting<TwoPrimariesRule> OnTwoPrimaries = Row("on_two_primaries", TwoPrimariesWord, "stay", Global | Database,
         "Ours: while a second host takes writes: stay = with the primary as long as it answers; hold = nobody writes, unless the second is on an older timeline; newest = to the newer timeline.");
+    public static readonly Setting<string> PamService = Row("pam_service", Text, "pgbouncer", Global,
+        "Ours: the service (a file of /etc/pam.d) by which PAM checks passwords, unless a line of auth_hba_file has its own pamservice.");
     public static readonly Setting<int> PeerId = Row("peer_id", PeerNumber, "0", Global,
         "Number of this process in [peers], 1 to 16383, which its cancel keys carry; 0 = cancel requests for peers are not passed on.");
     public static readonly Setting<string> PidFile = Row("pidfile", Text, "", Global,
@@ -362,7 +365,7 @@ internal static class Settings
     }
 
     private static Setting<T> Row<T>(string name, ValueKind<T> kind, string? defaultText, SettingScope scope, string meaning,
-        WhenChanged when = AtOnce, Support support = Works, string? alias = null, bool secret = false, ImmutableArray<T> notYet = default)
+        WhenChanged when = AtOnce, Support support = Works, string? alias = null, bool secret = false)
     {
         Setting<T> setting = new(Rows.Count, name, scope, kind, defaultText)
         {
@@ -372,7 +375,6 @@ internal static class Settings
             Support = support,
             IsSecret = secret,
             Meaning = meaning,
-            NotYet = notYet.IsDefault ? [] : notYet,
         };
         Rows.Add(setting);
         return setting;

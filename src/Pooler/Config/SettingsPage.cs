@@ -14,9 +14,7 @@ internal static class SettingsPage
         numbers may be written in octal (`0777`) or hexadecimal (`0x1F`).
 
         - **Takes effect**: *at once* at RELOAD or SET, or *at restart*.
-        - **State**: *works*; *later* = accepted, with one warning at the start, and without effect so far; *none* = the same, and it
-          will stay so; *refused* = accepted only with the default or with what the sentence says, because ignoring it would weaken
-          security.
+        - **State**: *works*; *none* = accepted, with one warning at the start, and without effect.
 
         In the environment a setting is `POOLER_` and its name in capitals; `POOLER_DATABASES__name`, `POOLER_USERS__name` and
         `POOLER_PEERS__number` hold whole entries; `_FILE` at the end of a variable reads the value from that file. The environment beats the file.
@@ -56,11 +54,5 @@ internal static class SettingsPage
 
     private static string EffectCell(Setting setting) => setting.WhenChanged == WhenChanged.AtOnce ? "at once" : "at restart";
 
-    private static string StateCell(Setting setting) => setting.Support switch
-    {
-        Support.Works => "works",
-        Support.Later => "later",
-        Support.NoMeaning => "none",
-        _ => "refused",
-    };
+    private static string StateCell(Setting setting) => setting.Support == Support.Works ? "works" : "none";
 }

@@ -14,6 +14,9 @@ internal sealed class ValueKind<T>(string name, string expected, ValueParser<T> 
     /// <summary>The words and what they stand for, if the kind is a choice; otherwise empty.</summary>
     public ImmutableArray<KeyValuePair<string, T>> Words { get; init; } = [];
 
+    /// <summary>Says of a wrong text what is wrong with it, for kinds that can say more than <see cref="Expected"/>.</summary>
+    public Func<string, string>? Explain { get; init; }
+
     public bool TryParse(string text, out T value) => parser(text, out value);
 
     public string? Format(T value) => format(value);

@@ -52,6 +52,18 @@ internal static class ValueKinds
     public static ValueKind<NetworkList> Networks { get; } = new("comma list", "all, samehost, samenet, or addresses with /bits, separated by commas",
         NetworkList.TryParse, static value => value.Text);
 
+    /// <summary>Null when it is not set.</summary>
+    public static ValueKind<LdapOptions?> LdapOptionList { get; } = new("options", "name=value pairs separated by blanks",
+        static (string text, out LdapOptions? value) =>
+        {
+            value = text.Length > 0 ? LdapOptionReader.Parse(text, out _) : null;
+            return value != null || text.Length == 0;
+        },
+        static value => value?.Text)
+    {
+        Explain = static text => LdapOptionReader.Parse(text, out string? problem) == null ? problem! : "",
+    };
+
     /// <summary>As in libpq: an empty item is the Unix socket.</summary>
     public static ValueKind<ImmutableArray<string>> HostList { get; } = new("comma list",
         "host names, addresses, /directories or @abstract sockets, separated by commas",

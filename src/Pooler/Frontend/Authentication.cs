@@ -19,8 +19,12 @@ internal sealed class Authentication(ClientLogin login, Credentials credentials,
     /// <summary>What auth_type trust says to a user it does not know.</summary>
     public const string UntrustedUser = "\"trust\" authentication failed";
 
+    private const string WrongCertificate = "certificate authentication failed";
     private const string WrongPassword = "password authentication failed";
     private const string SaslFailed = "SASL authentication failed";
+
+    /// <summary>What is not checked by a secret.</summary>
+    public required ExternalLogin External { get; init; }
 
     private MessageWriter Writer => new(login.Client.Outbox);
 
@@ -28,14 +32,22 @@ internal sealed class Authentication(ClientLogin login, Credentials credentials,
     public async ValueTask<string?> RunAsync(HbaRules? rules, string database, string user)
     {
         bool isKnown = IPAddress.TryParse(login.Client.Name(peer: true).Address, out IPAddress? address) != login.IsUnix;
-        HbaRule? rule = isKnown ? rules?.Find(address, isTls: false, database, user) : null;
+        HbaRule? rule = isKnown ? rules?.Find(address, login.Tls?.ServerName, database, user) : null;
+        if (rule != null && !HasCertificate(rules!, rule, user))
+        {
+            return WrongCertificate;
+        }
+
         return rule?.Method switch
         {
             HbaMethod.Trust => await RunAsync(AuthType.Trust, user),
             HbaMethod.Password => await RunAsync(AuthType.Plain, user),
             HbaMethod.Md5 => await RunAsync(AuthType.Md5, user),
             HbaMethod.ScramSha256 => await RunAsync(AuthType.ScramSha256, user),
+            HbaMethod.Cert => await CertAsync(rules, rule.Map, rule.Tls.ClientName, user),
             HbaMethod.Peer => await PeerAsync(rules!, rule.Map, user),
+            HbaMethod.Ldap => await External.LdapAsync(rule.Ldap, user),
+            HbaMethod.Pam => await External.PamAsync(rule.PamService, user),
             _ => Rejected,
         };
     }
@@ -85,6 +97,22 @@ internal sealed class Authentication(ClientLogin login, Credentials credentials,
                 return $"auth_type {type} is not supported";
         }
     }
+
+    /// <summary>The user is named by a certificate that one of our authorities has signed, and the client has its key (PostgreSQL documentation, 20.12).</summary>
+    public async ValueTask<string?> CertAsync(HbaRules? rules, string? map, HbaClientName kind, string user) =>
+        IsNamed(rules, map, kind, user) && await RunAsync(AuthType.Trust, user) == null ? null : WrongCertificate;
+
+    /// <summary>What a line asks for beside its method (clientcert=…).</summary>
+    private bool HasCertificate(HbaRules rules, HbaRule rule, string user) => rule.Tls.ClientCert switch
+    {
+        HbaClientCert.VerifyFull => IsNamed(rules, rule.Map, rule.Tls.ClientName, user),
+        HbaClientCert.VerifyCa => login.VerifiedCertificate != null,
+        _ => true,
+    };
+
+    private bool IsNamed(HbaRules? rules, string? map, HbaClientName kind, string user) =>
+        login.VerifiedCertificate is { } certificate
+        && CertificateNames.Of(certificate, kind).Any(name => rules == null ? name == user : rules.Maps(map, name, user));
 
     /// <summary>The kernel says whose the other end of the Unix socket is (PostgreSQL documentation, 20.9).</summary>
     private async ValueTask<string?> PeerAsync(HbaRules rules, string? map, string user)

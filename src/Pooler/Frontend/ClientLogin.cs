@@ -1,6 +1,7 @@
 using System.Buffers.Binary;
 using System.Net;
 using System.Security.Cryptography;
+using System.Security.Cryptography.X509Certificates;
 using Pooler.Backend;
 using Pooler.Cluster;
 using Pooler.Config;
@@ -60,6 +61,9 @@ internal sealed class ClientLogin
 
     /// <summary>What SCRAM can be bound to: our certificate, as the client has seen it; null without TLS.</summary>
     public byte[]? ChannelBinding { get; private set; }
+
+    /// <summary>The client's, signed by one of our authorities; null: it showed none, or nobody has looked.</summary>
+    public X509Certificate2? VerifiedCertificate { get; private set; }
 
     private MessageWriter Writer => new(Client.Outbox);
 
@@ -134,6 +138,24 @@ internal sealed class ClientLogin
         return _refusal == null ? request.Answer : null;
     }
 
+    /// <summary>False: the password was not accepted, which the log tells the reason of, or the login has ended meanwhile.</summary>
+    internal async ValueTask<bool> CheckAsync(PasswordChecks checks, PasswordCheck check)
+    {
+        checks.Ask(check);
+        while (check.State == PasswordCheckState.Waiting && _refusal == null && !Client.Input.IsEnded && !Client.HasHungUp)
+        {
+            await Client.Input.ParkAsync();
+        }
+
+        check.Leave();
+        if (check.Problem is { } problem)
+        {
+            _context.Log.PasswordCheckFailed(_name ?? _context.LogName(Client, _identity), checks.Name, problem);
+        }
+
+        return _refusal == null && check.State == PasswordCheckState.Accepted;
+    }
+
     /// <summary>The login by what auth_query said has failed.</summary>
     internal void ForgetSecret(DatabaseConfig database, string user) => _context.SecretQueries.Forget(database, user);
 
@@ -146,10 +168,10 @@ internal sealed class ClientLogin
         ConnectionInput input = Client.Input;
         while (_refusal == null)
         {
-            ReadOnlyMemory<byte>? body = TakeFrame(type, limit);
+            byte[]? body = TakeFrame(type, limit);
             if (body != null)
             {
-                return body.Value.ToArray();
+                return body;
             }
 
             if (_refusal != null || input.IsEnded)
@@ -163,7 +185,7 @@ internal sealed class ClientLogin
         return null;
     }
 
-    private ReadOnlyMemory<byte>? TakeFrame(byte type, int limit)
+    private byte[]? TakeFrame(byte type, int limit)
     {
         ReadOnlySpan<byte> data = Client.Input.Unread;
         if (data.Length >= FrameHeader.Size)
@@ -250,7 +272,8 @@ internal sealed class ClientLogin
         Negotiate(packet);
         if (await AuthenticateAsync(identity, isConsole) is { } refusal)
         {
-            return Refuse(refusal, refusal is Authentication.UntrustedUser or "not allowed" ? "08P01" : refusal == Authentication.Rejected ? "28000" : "28P01");
+            return Refuse(refusal, refusal is Authentication.UntrustedUser or "not allowed" ? "08P01"
+                : refusal is Authentication.Rejected or ExternalLogin.LdapFailed or ExternalLogin.PamFailed ? "28000" : "28P01");
         }
 
         // The client may have taken its time to prove who it is: where it goes is said by what is in force by now.
@@ -316,8 +339,13 @@ internal sealed class ClientLogin
         bool isOfConsole = _config.IsAdmin(identity.User) || _config.IsStatsUser(identity.User);
         bool isAllowed = !isConsole || type == AuthType.Any || isOfConsole;
         _isPreferred = isConsole && (_isUnix || isOfConsole);
-        var authentication = new Authentication(this, _context.Credentials, isConsole ? null : _config.FindDatabase(identity.Database));
-        string? refusal = type == AuthType.Hba ? await authentication.RunAsync(_config.Hba, identity.Database, identity.User) : await authentication.RunAsync(type, identity.User);
+        DatabaseConfig? database = isConsole ? null : _config.FindDatabase(identity.Database);
+        var authentication = new Authentication(this, _context.Credentials, database) { External = new ExternalLogin(this, _context, database) };
+        string? refusal = type == AuthType.Hba ? await authentication.RunAsync(_config.Hba, identity.Database, identity.User)
+            : type == AuthType.Cert ? await authentication.CertAsync(null, null, HbaClientName.CommonName, identity.User)
+            : type == AuthType.Ldap ? await authentication.External.LdapAsync(_config.Get(Settings.AuthLdapOptions), identity.User)
+            : type == AuthType.Pam ? await authentication.External.PamAsync(null, identity.User)
+            : await authentication.RunAsync(type, identity.User);
         return refusal ?? (isAllowed ? null : "not allowed");
     }
 
@@ -481,6 +509,7 @@ internal sealed class ClientLogin
         if (await Tls.RunAsync(Client, () => _refusal == null))
         {
             ChannelBinding = tls.EndPoint;
+            VerifiedCertificate = tls.ChecksCertificates ? Tls.PeerCertificate : null;
             return true;
         }
 

@@ -62,6 +62,10 @@ internal sealed class Credentials(LiveConfig live, ClientKeys keys, FetchedSecre
     /// <summary>A client has proved itself by what auth_query gave for it: its servers are logged in to with that.</summary>
     public void LearnFetched(DatabaseConfig database, string user, string secret) => fetched.Learn(database.SharePools ?? database.Name, user, secret);
 
+    /// <summary>The same of a password that LDAP or PAM has accepted.</summary>
+    public void LearnPassword(DatabaseConfig database, string user, string password) =>
+        fetched.LearnPassword(database.SharePools ?? database.Name, user, password);
+
     /// <summary>Compares a clear-text password with whatever is stored; costs PBKDF2 for a verifier.</summary>
     public bool Matches(string user, string? secret, byte[] password)
     {

@@ -14,11 +14,19 @@ internal sealed record LoginContext(
     LiveConfig Live, Pools Pools, SessionTable Sessions, Credentials Credentials, ILogger Log, Action<Connection, ClientIdentity, string> Console,
     Func<int, byte[], bool> CancelConsole, Peers Peers)
 {
+    private const int MostChecks = 16;
+
     /// <summary>Asks servers for the secrets of users who are not in auth_file.</summary>
     public required SecretQueries SecretQueries { get; init; }
 
     /// <summary>Runs what logins have to compute (login_work_limit).</summary>
     public OffloadQueue Work { get; } = new(Environment.ProcessorCount);
+
+    /// <summary>Apart from each other: a dead LDAP server does not keep PAM from its work.</summary>
+    public PasswordChecks LdapChecks { get; } = new("LDAP", MostChecks);
+
+    /// <inheritdoc cref="LdapChecks"/>
+    public PasswordChecks PamChecks { get; } = new("PAM", MostChecks);
 
     /// <summary>
     /// The process comes to its end: only the console takes new clients over the Unix socket (true); over TCP those are still served that

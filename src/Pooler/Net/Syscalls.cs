@@ -195,6 +195,17 @@ internal static unsafe partial class Syscalls
         static ulong Instruction(ushort code, byte ifTrue, byte ifFalse, uint value) => code | ((ulong)ifTrue << 16) | ((ulong)ifFalse << 24) | ((ulong)value << 32);
     }
 
+    /// <summary>Of a blocking socket, longest waits in receive and send (SO_RCVTIMEO, SO_SNDTIMEO): a struct timeval.</summary>
+    public static void SetTimeouts(int fd, ReadOnlySpan<byte> time)
+    {
+        const int socketLevel = 1, receive = 20, send = 21;
+        fixed (byte* value = time)
+        {
+            _ = setsockopt(fd, socketLevel, receive, value, time.Length);
+            _ = setsockopt(fd, socketLevel, send, value, time.Length);
+        }
+    }
+
     /// <summary>The pending error of a socket (SO_ERROR), as a positive errno; 0 when there is none.</summary>
     public static int PendingError(int fd)
     {

@@ -14,6 +14,9 @@ internal static partial class Log
     [LoggerMessage(Level = LogLevel.Warning, Message = "{Client} auth_query failed: {Error} ({SqlState})")]
     public static partial void AuthQueryFailed(this ILogger log, string client, string sqlState, string error);
 
+    [LoggerMessage(Level = LogLevel.Warning, Message = "{Client} {Method} authentication failed: {Reason}")]
+    public static partial void PasswordCheckFailed(this ILogger log, string client, string method, string reason);
+
     [LoggerMessage(Level = LogLevel.Information, Message = "{Client} closing because: {Reason} (age={Age}s)")]
     public static partial void ClientClosing(this ILogger log, string client, string reason, long age);
 

@@ -54,14 +54,14 @@ public sealed class HbaRulesTests : IDisposable
     {
         HbaRules rules = Load(file, out List<ConfigError> errors);
         Assert.Empty(errors);
-        Assert.Equal(method, rules.Find(address == null ? null : IPAddress.Parse(address), isTls: false, database, user)?.Method.ToString());
+        Assert.Equal(method, rules.Find(address == null ? null : IPAddress.Parse(address), null, database, user)?.Method.ToString());
     }
 
     [Fact]
     public void TlsIsTold()
     {
         HbaRules rules = Load("hostnossl all all all reject\nhostssl all all all md5", out _);
-        Assert.Equal(HbaMethod.Md5, rules.Find(IPAddress.Loopback, isTls: true, "d", "u")!.Method);
+        Assert.Equal(HbaMethod.Md5, rules.Find(IPAddress.Loopback, "", "d", "u")!.Method);
     }
 
     [Theory]
@@ -96,6 +96,18 @@ public sealed class HbaRulesTests : IDisposable
     }
 
     [Fact]
+    public void LdapAndPamHaveTheirOptions()
+    {
+        HbaRules rules = Load("local a all ldap ldapserver=\"x y\" ldapprefix=\"uid=\" ldapsuffix=\", o=z\" # why\nlocal b all pam pamservice=db\nlocal c all pam", out List<ConfigError> errors);
+        Assert.Empty(errors);
+        HbaRule ldap = rules.Find(null, null, "a", "u")!;
+        Assert.Equal("ldap://x:389 ldap://y:389 uid=u, o=z", $"{string.Join(' ', ldap.Ldap!.Servers)} {ldap.Ldap.DnOf("u")}");
+        Assert.Equal("db", rules.Find(null, null, "b", "u")!.PamService);
+        Assert.Null(rules.Find(null, null, "c", "u")!.PamService);
+        Assert.True(rules.Use(HbaMethod.Pam) && !rules.Use(HbaMethod.Peer));
+    }
+
+    [Fact]
     public void FilesAreIncluded()
     {
         Directory.CreateDirectory(Path.Combine(_folder, "more"));
@@ -104,7 +116,7 @@ public sealed class HbaRulesTests : IDisposable
         File.WriteAllText(Path.Combine(_folder, "more", "users"), "u, v # those\nw\n");
         HbaRules rules = Load("include_if_exists nothing\ninclude_dir more", out List<ConfigError> errors);
         Assert.Empty(errors);
-        Assert.Equal([HbaMethod.Trust, HbaMethod.Trust, HbaMethod.Reject], ((string[])["u", "w", "x"]).Select(user => rules.Find(null, isTls: false, "a", user)!.Method));
+        Assert.Equal([HbaMethod.Trust, HbaMethod.Trust, HbaMethod.Reject], ((string[])["u", "w", "x"]).Select(user => rules.Find(null, null, "a", user)!.Method));
     }
 
     /// <summary>A list without names is for nobody, wherever it stands.</summary>
@@ -118,7 +130,7 @@ public sealed class HbaRulesTests : IDisposable
     {
         File.WriteAllText(Path.Combine(_folder, "empty"), "# nobody\n");
         HbaRules rules = Load(file, out List<ConfigError> errors);
-        Assert.Null(rules.Find(null, isTls: false, "d", "u"));
+        Assert.Null(rules.Find(null, null, "d", "u"));
         Assert.Equal(problem != null, errors.Count > 0);
         Assert.All(errors, error => Assert.Contains(problem!, error.Message, StringComparison.Ordinal));
     }

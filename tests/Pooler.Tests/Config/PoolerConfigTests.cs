@@ -197,7 +197,12 @@ public sealed class PoolerConfigTests : IDisposable
     }
 
     [Fact]
-    public void SecretsAreNotPrinted() => Assert.Equal("********", Load("").GetText(Settings.Password));
+    public void SecretsAreNotPrinted()
+    {
+        PoolerConfig config = Load("");
+        Assert.Null(config.GetText(Settings.Password));
+        Assert.Equal("********", config.With(Settings.Password, "hush").GetText(Settings.Password));
+    }
 
     private PoolerConfig Load(string text) => folder.LoadRight("[pgbouncer]\nauth_type = any\n" + text);
 }

@@ -39,6 +39,7 @@ internal sealed class PoolerRig : IDisposable
             db = host=127.0.0.1 port={Postgres.Port} user=u {database}
             [pgbouncer]
             auth_type = any
+            server_tls_sslmode = disable
             pool_mode = transaction
             pin = off
             default_pool_size = 1
