@@ -33,6 +33,7 @@ internal sealed class PoolerService : IHostedService, IDisposable
     private readonly FetchedSecrets _fetched = new();
     private readonly SecretQueries _secretQueries;
     private readonly HostNames _names;
+    private readonly ServerPasswords _passwords = new();
     private readonly Peers _peers;
     private readonly LoginContext _context;
     private readonly List<Listener> _listeners = [];
@@ -57,7 +58,7 @@ internal sealed class PoolerService : IHostedService, IDisposable
         _names = new HostNames(live, log);
         Pools pools = null!;
         _clusters = new Clusters(new ClusterFile(live.Current.ClusterStateFile, log), _names, log, (cluster, before, after) => pools.HostsChanged(cluster, before, after));
-        var source = new PoolSource(live, _keys, _fetched, _clusters, _names);
+        var source = new PoolSource(live, _keys, _fetched, _clusters, _names, _passwords);
         pools = new Pools(_threads, source, new ServerJournal(live, log));
         _secretQueries = new SecretQueries(_threads[0], live, source, pools.Statements);
         _names.Changed = pools.AddressesChanged;
@@ -155,6 +156,7 @@ internal sealed class PoolerService : IHostedService, IDisposable
         _secretQueries.Reconfigure();
         _clusters.Apply(config);
         _names.Expire();
+        _passwords.Expire();
         _peers.Apply(config);
         _context.Sessions.Keys.Node = config.Get(Settings.PeerId);
         int reads = config.Get(Settings.SBufLoopCount);

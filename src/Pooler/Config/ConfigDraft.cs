@@ -91,6 +91,8 @@ internal sealed class ConfigDraft(List<ConfigError> errors)
             & FitsHosts(entry, Settings.Zone.Name, own.Find(Settings.Zone)?.Length, hosts);
         if (own.Find(Settings.Routing) is not null && own.Find(Settings.TargetSessionAttrs) is not null)
             Error(entry, $"{entry.Key}: target_session_attrs is another word for routing: give one of them");
+        else if (own.FindText(Settings.Password) is not null && own.FindText(Settings.PasswordCommand) is not null)
+            Error(entry, $"{entry.Key}: password and password_command: give one of them");
         else if (fits)
             databases[entry.Key] = DatabaseConfig.From(entry.Key, own);
     }
@@ -134,7 +136,7 @@ internal sealed class ConfigDraft(List<ConfigError> errors)
 
     private static bool CanLend(DatabaseConfig lender, DatabaseConfig borrower) => lender.SharePools == null && lender.Name != borrower.Name
         && lender.Hosts.ToHashSet().SetEquals(borrower.Hosts) && lender.DbName == borrower.DbName
-        && lender.ForcedUser == borrower.ForcedUser && lender.Password == borrower.Password && lender.ConnectQuery == borrower.ConnectQuery;
+        && lender.ForcedUser == borrower.ForcedUser && lender.Password == borrower.Password && lender.PasswordCommand == borrower.PasswordCommand && lender.ConnectQuery == borrower.ConnectQuery;
 
     private void ApplyUser(ConfigEntry entry)
     {

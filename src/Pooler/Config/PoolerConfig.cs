@@ -63,7 +63,7 @@ internal sealed class PoolerConfig
     public T Get<T>(Setting<T> setting) => (T)values[setting.Index]!;
 
     /// <summary>The same as SHOW CONFIG prints it.</summary>
-    public string? GetText(Setting setting) => setting.IsSecret ? "********" : setting.Format(values[setting.Index]);
+    public string? GetText(Setting setting) => setting.IsSecret && values[setting.Index] != null ? "********" : setting.Format(values[setting.Index]);
 
     /// <summary>Null if there is neither an entry nor a fallback. With the fallback, a fresh record under the asked name.</summary>
     public DatabaseConfig? FindDatabase(string name)
@@ -122,6 +122,10 @@ internal sealed class PoolerConfig
             ConnectQuery = database.ConnectQuery,
         };
     }
+
+    /// <summary>What prints the password for an entry's server logins; null: the one it has, or that of auth_file, is used.</summary>
+    public string? PasswordCommandOf(DatabaseConfig database) =>
+        database.Password == null && (database.PasswordCommand ?? Get(Settings.PasswordCommand)) is { Length: > 0 } text ? text : null;
 
     /// <summary>How the hosts of an entry are watched and used; null without routing.</summary>
     public ClusterConfig? ClusterOf(DatabaseConfig database)

@@ -159,6 +159,12 @@ internal static class Settings
         "Ours: who probes the hosts of an entry with routing, with the password in auth_file; left out = auth_user, the forced user, or postgres.");
     public static readonly Setting<TwoPrimariesRule> OnTwoPrimaries = Row("on_two_primaries", TwoPrimariesWord, "stay", Global | Database,
         "Ours: while a second host takes writes: stay = with the primary as long as it answers; hold = nobody writes, unless the second is on an older timeline; newest = to the newer timeline.");
+    public static readonly Setting<string?> PasswordCommand = Row("password_command", OptionalText, null, Global | Database,
+        "Ours: what is run (/bin/sh -c) for the password of a server login, which it prints; POOLER_HOST, POOLER_PORT, POOLER_USER and POOLER_DATABASE tell what for. In an entry with password= that one counts; auth_file does not (docs/security.md).", secret: true);
+    public static readonly Setting<TimeSpan> PasswordCommandTimeout = Row("password_command_timeout", Seconds, "10", Global,
+        "Ours: a password_command that takes longer is ended, and the login has failed; 0 = server_connect_timeout.");
+    public static readonly Setting<TimeSpan> PasswordCommandTtl = Row("password_command_ttl", Seconds, "600", Global,
+        "Ours: how long what password_command has printed is used for further logins, and no longer than a JSON Web Token in it lasts; one that a server refuses is asked for again at once; 0 = not at all.");
     public static readonly Setting<int> PeerId = Row("peer_id", PeerNumber, "0", Global,
         "Number of this process in [peers], 1 to 16383, which its cancel keys carry; 0 = cancel requests for peers are not passed on.");
     public static readonly Setting<string> PidFile = Row("pidfile", Text, "", Global,
