@@ -51,10 +51,12 @@ internal sealed class ConfigDraft(List<ConfigError> errors)
             Peers = peers.ToImmutableSortedDictionary(),
             Secrets = secrets,
             Hba = ReadHba(),
+            OAuthJwks = ReadJwks(),
             Warnings = [.. warnings],
             FilePath = filePath,
         };
         CheckClusters(config, filePath);
+        CheckOAuth(config, filePath);
         return config;
     }
 
@@ -248,10 +250,26 @@ internal sealed class ConfigDraft(List<ConfigError> errors)
         return null;
     }
 
+    private string? ReadJwks()
+    {
+        if ((string?)values[Settings.OAuthJwksFile.Index] is not { Length: > 0 } path) return null;
+        ConfigEntry? entry = seen.GetValueOrDefault((ConfigSection.Main, Settings.OAuthJwksFile.Name));
+        if (TextFile.TryRead(path, out string? text, out string? problem) && OAuthConfig.TryReadKeys(text, out _)) return text;
+        errors.Add(new ConfigError(entry?.File ?? path, entry?.Line ?? 0, $"oauth_jwks_file: {problem ?? "it is no JSON Web Key Set, or has no key that signatures can be checked with"}"));
+        return null;
+    }
+
+    private void CheckOAuth(PoolerConfig config, string filePath)
+    {
+        ConfigEntry? entry = seen.GetValueOrDefault((ConfigSection.Main, Settings.AuthType.Name));
+        foreach ((string? place, string problem) in OAuthChecks.Problems(config))
+            errors.Add(place == null ? new ConfigError(entry?.File ?? filePath, entry?.Line ?? 0, problem) : new ConfigError(place, 0, problem));
+    }
+
     private void WarnWithoutAuthFile()
     {
         AuthType type = (AuthType)values[Settings.AuthType.Index]!;
-        if (type is AuthType.Any or AuthType.Trust) return;
+        if (type is AuthType.Any or AuthType.Trust or AuthType.OAuth) return;
         string word = Settings.AuthType.Format(type)!;
         warnings.Add($"auth_type is {word} but there is no auth_file: no user is known, so nobody can log in");
     }

@@ -11,4 +11,7 @@ internal enum HbaMethod
 
     /// <summary>The system's user at the other end of the Unix socket, by the kernel's word.</summary>
     Peer,
+
+    /// <summary>A bearer token of OAuth (PostgreSQL 18).</summary>
+    OAuth,
 }

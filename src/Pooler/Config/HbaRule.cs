@@ -5,10 +5,15 @@ namespace Pooler.Config;
 
 /// <summary>One line of auth_hba_file.</summary>
 /// <param name="Place">File and line, for the log.</param>
-/// <param name="Map">The map of auth_ident_file that names must pass; null: the system's name is the user's.</param>
+/// <param name="Map">The map of auth_ident_file that names must pass; null: the system's name, or the token's, is the user's.</param>
 internal sealed record HbaRule(
     string Place, HbaConnection Connection, ImmutableArray<HbaName> Databases, ImmutableArray<HbaName> Users, HbaAddress Address, HbaMethod Method, string? Map)
 {
+    /// <summary>For oauth: whose tokens, and what they must be good for; null: as oauth_issuer and oauth_scope say.</summary>
+    public string? Issuer { get; init; }
+
+    public string? Scope { get; init; }
+
     /// <param name="address">Null over a Unix socket.</param>
     public bool IsFor(IPAddress? address, bool isTls, string database, string user) =>
         IsFor(address, isTls) && Databases.Any(name => IsFor(name, database, user)) && Users.Any(name => name.Is("all") || name.Text == user);

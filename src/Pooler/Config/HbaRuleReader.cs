@@ -23,6 +23,7 @@ internal sealed class HbaRuleReader(List<ConfigError> errors, HashSet<string> ma
         ["md5"] = HbaMethod.Md5,
         ["scram-sha-256"] = HbaMethod.ScramSha256,
         ["peer"] = HbaMethod.Peer,
+        ["oauth"] = HbaMethod.OAuth,
     }.ToFrozenDictionary();
 
     public HbaRule? Read(string file, int line, List<List<HbaName>> fields)
@@ -30,14 +31,18 @@ internal sealed class HbaRuleReader(List<ConfigError> errors, HashSet<string> ma
         int at = 3;
         HbaAddress address = HbaAddress.All;
         HbaMethod method = HbaMethod.Reject;
-        string? map = null;
+        Dictionary<string, string> options = [];
         string? problem = TakeConnection(fields, out HbaConnection connection)
             ?? (connection == HbaConnection.Local ? null : TakeAddress(fields, ref at, out address))
             ?? (fields.Count > at ? NameProblem(fields[1], fields[2]) : "a line takes databases, users, an address (but for local) and a method")
-            ?? TakeMethod(connection, fields, at, out method, out map);
+            ?? TakeMethod(connection, fields, at, out method) ?? TakeOptions(method, fields.Skip(at), options);
         if (problem == null)
         {
-            return new HbaRule($"{file}:{line}", connection, [.. fields[1]], [.. fields[2]], address, method, map);
+            return new HbaRule($"{file}:{line}", connection, [.. fields[1]], [.. fields[2]], address, method, options.GetValueOrDefault("map"))
+            {
+                Issuer = options.GetValueOrDefault("issuer"),
+                Scope = options.GetValueOrDefault("scope"),
+            };
         }
 
         errors.Add(new ConfigError(file, line, problem));
@@ -90,31 +95,34 @@ internal sealed class HbaRuleReader(List<ConfigError> errors, HashSet<string> ma
             : null;
     }
 
-    private string? TakeMethod(HbaConnection connection, List<List<HbaName>> fields, int at, out HbaMethod method, out string? map)
+    private static string? TakeMethod(HbaConnection connection, List<List<HbaName>> fields, int at, out HbaMethod method)
     {
-        map = null;
         string word = fields[at][0].Text;
         if (!s_methods.TryGetValue(word, out method) || fields[at].Count > 1)
         {
             return $"method \"{word}\" is not supported: there are {string.Join(", ", s_methods.Keys.Order())}";
         }
 
-        if (method == HbaMethod.Peer && connection != HbaConnection.Local)
-        {
-            return "peer is for local lines only";
-        }
+        return method == HbaMethod.Peer && connection != HbaConnection.Local ? "peer is for local lines only" : null;
+    }
 
-        foreach (HbaName option in fields.Skip(at + 1).SelectMany(static field => field))
+    /// <param name="fields">The method and what stands behind it.</param>
+    private string? TakeOptions(HbaMethod method, IEnumerable<List<HbaName>> fields, Dictionary<string, string> options)
+    {
+        string word = fields.First()[0].Text;
+        foreach (HbaName option in fields.Skip(1).SelectMany(static field => field))
         {
             (string name, string value) = option.Text.Split('=', 2) is [var before, var behind] ? (before, behind) : (option.Text, "");
-            if (name != "map" || method != HbaMethod.Peer)
+            if (method switch { HbaMethod.Peer => name != "map", HbaMethod.OAuth => name is not ("map" or "issuer" or "scope"), _ => true })
             {
-                return $"option \"{name}\" is not supported with {word}: there is map=… for peer";
+                return $"option \"{name}\" is not supported with {word}: there is map=… for peer and oauth, issuer=… and scope=… for oauth";
             }
 
-            map = value;
+            options[name] = value;
         }
 
-        return map != null && !maps.Contains(map) ? $"map={map}: auth_ident_file has no such map" : null;
+        return options.TryGetValue("map", out string? map) && !maps.Contains(map) ? $"map={map}: auth_ident_file has no such map"
+            : options.TryGetValue("issuer", out string? issuer) && !OAuthConfig.IsIssuer(issuer) ? $"issuer={issuer} is not valid: {ValueKinds.IssuerUrl.Expected}"
+            : null;
     }
 }

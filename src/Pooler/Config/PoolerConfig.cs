@@ -42,6 +42,9 @@ internal sealed class PoolerConfig
     /// <summary>What auth_type = hba goes by; null without it: everybody is rejected.</summary>
     public required HbaRules? Hba { get; init; }
 
+    /// <summary>What oauth_jwks_file holds; null without it.</summary>
+    public string? OAuthJwks { get; init; }
+
     /// <summary>What the operator should know but what does not stop the start.</summary>
     public required ImmutableArray<string> Warnings { get; init; }
 
@@ -127,6 +130,22 @@ internal sealed class PoolerConfig
     public string? PasswordCommandOf(DatabaseConfig database) =>
         database.Password == null && (database.PasswordCommand ?? Get(Settings.PasswordCommand)) is { Length: > 0 } text ? text : null;
 
+    /// <summary>What OAuth goes by, for all or for a line of auth_hba_file; null: nobody is believed. The keys are oauth_issuer's.</summary>
+    public OAuthConfig? OAuthOf(HbaRule? rule)
+    {
+        string? own = Get(Settings.OAuthIssuer);
+        if ((rule?.Issuer ?? own) is not { } issuer)
+        {
+            return null;
+        }
+
+        return new OAuthConfig(issuer, rule?.Scope ?? Get(Settings.OAuthScope), Get(Settings.OAuthAudience), Get(Settings.OAuthUserClaim))
+        {
+            JwksUrl = issuer == own ? Get(Settings.OAuthJwksUrl) : null,
+            Jwks = issuer == own ? OAuthJwks : null,
+        };
+    }
+
     /// <summary>How the hosts of an entry are watched and used; null without routing.</summary>
     public ClusterConfig? ClusterOf(DatabaseConfig database)
     {
@@ -208,6 +227,7 @@ internal sealed class PoolerConfig
         Peers = Peers,
         Secrets = Secrets,
         Hba = Hba,
+        OAuthJwks = OAuthJwks,
         Warnings = Warnings,
         FilePath = FilePath,
     };

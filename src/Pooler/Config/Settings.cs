@@ -157,6 +157,18 @@ internal static class Settings
         "Servers kept open in a pool with a forced user or a client; at most the pool size.");
     public static readonly Setting<string?> MonitorUser = Row("monitor_user", OptionalText, null, Global | Database,
         "Ours: who probes the hosts of an entry with routing, with the password in auth_file; left out = auth_user, the forced user, or postgres.");
+    public static readonly Setting<ImmutableArray<string>> OAuthAudience = Row("oauth_audience", NameList, "", Global,
+        "Ours: for OAuth, names of this service at the issuer: one of them must be in a token's aud. There must be one.");
+    public static readonly Setting<string?> OAuthIssuer = Row("oauth_issuer", IssuerUrl, null, Global,
+        "Ours: for OAuth, whose tokens let clients in, as it stands in their iss; a line of auth_hba_file may name another.");
+    public static readonly Setting<string?> OAuthJwksFile = Row("oauth_jwks_file", OptionalText, null, Global,
+        "Ours: the keys of oauth_issuer (JSON Web Key Set) in a file, read at the start and at RELOAD: nothing is fetched then.");
+    public static readonly Setting<string?> OAuthJwksUrl = Row("oauth_jwks_url", SafeUrl, null, Global,
+        "Ours: where the keys of oauth_issuer are fetched; left out = its /.well-known/openid-configuration says it.");
+    public static readonly Setting<string> OAuthScope = Row("oauth_scope", Text, "", Global,
+        "Ours: for OAuth, scopes that a token must have, between blanks; a line of auth_hba_file may name others.");
+    public static readonly Setting<string> OAuthUserClaim = Row("oauth_user_claim", Text, "sub", Global,
+        "Ours: for OAuth, the claim of a token that is the user's name, or that map= of a line of auth_hba_file finds in auth_ident_file.");
     public static readonly Setting<TwoPrimariesRule> OnTwoPrimaries = Row("on_two_primaries", TwoPrimariesWord, "stay", Global | Database,
         "Ours: while a second host takes writes: stay = with the primary as long as it answers; hold = nobody writes, unless the second is on an older timeline; newest = to the newer timeline.");
     public static readonly Setting<string?> PasswordCommand = Row("password_command", OptionalText, null, Global | Database,

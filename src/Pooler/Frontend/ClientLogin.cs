@@ -52,6 +52,9 @@ internal sealed class ClientLogin
 
     public bool IsUnix => _isUnix;
 
+    /// <summary>The one this login goes by.</summary>
+    internal PoolerConfig Config => _config;
+
     private MessageWriter Writer => new(Client.Outbox);
 
     public async Task RunAsync()
@@ -113,6 +116,20 @@ internal sealed class ClientLogin
         }
 
         return _refusal == null ? request.Answer : null;
+    }
+
+    /// <summary>Who the bearer of a token is. It has an end of its own: the issuer's keys are waited for with a deadline.</summary>
+    internal async ValueTask<OAuthAnswer> CheckTokenAsync(OAuthConfig config, string token)
+    {
+        Client.Outbox.Flush();
+        return await new Question<OAuthAnswer>(Client.Owner).AskAsync(done => _context.Tokens.Check(config, token, done));
+    }
+
+    /// <summary>The client is told no more than that it failed.</summary>
+    internal void NoteRefusedToken(string problem)
+    {
+        string name = _name ?? _context.LogName(Client, _identity);
+        _context.Log.OAuthRefused(name, problem);
     }
 
     /// <summary>The login by what auth_query said has failed.</summary>
@@ -335,7 +352,7 @@ internal sealed class ClientLogin
         Negotiate(packet);
         if (await AuthenticateAsync(identity, isConsole) is { } refusal)
         {
-            return Refuse(refusal, refusal is Authentication.UntrustedUser or "not allowed" ? "08P01" : refusal == Authentication.Rejected ? "28000" : "28P01");
+            return Refuse(refusal, refusal is Authentication.UntrustedUser or "not allowed" ? "08P01" : refusal is Authentication.Rejected or Authentication.OAuthFailed or Authentication.OAuthInClear ? "28000" : "28P01");
         }
 
         // The client may have taken its time to prove who it is: where it goes is said by what is in force by now.

@@ -17,6 +17,9 @@ internal sealed record LoginContext(
     /// <summary>Asks servers for the secrets of users who are not in auth_file.</summary>
     public required SecretQueries SecretQueries { get; init; }
 
+    /// <summary>Checks the tokens of OAuth logins.</summary>
+    public required OAuthTokens Tokens { get; init; }
+
     /// <summary>
     /// The process comes to its end: only the console takes new clients over the Unix socket (true); over TCP those are still served that
     /// came before it stopped to listen, if clients are waited for.

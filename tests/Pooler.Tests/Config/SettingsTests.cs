@@ -123,9 +123,9 @@ public sealed class SettingsTests
     }
 
     [Theory]
-    [InlineData("auth_type", "cert", "one of any, trust, plain, md5, scram-sha-256, hba")]
-    [InlineData("auth_type", "ldap", "one of any, trust, plain, md5, scram-sha-256, hba")]
-    [InlineData("auth_type", "pam", "one of any, trust, plain, md5, scram-sha-256, hba")]
+    [InlineData("auth_type", "cert", "one of any, trust, plain, md5, scram-sha-256, hba, oauth")]
+    [InlineData("auth_type", "ldap", "one of any, trust, plain, md5, scram-sha-256, hba, oauth")]
+    [InlineData("auth_type", "pam", "one of any, trust, plain, md5, scram-sha-256, hba, oauth")]
     [InlineData("client_tls_sslmode", "require", "one of disable")]
     [InlineData("client_tls_sslmode", "allow", "one of disable")]
     [InlineData("server_tls_sslmode", "require", "one of disable, allow, prefer")]

@@ -55,6 +55,7 @@ internal sealed class PoolerRig : IDisposable
         _context = new LoginContext(live, Pools, Sessions, new Credentials(live, keys, fetched), NullLogger.Instance, static (client, _, _) => client.CloseGracefully(), static (_, _) => false, new Peers(Threads[0], live, names))
         {
             SecretQueries = new SecretQueries(Threads[0], live, source, Pools.Statements),
+            Tokens = new OAuthTokens(NullLogger.Instance),
         };
         _clientOptions = PoolSource.SocketOptionsOf(config);
         _listener = Listen();
