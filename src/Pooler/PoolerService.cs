@@ -32,7 +32,9 @@ internal sealed class PoolerService : IHostedService, IDisposable
     private readonly ClientKeys _keys;
     private readonly FetchedSecrets _fetched = new();
     private readonly SecretQueries _secretQueries;
+    private readonly OAuthTokens _tokens;
     private readonly HostNames _names;
+    private readonly ServerPasswords _passwords = new();
     private readonly Peers _peers;
     private readonly LoginContext _context;
     private readonly List<Listener> _listeners = [];
@@ -57,9 +59,10 @@ internal sealed class PoolerService : IHostedService, IDisposable
         _names = new HostNames(live, log);
         Pools pools = null!;
         _clusters = new Clusters(new ClusterFile(live.Current.ClusterStateFile, log), _names, log, (cluster, before, after) => pools.HostsChanged(cluster, before, after));
-        var source = new PoolSource(live, _keys, _fetched, _clusters, _names);
+        var source = new PoolSource(live, _keys, _fetched, _clusters, _names, _passwords);
         pools = new Pools(_threads, source, new ServerJournal(live, log));
         _secretQueries = new SecretQueries(_threads[0], live, source, pools.Statements);
+        _tokens = new OAuthTokens(log);
         _names.Changed = pools.AddressesChanged;
         var sessions = new SessionTable();
         _peers = new Peers(_threads[0], live, _names);
@@ -70,6 +73,7 @@ internal sealed class PoolerService : IHostedService, IDisposable
         _context = new LoginContext(live, pools, sessions, new Credentials(live, _keys, _fetched), log, _console.Enter, _console.Cancel, _peers)
         {
             SecretQueries = _secretQueries,
+            Tokens = _tokens,
             IsStopping = isUnix => _shutdown.Mode > StopMode.WaitForClients || (isUnix && _shutdown.Mode != StopMode.None),
         };
     }
@@ -160,6 +164,8 @@ internal sealed class PoolerService : IHostedService, IDisposable
         _secretQueries.Reconfigure();
         _clusters.Apply(config);
         _names.Expire();
+        _passwords.Expire();
+        _tokens.Forget();
         _peers.Apply(config);
         LimitLogins(config);
         _context.Sessions.Keys.Node = config.Get(Settings.PeerId);

@@ -15,7 +15,9 @@ internal sealed class ServerConnection
     private readonly ConnectTimer _connectTimer;
     private IoThread _thread;
     private Connection? _socket;
-    private NameQuestion? _question;
+    private Question<NameAnswer>? _question;
+    private Question<PasswordAnswer>? _passwordQuestion;
+    private PasswordAnswer? _password;
     private bool _closing;
 
     public ServerConnection(IoThread thread, ServerTarget target, HostAddress host, ServerOwner owner, StatementCatalogue catalogue, Action<ServerConnection> loggedIn)
@@ -31,6 +33,9 @@ internal sealed class ServerConnection
     }
 
     public ServerTarget Target { get; }
+
+    /// <summary>What to log in with; empty: nothing is known.</summary>
+    public string Secret => _password?.Password ?? Target.Secret ?? "";
 
     /// <summary>
     /// Its host could be written to and must not be (a logical subscriber): default_transaction_read_only is on, whatever its clients
@@ -150,7 +155,8 @@ internal sealed class ServerConnection
     {
         Failure ??= failure;
         _closing = true;
-        _question?.GiveUp();
+        _question?.GiveUp(NameAnswer.GivenUp);
+        _passwordQuestion?.GiveUp(PasswordAnswer.GivenUp);
         _socket?.Close();
     }
 
@@ -198,13 +204,10 @@ internal sealed class ServerConnection
     {
         try
         {
-            await ConnectAsync();
-            if (!_closing && !await new ServerLogin(this, Target.Minor).RunAsync())
-            {
-                await AskFor30Async();
-            }
-
+            await FindPasswordAsync();
+            await LogInAsync();
             _thread.Wheel.Clear(_connectTimer);
+            _password = null; // Servers live long, and nobody needs it any more.
             if (!_closing)
             {
                 IsLoggedIn = true;
@@ -254,29 +257,74 @@ internal sealed class ServerConnection
         Statements.Clear();
     }
 
-    /// <summary>Some servers refuse a newer protocol instead of naming theirs. If it was that, they are asked for 3.0 from now on.</summary>
-    private async ValueTask AskFor30Async()
+    /// <summary>
+    /// Some servers refuse a newer protocol instead of naming theirs. If it was that, they are asked for 3.0 from now on. A kept password
+    /// that is refused is replaced once: there is no end of passwords that are wrong.
+    /// </summary>
+    private async ValueTask LogInAsync()
     {
-        _socket!.Close();
-        _socket.Input.Complete();
-        await ConnectAsync();
-        if (!_closing)
+        int minor = Target.Minor;
+        bool mayAsk = true;
+        while (!_closing)
         {
-            await new ServerLogin(this, minor: 0).RunAsync();
+            await ConnectAsync();
+            LoginEnd end = _closing ? LoginEnd.Settled : await new ServerLogin(this, minor, mayAsk && _password is { IsKept: true }).RunAsync();
+            if (end == LoginEnd.Settled)
+            {
+                break;
+            }
+
+            if (end == LoginEnd.AskForPassword)
+            {
+                mayAsk = false;
+                await FindPasswordAsync();
+            }
+            else
+            {
+                minor = 0;
+            }
         }
 
-        if (!_closing)
+        if (!_closing && minor == 0)
         {
             Target.Minor = 0;
         }
     }
 
-    private async ValueTask ConnectAsync()
+    /// <summary>What password_command prints, if there is one; the one that was refused is forgotten.</summary>
+    private async ValueTask FindPasswordAsync()
+    {
+        if (_closing || Target.PasswordCommandOf(Host) is not { } command)
+        {
+            return;
+        }
+
+        SetDeadline();
+        if (_password?.Password is { } refused)
+        {
+            Target.Passwords.Forget(command, refused);
+        }
+
+        _passwordQuestion = new Question<PasswordAnswer>(_thread);
+        _password = await _passwordQuestion.AskAsync(done => Target.Passwords.Ask(command, done));
+        _passwordQuestion = null;
+        if (_password.Problem is { } problem && !_closing)
+        {
+            Close(problem, "28000");
+        }
+    }
+
+    private void SetDeadline()
     {
         if (Target.ConnectTimeout > TimeSpan.Zero)
         {
             _thread.Wheel.Set(_connectTimer, _thread.Now + (long)Target.ConnectTimeout.TotalMicroseconds);
         }
+    }
+
+    private async ValueTask ConnectAsync()
+    {
+        SetDeadline();
 
         // A name may have several addresses: where one cannot be connected to, the next is tried (PgBouncer: at the next connect).
         int error = 0;
@@ -316,8 +364,8 @@ internal sealed class ServerConnection
             return [literal];
         }
 
-        _question = new NameQuestion(_thread);
-        NameAnswer answer = await _question.AskAsync(Target.Names, Host.Name);
+        _question = new Question<NameAnswer>(_thread);
+        NameAnswer answer = await _question.AskAsync(done => Target.Names.Ask(Host.Name, done));
         _question = null;
         if (answer.Addresses.IsEmpty && !_closing)
         {
@@ -379,6 +427,12 @@ internal sealed class ServerConnection
     {
         internal override void Expired()
         {
+            if (server._passwordQuestion != null)
+            {
+                server.Close("password_command has not answered within server_connect_timeout", "28000");
+                return;
+            }
+
             server.WasLost = true;
             server.Close("connect timeout", "08001");
         }

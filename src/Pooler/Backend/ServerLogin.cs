@@ -11,7 +11,8 @@ namespace Pooler.Backend;
 /// parameters, cancel key and status on the connection, or closes it with the reason.
 /// </summary>
 /// <param name="minor">The 3.x to ask for.</param>
-internal sealed class ServerLogin(ServerConnection server, int minor)
+/// <param name="mayAskForPassword">The password is an earlier one: refused, it may have been replaced since.</param>
+internal sealed class ServerLogin(ServerConnection server, int minor, bool mayAskForPassword)
 {
     private enum Step
     {
@@ -20,6 +21,7 @@ internal sealed class ServerLogin(ServerConnection server, int minor)
         Done,
         Failed,
         AskFor30,
+        AskForPassword,
     }
 
     /// <summary>Bytes of a cancel key in BackendKeyData, from protocol 3.2 on.</summary>
@@ -29,7 +31,7 @@ internal sealed class ServerLogin(ServerConnection server, int minor)
     private const int MaxParameters = 128;
 
     // One and the same for the whole login, whatever is learnt meanwhile.
-    private readonly string _secret = server.Target.Secret ?? "";
+    private readonly string _secret = server.Secret;
     private ScramClient? _scram;
     private ScramKeys? _clientKeys;
     private bool _authenticated, _hasSpoken;
@@ -37,8 +39,7 @@ internal sealed class ServerLogin(ServerConnection server, int minor)
 
     private MessageWriter Writer => new(server.Outbox);
 
-    /// <summary>False when it should be connected to again and asked for 3.0: it refused a newer protocol, or hung up without a word.</summary>
-    public async ValueTask<bool> RunAsync()
+    public async ValueTask<LoginEnd> RunAsync()
     {
         ConnectionInput input = server.Socket.Input;
         SendStartup();
@@ -59,19 +60,19 @@ internal sealed class ServerLogin(ServerConnection server, int minor)
             server.Outbox.Flush();
             if (step != Step.GoOn)
             {
-                return step != Step.AskFor30;
+                return step == Step.AskFor30 ? LoginEnd.AskFor30 : step == Step.AskForPassword ? LoginEnd.AskForPassword : LoginEnd.Settled;
             }
 
             if (input.IsEnded || server.Socket.IsClosed)
             {
                 if (!_hasSpoken && _minor > 0 && server.Failure == null)
                 {
-                    return false;
+                    return LoginEnd.AskFor30;
                 }
 
                 server.WasLost = true;
                 Fail("server conn crashed?", "08006");
-                return true;
+                return LoginEnd.Settled;
             }
         }
     }
@@ -116,7 +117,7 @@ internal sealed class ServerLogin(ServerConnection server, int minor)
 
         step = Handle(data[0], data[FrameHeader.Size..(int)length]);
         _hasSpoken = true;
-        if (step is not (Step.Failed or Step.AskFor30))
+        if (step is not (Step.Failed or Step.AskFor30 or Step.AskForPassword))
         {
             input.Advance((int)length);
         }
@@ -135,6 +136,11 @@ internal sealed class ServerLogin(ServerConnection server, int minor)
                 if (!_hasSpoken && _minor > 0 && error.SqlState is "0A000" or "08P01")
                 {
                     return Step.AskFor30;
+                }
+
+                if (!_authenticated && mayAskForPassword && error.SqlState is "28P01" or "28000")
+                {
+                    return Step.AskForPassword; // What the command printed some time ago may have expired or been changed.
                 }
 
                 server.Close(error with { Severity = "FATAL" });

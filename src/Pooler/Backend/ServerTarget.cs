@@ -26,6 +26,12 @@ internal sealed record ServerTarget(ImmutableArray<HostAddress> Hosts, string Da
     /// <summary>Where to find the keys for a <see cref="Secret"/> that is a SCRAM verifier; null where no client's keys are used.</summary>
     public ClientKeys? ClientKeys { get; init; }
 
+    /// <summary>What prints the password to log in with, for whichever host; null: it is <see cref="Secret"/>.</summary>
+    public PasswordCommand? PasswordCommand { get; init; }
+
+    /// <summary>What such commands have printed.</summary>
+    public required ServerPasswords Passwords { get; init; }
+
     public TimeSpan ConnectTimeout { get; init; }
 
     /// <summary>
@@ -72,6 +78,10 @@ internal sealed record ServerTarget(ImmutableArray<HostAddress> Hosts, string Da
             Interlocked.CompareExchange(ref _turn, turn + 1, turn);
         }
     }
+
+    /// <summary>The command for a host; null when there is none.</summary>
+    public PasswordCommand? PasswordCommandOf(HostAddress host) =>
+        PasswordCommand == null ? null : PasswordCommand with { Host = host.Name.Length == 0 ? UnixSocketDirectory : host.Name, Port = host.Port };
 
     /// <summary>The address of a host when it needs no lookup; null otherwise.</summary>
     public SocketAddress? LiteralAddress(HostAddress host) => LiteralAddress(host, UnixSocketDirectory);

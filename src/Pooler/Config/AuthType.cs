@@ -29,4 +29,7 @@ internal enum AuthType
 
     /// <summary>PAM.</summary>
     Pam,
+
+    /// <summary>A bearer token of OAuth (ours; PostgreSQL 18 has it as an HBA method).</summary>
+    OAuth,
 }

@@ -49,6 +49,7 @@ internal sealed class ConfigDraft(List<ConfigError> errors)
             Peers = peers.ToImmutableSortedDictionary(),
             Secrets = secrets,
             Hba = ReadHba(),
+            OAuthJwks = ReadJwks(),
             Warnings = [.. warnings],
             FilePath = filePath,
         };
@@ -57,6 +58,7 @@ internal sealed class ConfigDraft(List<ConfigError> errors)
         config = config.WithTls((setting, problem) => Error(setting, problem, filePath));
         if (config.Hba is { WantsCertificates: true } && config.ClientTls is null or { ChecksCertificates: false })
             Error(Settings.AuthHbaFile, "cert and clientcert need client_tls_sslmode and client_tls_ca_file: by whom are certificates signed?", filePath);
+        CheckOAuth(config, filePath);
         return config;
     }
 
@@ -93,6 +95,8 @@ internal sealed class ConfigDraft(List<ConfigError> errors)
             & FitsHosts(entry, Settings.Zone.Name, own.Find(Settings.Zone)?.Length, hosts);
         if (own.Find(Settings.Routing) is not null && own.Find(Settings.TargetSessionAttrs) is not null)
             Error(entry, $"{entry.Key}: target_session_attrs is another word for routing: give one of them");
+        else if (own.FindText(Settings.Password) is not null && own.FindText(Settings.PasswordCommand) is not null)
+            Error(entry, $"{entry.Key}: password and password_command: give one of them");
         else if (fits)
             databases[entry.Key] = DatabaseConfig.From(entry.Key, own);
     }
@@ -136,7 +140,7 @@ internal sealed class ConfigDraft(List<ConfigError> errors)
 
     private static bool CanLend(DatabaseConfig lender, DatabaseConfig borrower) => lender.SharePools == null && lender.Name != borrower.Name
         && lender.Hosts.ToHashSet().SetEquals(borrower.Hosts) && lender.DbName == borrower.DbName
-        && lender.ForcedUser == borrower.ForcedUser && lender.Password == borrower.Password && lender.ConnectQuery == borrower.ConnectQuery;
+        && lender.ForcedUser == borrower.ForcedUser && lender.Password == borrower.Password && lender.PasswordCommand == borrower.PasswordCommand && lender.ConnectQuery == borrower.ConnectQuery;
 
     private void ApplyUser(ConfigEntry entry)
     {
@@ -255,10 +259,26 @@ internal sealed class ConfigDraft(List<ConfigError> errors)
         errors.Add(new ConfigError(entry?.File ?? "auth_type", entry?.Line ?? 0, "auth_type = ldap needs auth_ldap_options: without a server nobody can log in"));
     }
 
+    private string? ReadJwks()
+    {
+        if ((string?)values[Settings.OAuthJwksFile.Index] is not { Length: > 0 } path) return null;
+        ConfigEntry? entry = seen.GetValueOrDefault((ConfigSection.Main, Settings.OAuthJwksFile.Name));
+        if (TextFile.TryRead(path, out string? text, out string? problem) && OAuthConfig.TryReadKeys(text, out _)) return text;
+        errors.Add(new ConfigError(entry?.File ?? path, entry?.Line ?? 0, $"oauth_jwks_file: {problem ?? "it is no JSON Web Key Set, or has no key that signatures can be checked with"}"));
+        return null;
+    }
+
+    private void CheckOAuth(PoolerConfig config, string filePath)
+    {
+        ConfigEntry? entry = seen.GetValueOrDefault((ConfigSection.Main, Settings.AuthType.Name));
+        foreach ((string? place, string problem) in OAuthChecks.Problems(config))
+            errors.Add(place == null ? new ConfigError(entry?.File ?? filePath, entry?.Line ?? 0, problem) : new ConfigError(place, 0, problem));
+    }
+
     private void WarnWithoutAuthFile()
     {
         AuthType type = (AuthType)values[Settings.AuthType.Index]!;
-        if (type is AuthType.Any or AuthType.Trust or AuthType.Ldap or AuthType.Pam) return;
+        if (type is AuthType.Any or AuthType.Trust or AuthType.Ldap or AuthType.Pam or AuthType.OAuth) return;
         string word = Settings.AuthType.Format(type)!;
         warnings.Add($"auth_type is {word} but there is no auth_file: no user is known, so nobody can log in");
     }

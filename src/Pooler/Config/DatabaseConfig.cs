@@ -23,6 +23,9 @@ internal sealed record DatabaseConfig
     /// <summary>The forced user's password; null: the one in auth_file.</summary>
     public string? Password { get; init; }
 
+    /// <summary>What prints the password for server logins.</summary>
+    public string? PasswordCommand { get; init; }
+
     /// <summary>Sent to each new server.</summary>
     public string? ConnectQuery { get; init; }
 
@@ -107,6 +110,7 @@ internal sealed record DatabaseConfig
         LoadBalanceHosts = values.Find(Settings.LoadBalanceHosts),
         ForcedUser = values.FindText(Settings.ForcedUser),
         Password = values.FindText(Settings.Password),
+        PasswordCommand = values.FindText(Settings.PasswordCommand),
         ConnectQuery = values.FindText(Settings.ConnectQuery),
         AuthUser = values.FindText(Settings.AuthUser),
         AuthQuery = values.FindText(Settings.AuthQuery),

@@ -20,4 +20,7 @@ internal enum HbaMethod
 
     /// <summary>PAM checks the password.</summary>
     Pam,
+
+    /// <summary>A bearer token of OAuth (PostgreSQL 18).</summary>
+    OAuth,
 }

@@ -5,12 +5,17 @@ namespace Pooler.Config;
 
 /// <summary>One line of auth_hba_file.</summary>
 /// <param name="Place">File and line, for the log.</param>
-/// <param name="Map">The map of auth_ident_file that names must pass; null: the system's name is the user's.</param>
+/// <param name="Map">The map of auth_ident_file that names must pass; null: the system's name, or the token's, is the user's.</param>
 internal sealed record HbaRule(
     string Place, HbaConnection Connection, ImmutableArray<HbaName> Databases, ImmutableArray<HbaName> Users, HbaAddress Address, HbaMethod Method, string? Map)
 {
     /// <summary>What is asked of TLS beside the method.</summary>
     public HbaTls Tls { get; init; } = HbaTls.None;
+
+    /// <summary>For oauth: whose tokens, and what they must be good for; null: as oauth_issuer and oauth_scope say.</summary>
+    public string? Issuer { get; init; }
+
+    public string? Scope { get; init; }
 
     /// <summary>Of the method ldap.</summary>
     public LdapOptions? Ldap { get; init; }

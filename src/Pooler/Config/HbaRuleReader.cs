@@ -26,6 +26,7 @@ internal sealed class HbaRuleReader(List<ConfigError> errors, HashSet<string> ma
         ["cert"] = HbaMethod.Cert,
         ["ldap"] = HbaMethod.Ldap,
         ["pam"] = HbaMethod.Pam,
+        ["oauth"] = HbaMethod.OAuth,
     }.ToFrozenDictionary();
 
     public HbaRule? Read(string file, int line, List<List<HbaName>> fields)
@@ -33,17 +34,24 @@ internal sealed class HbaRuleReader(List<ConfigError> errors, HashSet<string> ma
         int at = 3;
         HbaAddress address = HbaAddress.All;
         HbaMethod method = HbaMethod.Reject;
-        string? map = null, service = null;
+        Dictionary<string, string> options = [];
         LdapOptions? ldap = null;
         HbaTls? tls = null;
         string? problem = TakeConnection(fields, out HbaConnection connection)
             ?? (connection == HbaConnection.Local ? null : TakeAddress(fields, ref at, out address))
             ?? (fields.Count > at ? NameProblem(fields[1], fields[2]) : "a line takes databases, users, an address (but for local) and a method")
             ?? TakeMethod(connection, fields, at, out method)
-            ?? TakeOptions(connection, method, fields, at, out map, out service, out ldap, out tls);
+            ?? TakeOptions(connection, method, fields.Skip(at), options, out ldap, out tls);
         if (problem == null)
         {
-            return new HbaRule($"{file}:{line}", connection, [.. fields[1]], [.. fields[2]], address, method, map) { Ldap = ldap, PamService = service, Tls = tls! };
+            return new HbaRule($"{file}:{line}", connection, [.. fields[1]], [.. fields[2]], address, method, options.GetValueOrDefault("map"))
+            {
+                Tls = tls!,
+                Ldap = ldap,
+                PamService = options.GetValueOrDefault("pamservice"),
+                Issuer = options.GetValueOrDefault("issuer"),
+                Scope = options.GetValueOrDefault("scope"),
+            };
         }
 
         errors.Add(new ConfigError(file, line, problem));
@@ -109,12 +117,13 @@ internal sealed class HbaRuleReader(List<ConfigError> errors, HashSet<string> ma
             : null;
     }
 
+    /// <param name="fields">The method and what stands behind it.</param>
     private string? TakeOptions(
-        HbaConnection connection, HbaMethod method, List<List<HbaName>> fields, int at, out string? map, out string? service, out LdapOptions? ldap, out HbaTls? tls)
+        HbaConnection connection, HbaMethod method, IEnumerable<List<HbaName>> fields, Dictionary<string, string> options, out LdapOptions? ldap, out HbaTls? tls)
     {
-        (map, service, ldap) = (null, null, null);
-        List<string> options = [.. fields.Skip(at + 1).SelectMany(static field => field).Select(static option => option.Text)];
-        tls = HbaTls.Take(options, connection, out string? problem);
+        ldap = null;
+        List<string> words = [.. fields.Skip(1).SelectMany(static field => field).Select(static option => option.Text)];
+        tls = HbaTls.Take(words, connection, out string? problem);
         if (problem != null)
         {
             return problem;
@@ -122,26 +131,30 @@ internal sealed class HbaRuleReader(List<ConfigError> errors, HashSet<string> ma
 
         if (method == HbaMethod.Ldap)
         {
-            ldap = LdapOptionReader.Read(options, "", out problem);
+            ldap = LdapOptionReader.Read(words, "", out problem);
             return problem;
         }
 
-        foreach (string option in options)
+        foreach (string word in words)
         {
-            (string name, string value) = option.Split('=', 2) is [var before, var behind] ? (before, behind) : (option, "");
-            switch (name)
+            (string name, string value) = word.Split('=', 2) is [var before, var behind] ? (before, behind) : (word, "");
+            bool isKnown = name switch
             {
-                case "map" when method is HbaMethod.Peer or HbaMethod.Cert || tls!.ClientCert == HbaClientCert.VerifyFull:
-                    map = value;
-                    break;
-                case "pamservice" when method == HbaMethod.Pam && value.Length > 0:
-                    service = value;
-                    break;
-                default:
-                    return $"option \"{name}\" is not supported with {fields[at][0].Text}: there are map=… for peer and cert, pamservice=… for pam, and those of ldap";
+                "map" => method is HbaMethod.Peer or HbaMethod.Cert or HbaMethod.OAuth || tls!.ClientCert == HbaClientCert.VerifyFull,
+                "issuer" or "scope" => method == HbaMethod.OAuth,
+                "pamservice" => method == HbaMethod.Pam && value.Length > 0,
+                _ => false,
+            };
+            if (!isKnown)
+            {
+                return $"option \"{name}\" is not supported with {fields.First()[0].Text}: there are map=… for peer, cert and oauth, issuer=… and scope=… for oauth, pamservice=… for pam, those of ldap, and of hostssl lines clientcert=…, clientname=… and sni=…";
             }
+
+            options[name] = value;
         }
 
-        return map != null && !maps.Contains(map) ? $"map={map}: auth_ident_file has no such map" : null;
+        return options.TryGetValue("map", out string? map) && !maps.Contains(map) ? $"map={map}: auth_ident_file has no such map"
+            : options.TryGetValue("issuer", out string? issuer) && !OAuthConfig.IsIssuer(issuer) ? $"issuer={issuer} is not valid: {ValueKinds.IssuerUrl.Expected}"
+            : null;
     }
 }

@@ -30,6 +30,9 @@ internal sealed class HbaRules
         return new HbaRules([.. lines.Found.Select(line => reader.Read(line.File, line.Line, line.Fields)).OfType<HbaRule>()], maps);
     }
 
+    /// <summary>All lines, in their order.</summary>
+    public ImmutableArray<HbaRule> Rules => _rules;
+
     /// <summary>The first line that is for such a login; null: none, which rejects it.</summary>
     /// <param name="address">Null over a Unix socket.</param>
     /// <param name="serverName">The host a TLS client has asked for, empty if none; null without TLS.</param>

@@ -48,6 +48,9 @@ internal sealed class PoolerConfig
     /// <summary>TLS with servers; null only where there was an error.</summary>
     public ServerTls? ServerTls { get; private init; }
 
+    /// <summary>What oauth_jwks_file holds; null without it.</summary>
+    public string? OAuthJwks { get; init; }
+
     /// <summary>What the operator should know but what does not stop the start.</summary>
     public required ImmutableArray<string> Warnings { get; init; }
 
@@ -126,6 +129,26 @@ internal sealed class PoolerConfig
             PreparedStatementWarmUp = Get(Settings.PreparedStatementWarmUp),
             Pin = Get(Settings.Pin),
             ConnectQuery = database.ConnectQuery,
+        };
+    }
+
+    /// <summary>What prints the password for an entry's server logins; null: the one it has, or that of auth_file, is used.</summary>
+    public string? PasswordCommandOf(DatabaseConfig database) =>
+        database.Password == null && (database.PasswordCommand ?? Get(Settings.PasswordCommand)) is { Length: > 0 } text ? text : null;
+
+    /// <summary>What OAuth goes by, for all or for a line of auth_hba_file; null: nobody is believed. The keys are oauth_issuer's.</summary>
+    public OAuthConfig? OAuthOf(HbaRule? rule)
+    {
+        string? own = Get(Settings.OAuthIssuer);
+        if ((rule?.Issuer ?? own) is not { } issuer)
+        {
+            return null;
+        }
+
+        return new OAuthConfig(issuer, rule?.Scope ?? Get(Settings.OAuthScope), Get(Settings.OAuthAudience), Get(Settings.OAuthUserClaim))
+        {
+            JwksUrl = issuer == own ? Get(Settings.OAuthJwksUrl) : null,
+            Jwks = issuer == own ? OAuthJwks : null,
         };
     }
 
@@ -218,6 +241,7 @@ internal sealed class PoolerConfig
         Peers = Peers,
         Secrets = Secrets,
         Hba = Hba,
+        OAuthJwks = OAuthJwks,
         Warnings = Warnings,
         FilePath = FilePath,
     };

@@ -160,10 +160,28 @@ internal static class Settings
         "Servers kept open in a pool with a forced user or a client; at most the pool size.");
     public static readonly Setting<string?> MonitorUser = Row("monitor_user", OptionalText, null, Global | Database,
         "Ours: who probes the hosts of an entry with routing, with the password in auth_file; left out = auth_user, the forced user, or postgres.");
+    public static readonly Setting<ImmutableArray<string>> OAuthAudience = Row("oauth_audience", NameList, "", Global,
+        "Ours: for OAuth, names of this service at the issuer: one of them must be in a token's aud. There must be one.");
+    public static readonly Setting<string?> OAuthIssuer = Row("oauth_issuer", IssuerUrl, null, Global,
+        "Ours: for OAuth, whose tokens let clients in, as it stands in their iss; a line of auth_hba_file may name another.");
+    public static readonly Setting<string?> OAuthJwksFile = Row("oauth_jwks_file", OptionalText, null, Global,
+        "Ours: the keys of oauth_issuer (JSON Web Key Set) in a file, read at the start and at RELOAD: nothing is fetched then.");
+    public static readonly Setting<string?> OAuthJwksUrl = Row("oauth_jwks_url", SafeUrl, null, Global,
+        "Ours: where the keys of oauth_issuer are fetched; left out = its /.well-known/openid-configuration says it.");
+    public static readonly Setting<string> OAuthScope = Row("oauth_scope", Text, "", Global,
+        "Ours: for OAuth, scopes that a token must have, between blanks; a line of auth_hba_file may name others.");
+    public static readonly Setting<string> OAuthUserClaim = Row("oauth_user_claim", Text, "sub", Global,
+        "Ours: for OAuth, the claim of a token that is the user's name, or that map= of a line of auth_hba_file finds in auth_ident_file.");
     public static readonly Setting<TwoPrimariesRule> OnTwoPrimaries = Row("on_two_primaries", TwoPrimariesWord, "stay", Global | Database,
         "Ours: while a second host takes writes: stay = with the primary as long as it answers; hold = nobody writes, unless the second is on an older timeline; newest = to the newer timeline.");
     public static readonly Setting<string> PamService = Row("pam_service", Text, "pgbouncer", Global,
         "Ours: the service (a file of /etc/pam.d) by which PAM checks passwords, unless a line of auth_hba_file has its own pamservice.");
+    public static readonly Setting<string?> PasswordCommand = Row("password_command", OptionalText, null, Global | Database,
+        "Ours: what is run (/bin/sh -c) for the password of a server login, which it prints; POOLER_HOST, POOLER_PORT, POOLER_USER and POOLER_DATABASE tell what for. In an entry with password= that one counts; auth_file does not (docs/security.md).", secret: true);
+    public static readonly Setting<TimeSpan> PasswordCommandTimeout = Row("password_command_timeout", Seconds, "10", Global,
+        "Ours: a password_command that takes longer is ended, and the login has failed; 0 = server_connect_timeout.");
+    public static readonly Setting<TimeSpan> PasswordCommandTtl = Row("password_command_ttl", Seconds, "600", Global,
+        "Ours: how long what password_command has printed is used for further logins, and no longer than a JSON Web Token in it lasts; one that a server refuses is asked for again at once; 0 = not at all.");
     public static readonly Setting<int> PeerId = Row("peer_id", PeerNumber, "0", Global,
         "Number of this process in [peers], 1 to 16383, which its cancel keys carry; 0 = cancel requests for peers are not passed on.");
     public static readonly Setting<string> PidFile = Row("pidfile", Text, "", Global,

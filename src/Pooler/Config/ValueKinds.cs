@@ -45,6 +45,15 @@ internal static class ValueKinds
     public static ValueKind<string?> OptionalText { get; } = new("text", "a text",
         static (string text, out string? value) => KeepText(text, out value!), static value => value);
 
+    /// <summary>Null when it is not set.</summary>
+    public static ValueKind<string?> SafeUrl { get; } = new("URL", "an https:// URL, or an http:// one on this machine (localhost, 127.0.0.1)",
+        static (string text, out string? value) => (value = OAuthConfig.IsSafeUrl(text) ? text : null) != null, static value => value);
+
+    /// <summary>An issuer is its name, to the letter, and the discovery document is found behind it.</summary>
+    public static ValueKind<string?> IssuerUrl { get; } = new("URL",
+        "an https:// URL, or an http:// one on this machine, as it stands in the iss of tokens: without ?, and without /.well-known/…",
+        static (string text, out string? value) => (value = OAuthConfig.IsIssuer(text) ? text : null) != null, static value => value);
+
     /// <summary>Separated by commas or blanks, as PgBouncer's strlist_contains reads them.</summary>
     public static ValueKind<ImmutableArray<string>> NameList { get; } = new("comma list", "names separated by commas",
         ParseNames, static value => string.Join(',', value));
@@ -93,7 +102,7 @@ internal static class ValueKinds
     public static ValueKind<AuthType> AuthTypeWord { get; } = Choice(
         ("any", AuthType.Any), ("trust", AuthType.Trust), ("plain", AuthType.Plain), ("md5", AuthType.Md5),
         ("scram-sha-256", AuthType.ScramSha256), ("cert", AuthType.Cert), ("hba", AuthType.Hba), ("ldap", AuthType.Ldap),
-        ("pam", AuthType.Pam));
+        ("pam", AuthType.Pam), ("oauth", AuthType.OAuth));
 
     public static ValueKind<SslMode> SslModeWord { get; } = Choice(
         ("disable", SslMode.Disable), ("allow", SslMode.Allow), ("prefer", SslMode.Prefer), ("require", SslMode.Require),

@@ -20,13 +20,25 @@ internal sealed class Authentication(ClientLogin login, Credentials credentials,
     public const string UntrustedUser = "\"trust\" authentication failed";
 
     private const string WrongCertificate = "certificate authentication failed";
+    /// <summary>What the client said is no part of the mechanism it was asked by, or it proves nothing.</summary>
+    public const string SaslFailed = "SASL authentication failed";
+
+    /// <summary>A token is not taken, or it is another user's; the log says more.</summary>
+    public const string OAuthFailed = "OAuth bearer authentication failed";
+
+    /// <summary>Who reads a token on its way can use it.</summary>
+    public const string OAuthInClear = "OAuth bearer authentication needs TLS, or a connection on the pooler's own machine";
+
     private const string WrongPassword = "password authentication failed";
-    private const string SaslFailed = "SASL authentication failed";
 
     /// <summary>What is not checked by a secret.</summary>
     public required ExternalLogin External { get; init; }
 
     private MessageWriter Writer => new(login.Client.Outbox);
+
+    /// <summary>Nobody else can read what the client sends; behind a proxy nobody knows.</summary>
+    private bool IsPrivate => login.IsUnix || login.Tls != null
+        || (login.Client.ProxiedPeer == null && IPAddress.TryParse(login.Client.Name(peer: true).Address, out IPAddress? address) && IPAddress.IsLoopback(address));
 
     /// <summary>By the first line of auth_hba_file that is for this login.</summary>
     public async ValueTask<string?> RunAsync(HbaRules? rules, string database, string user)
@@ -48,12 +60,18 @@ internal sealed class Authentication(ClientLogin login, Credentials credentials,
             HbaMethod.Peer => await PeerAsync(rules!, rule.Map, user),
             HbaMethod.Ldap => await External.LdapAsync(rule.Ldap, user),
             HbaMethod.Pam => await External.PamAsync(rule.PamService, user),
+            HbaMethod.OAuth => await OAuthAsync(login.Config.OAuthOf(rule), user, identity => rules!.Maps(rule.Map, identity, user)),
             _ => Rejected,
         };
     }
 
     public async ValueTask<string?> RunAsync(AuthType type, string user)
     {
+        if (type == AuthType.OAuth)
+        {
+            return await OAuthAsync(login.Config.OAuthOf(null), user, identity => identity == user);
+        }
+
         string? secret = credentials.SecretOf(user);
         if (secret != null || type == AuthType.Any || database == null || login.AuthUserOf(database) == null)
         {
@@ -120,6 +138,32 @@ internal sealed class Authentication(ClientLogin login, Credentials credentials,
         int uid = Syscalls.PeerUid(login.Client.Fd);
         string? name = await Offload.Run(login.Client, static uid => SystemUsers.NameOf(uid), uid);
         return name != null && rules.Maps(map, name, user) ? await RunAsync(AuthType.Trust, user) : Rejected;
+    }
+
+    /// <summary>
+    /// By a token. Of a user whose servers are logged in to by what the entry says no more is asked; any other must be known, as behind
+    /// trust and peer.
+    /// </summary>
+    private async ValueTask<string?> OAuthAsync(OAuthConfig? config, string user, Func<string, bool> mayBe)
+    {
+        if (!IsPrivate)
+        {
+            return OAuthInClear;
+        }
+
+        string? refusal = config == null ? OAuthFailed : await new OAuthLogin(login, config).RunAsync(mayBe);
+        if (refusal != null || database == null || database.ForcedUser != null || database.Password != null || login.Config.PasswordCommandOf(database) != null)
+        {
+            return refusal;
+        }
+
+        if (await RunAsync(AuthType.Trust, user) == null)
+        {
+            return null;
+        }
+
+        login.NoteRefusedToken("its bearer is not known, and the database entry has no user=, password= or password_command to log in to servers with");
+        return OAuthFailed;
     }
 
     private async ValueTask<string?> PlainAsync(string user, string? secret)

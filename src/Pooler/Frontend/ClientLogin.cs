@@ -65,6 +65,9 @@ internal sealed class ClientLogin
     /// <summary>The client's, signed by one of our authorities; null: it showed none, or nobody has looked.</summary>
     public X509Certificate2? VerifiedCertificate { get; private set; }
 
+    /// <summary>The one this login goes by.</summary>
+    internal PoolerConfig Config => _config;
+
     private MessageWriter Writer => new(Client.Outbox);
 
     public async Task RunAsync()
@@ -154,6 +157,20 @@ internal sealed class ClientLogin
         }
 
         return _refusal == null && check.State == PasswordCheckState.Accepted;
+    }
+
+    /// <summary>Who the bearer of a token is. It has an end of its own: the issuer's keys are waited for with a deadline.</summary>
+    internal async ValueTask<OAuthAnswer> CheckTokenAsync(OAuthConfig config, string token)
+    {
+        Client.Outbox.Flush();
+        return await new Question<OAuthAnswer>(Client.Owner).AskAsync(done => _context.Tokens.Check(config, token, done));
+    }
+
+    /// <summary>The client is told no more than that it failed.</summary>
+    internal void NoteRefusedToken(string problem)
+    {
+        string name = _name ?? _context.LogName(Client, _identity);
+        _context.Log.OAuthRefused(name, problem);
     }
 
     /// <summary>The login by what auth_query said has failed.</summary>
@@ -273,7 +290,8 @@ internal sealed class ClientLogin
         if (await AuthenticateAsync(identity, isConsole) is { } refusal)
         {
             return Refuse(refusal, refusal is Authentication.UntrustedUser or "not allowed" ? "08P01"
-                : refusal is Authentication.Rejected or ExternalLogin.LdapFailed or ExternalLogin.PamFailed ? "28000" : "28P01");
+                : refusal is Authentication.Rejected or Authentication.OAuthFailed or Authentication.OAuthInClear or ExternalLogin.LdapFailed or ExternalLogin.PamFailed ? "28000"
+                : "28P01");
         }
 
         // The client may have taken its time to prove who it is: where it goes is said by what is in force by now.

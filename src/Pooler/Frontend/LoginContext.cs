@@ -28,6 +28,9 @@ internal sealed record LoginContext(
     /// <inheritdoc cref="LdapChecks"/>
     public PasswordChecks PamChecks { get; } = new("PAM", MostChecks);
 
+    /// <summary>Checks the tokens of OAuth logins.</summary>
+    public required OAuthTokens Tokens { get; init; }
+
     /// <summary>
     /// The process comes to its end: only the console takes new clients over the Unix socket (true); over TCP those are still served that
     /// came before it stopped to listen, if clients are waited for.

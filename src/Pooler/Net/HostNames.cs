@@ -318,6 +318,9 @@ internal sealed class HostNames(LiveConfig live, ILogger log)
 /// <summary>What a name stands for, first the address whose turn it is; or none, and why.</summary>
 internal sealed record NameAnswer(ImmutableArray<IPAddress> Addresses, string? Problem)
 {
+    /// <summary>To whoever no longer waits for one.</summary>
+    public static NameAnswer GivenUp { get; } = new([], "given up");
+
     /// <summary>As on the console and in the log.</summary>
     public override string ToString() => string.Join(',', Addresses);
 }

@@ -8,7 +8,7 @@ using Pooler.Protocol;
 namespace Pooler.Pooling;
 
 /// <summary>Turns the configuration in force into a pool's settings and the address of its servers.</summary>
-internal sealed class PoolSource(LiveConfig live, ClientKeys keys, FetchedSecrets fetched, Clusters clusters, HostNames names)
+internal sealed class PoolSource(LiveConfig live, ClientKeys keys, FetchedSecrets fetched, Clusters clusters, HostNames names, ServerPasswords passwords)
 {
     /// <summary>PgBouncer: with a forced user the minimum is kept before the first client is there.</summary>
     public IEnumerable<DatabaseConfig> KeptWithoutClients => live.Current.Databases.Values.Where(
@@ -101,6 +101,7 @@ internal sealed class PoolSource(LiveConfig live, ClientKeys keys, FetchedSecret
         return TargetOf(config, database, user, config.Resolve(database, user), database.Hosts) with
         {
             OwnSecret = config.Secrets.GetValueOrDefault(user),
+            PasswordCommand = config.Secrets.ContainsKey(user) ? null : CommandOf(config, database, user),
             Fetched = null,
             ClientKeys = null,
             StartupValues = [new("application_name", "pooler auth_query")],
@@ -114,15 +115,19 @@ internal sealed class PoolSource(LiveConfig live, ClientKeys keys, FetchedSecret
         Add("datestyle", database.DateStyle);
         Add("timezone", database.TimeZone);
         Add("application_name", database.ApplicationName);
+        PasswordCommand? command = CommandOf(config, database, user);
+        bool isClients = database.ForcedUser == null && database.Password == null && command == null;
         return new ServerTarget(
-            hosts, database.DbName, user, database.Password ?? config.Secrets.GetValueOrDefault(user))
+            hosts, database.DbName, user, database.Password ?? (command == null ? config.Secrets.GetValueOrDefault(user) : null))
         {
             Entry = database.Name,
-            Fetched = database.ForcedUser == null && database.Password == null ? fetched : null,
+            PasswordCommand = command,
+            Passwords = passwords,
+            Fetched = isClients ? fetched : null,
             LoadBalanceHosts = database.LoadBalanceHosts ?? LoadBalanceHosts.RoundRobin,
             StartupValues = startup,
             // PgBouncer: under a forced user nobody's keys are used, as nobody logs in as that user here.
-            ClientKeys = database.ForcedUser == null && database.Password == null ? keys : null,
+            ClientKeys = isClients ? keys : null,
             Names = names,
             ConnectTimeout = settings.ServerConnectTimeout,
             Tls = config.ServerTls,
@@ -137,5 +142,13 @@ internal sealed class PoolSource(LiveConfig live, ClientKeys keys, FetchedSecret
                 startup.Add(new(name, value));
             }
         }
+    }
+
+    private static PasswordCommand? CommandOf(PoolerConfig config, DatabaseConfig database, string user)
+    {
+        TimeSpan timeout = config.Get(Settings.PasswordCommandTimeout);
+        return config.PasswordCommandOf(database) is { } text
+            ? new PasswordCommand(text, database.Name, user, timeout > TimeSpan.Zero ? timeout : config.Get(Settings.ServerConnectTimeout), config.Get(Settings.PasswordCommandTtl))
+            : null;
     }
 }

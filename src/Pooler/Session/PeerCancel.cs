@@ -16,7 +16,7 @@ internal sealed class PeerCancel(IoThread thread, HostNames names, PoolerConfig 
     // cancel_wait_timeout's default, where neither it nor server_connect_timeout sets a limit: no wait is for ever.
     private const long LongestMicroseconds = 10_000_000;
 
-    private NameQuestion? _question;
+    private Question<NameAnswer>? _question;
     private Connection? _socket;
 
     public PeerPool Pool { get; set; } = null!;
@@ -50,7 +50,7 @@ internal sealed class PeerCancel(IoThread thread, HostNames names, PoolerConfig 
     internal override void Expired()
     {
         End();
-        _question?.GiveUp();
+        _question?.GiveUp(NameAnswer.GivenUp);
         _socket?.Close();
     }
 
@@ -85,8 +85,8 @@ internal sealed class PeerCancel(IoThread thread, HostNames names, PoolerConfig 
             return [literal];
         }
 
-        _question = new NameQuestion(thread);
-        NameAnswer answer = await _question.AskAsync(names, peer.Host.Name);
+        _question = new Question<NameAnswer>(thread);
+        NameAnswer answer = await _question.AskAsync(done => names.Ask(peer.Host.Name, done));
         _question = null;
         return [.. answer.Addresses.Select(address => new IPEndPoint(address, peer.Host.Port).Serialize())];
     }

@@ -17,6 +17,12 @@ internal static partial class Log
     [LoggerMessage(Level = LogLevel.Warning, Message = "{Client} {Method} authentication failed: {Reason}")]
     public static partial void PasswordCheckFailed(this ILogger log, string client, string method, string reason);
 
+    [LoggerMessage(Level = LogLevel.Information, Message = "{Client} OAuth token refused: {Problem}")]
+    public static partial void OAuthRefused(this ILogger log, string client, string problem);
+
+    [LoggerMessage(Level = LogLevel.Warning, Message = "OAuth: keys of {Issuer} cannot be fetched: {Problem}")]
+    public static partial void OAuthKeysFailed(this ILogger log, string issuer, string problem);
+
     [LoggerMessage(Level = LogLevel.Information, Message = "{Client} closing because: {Reason} (age={Age}s)")]
     public static partial void ClientClosing(this ILogger log, string client, string reason, long age);
 

@@ -55,7 +55,7 @@ public sealed class ConfigLoaderTests : IDisposable
             "pooler.ini:2: pool_mode = \"transactional\" is not valid: one of session, transaction, statement",
             "pooler.ini:3: unknown setting \"pool_mod\" in [pgbouncer]: did you mean pool_mode?",
             "pooler.ini:4: \"pool_size\" does not belong in [pgbouncer] but in [databases]",
-            "pooler.ini:5: auth_type = \"certificate\" is not valid: one of any, trust, plain, md5, scram-sha-256, cert, hba, ldap, pam",
+            "pooler.ini:5: auth_type = \"certificate\" is not valid: one of any, trust, plain, md5, scram-sha-256, cert, hba, ldap, pam, oauth",
             "pooler.ini:7: database name \"pgbouncer\" is reserved for the console: choose another one",
             "pooler.ini:8: app: port has 3 items and host 2: give one port for all hosts, or one for each",
             "pooler.ini:9: shop: unknown setting \"hots\" in [databases]: did you mean host?",

@@ -80,6 +80,13 @@ public sealed class HbaRulesTests : IDisposable
     [InlineData("host all all all peer", 1, "peer is for local lines only")]
     [InlineData("local all all md5 map=x", 1, "option \"map\" is not supported with md5")]
     [InlineData("local all all peer map=x", 1, "auth_ident_file has no such map")]
+    [InlineData("local all all peer issuer=https://id.example", 1, "option \"issuer\" is not supported with peer")]
+    [InlineData("local all all oauth map=x", 1, "auth_ident_file has no such map")]
+    [InlineData("local all all oauth validator=x", 1, "option \"validator\" is not supported with oauth")]
+    [InlineData("local all all oauth delegate_ident_mapping=1", 1, "is not supported with oauth")]
+    [InlineData("local all all oauth issuer=http://id.example", 1, "issuer=http://id.example is not valid: an https:// URL")]
+    [InlineData("local all all oauth issuer=https://id.example/.well-known/openid-configuration", 1, "without /.well-known/")]
+    [InlineData("local all all oauth issuer=", 1, "issuer= is not valid")]
     [InlineData("local all \"all trust", 1, "quotation mark")]
     [InlineData("local @nowhere all trust", 1, "@nowhere: could not read")]
     [InlineData("include nowhere", 0, "could not read")]
@@ -133,6 +140,15 @@ public sealed class HbaRulesTests : IDisposable
         Assert.Null(rules.Find(null, null, "d", "u"));
         Assert.Equal(problem != null, errors.Count > 0);
         Assert.All(errors, error => Assert.Contains(problem!, error.Message, StringComparison.Ordinal));
+    }
+
+    [Fact]
+    public void OAuthLinesHaveTheirIssuerAndScopes()
+    {
+        HbaRules rules = Load("local a all oauth issuer=https://id.example/x scope=\"openid db\"\nlocal all all oauth", out List<ConfigError> errors);
+        Assert.Empty(errors);
+        Assert.Equal([("https://id.example/x", "openid db"), (null, null)], rules.Rules.Select(static rule => (rule.Issuer, rule.Scope)));
+        Assert.All(rules.Rules, static rule => Assert.Equal(HbaMethod.OAuth, rule.Method));
     }
 
     [Fact]

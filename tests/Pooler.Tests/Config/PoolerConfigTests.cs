@@ -202,6 +202,22 @@ public sealed class PoolerConfigTests : IDisposable
         PoolerConfig config = Load("");
         Assert.Null(config.GetText(Settings.Password));
         Assert.Equal("********", config.With(Settings.Password, "hush").GetText(Settings.Password));
+        Assert.Equal("********", Load("password_command = curl -H secret").GetText(Settings.PasswordCommand));
+        Assert.Null(Load("").GetText(Settings.PasswordCommand));
+    }
+
+    [Fact]
+    public void APasswordBeatsTheEntrysCommandBeatsTheGlobalOne()
+    {
+        PoolerConfig config = Load("""
+            password_command = all
+            [databases]
+            plain =
+            own = password_command='one two'
+            known = password=x
+            """);
+        Assert.Equal(["all", "one two", null], ((string[])["plain", "own", "known"]).Select(name => config.PasswordCommandOf(config.Databases[name])));
+        Assert.Equal(["pooler.ini:2: both: password and password_command: give one of them"], folder.LoadWrong("[databases]\nboth = password=x password_command=y"));
     }
 
     private PoolerConfig Load(string text) => folder.LoadRight("[pgbouncer]\nauth_type = any\n" + text);

@@ -135,11 +135,11 @@ public sealed partial class RoomTests
         // TlsSession takes results of an SslStream that are there already.
         Assert.Empty(SourceFile.OfPooler.Where(f => IoRooms.Contains(f.Room) && !f.Path.EndsWith("Net/TlsSession.cs", StringComparison.Ordinal) && Regex.IsMatch(f.Code, pattern)).Select(f => $"{f.Path}: {pattern}"));
 
-    /// <summary>The pools' lock, that of the prepared statements' catalogue and that of names, which only a connect asks for; the others are of rooms off the I/O threads.</summary>
+    /// <summary>The pools' lock, that of the prepared statements' catalogue and those of names and of commands' passwords, which only a connect asks for, and that of an issuer's keys, which ordinary threads ask for; the others are of rooms off the I/O threads.</summary>
     [Fact]
     public void OnlyThePoolsLock() =>
         Assert.All(SourceFile.OfPooler.Where(static f => IoRooms.Contains(f.Room) && Regex.IsMatch(f.Code, @"\block\s*\(|\bMonitor\.")), static file =>
-            Assert.Contains(file.Path[file.Path.LastIndexOf("src/Pooler/", StringComparison.Ordinal)..], (string[])["src/Pooler/Pooling/Pools.cs", "src/Pooler/Pooling/Pools.Operator.cs", "src/Pooler/Pooling/Pools.Upkeep.cs", "src/Pooler/Backend/StatementCatalogue.cs", "src/Pooler/Net/HostNames.cs"]));
+            Assert.Contains(file.Path[file.Path.LastIndexOf("src/Pooler/", StringComparison.Ordinal)..], (string[])["src/Pooler/Pooling/Pools.cs", "src/Pooler/Pooling/Pools.Operator.cs", "src/Pooler/Pooling/Pools.Upkeep.cs", "src/Pooler/Backend/StatementCatalogue.cs", "src/Pooler/Net/HostNames.cs", "src/Pooler/Backend/ServerPasswords.cs", "src/Pooler/Frontend/OAuthKeys.cs"]));
 
     /// <summary>The tests of this class see what they look for.</summary>
     [Fact]
