@@ -62,7 +62,7 @@ internal sealed record TlsCiphers(string Text, ImmutableArray<TlsCipherSuite> Su
     private static bool TryParse(string text, (string Name, TlsCipherSuite Suite)[] known, out TlsCiphers ciphers)
     {
         List<TlsCipherSuite> suites = [];
-        bool isSound = true, isAll = false;
+        bool isSound = true, isAll = text.Length == 0;
         foreach (string word in text.Split([':', ',', ' '], StringSplitOptions.RemoveEmptyEntries))
         {
             if (s_groups.Contains(word, StringComparer.OrdinalIgnoreCase))
