@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Compares Pooler with PgBouncer, with a bare relay on the same I/O thread, and with PostgreSQL asked directly:
 # scripts/bench.sh [--quick] [--compare BINARY] [--rounds N] [--seconds S] [--engines LIST] [--protocols LIST] [--clients LIST] [section…]
-#   section            main pgbench prepared curve synthetic idle logins copy mixed workers2 routing memory allocation; without any: all of them
+#   section            main pgbench prepared curve synthetic idle logins tls tlsidle secrets storm copy mixed workers2 routing memory
+#                      allocation; without any: all of them
 #   --quick            one round of one second, 1 and 16 clients: to see that all works, not to compare
 #   --compare BINARY   takes another Pooler along, as "old"
 #   --rounds N         rounds (5); the contenders take turns in each, in alternating order
@@ -16,7 +17,7 @@
 set -uo pipefail
 . "$(dirname "$0")/lib.sh"
 
-all_sections=(main pgbench prepared curve synthetic idle logins copy mixed workers2 routing memory allocation)
+all_sections=(main pgbench prepared curve synthetic idle logins tls tlsidle secrets storm copy mixed workers2 routing memory allocation)
 quick=false rounds='' seconds='' old='' engines=(epoll io_uring) sections=() protocols=() client_counts=()
 while [ $# -gt 0 ]; do
   case $1 in
@@ -32,7 +33,7 @@ while [ $# -gt 0 ]; do
         --clients) read -ra client_counts <<<"$2" ;;
       esac
       shift ;;
-    -h | --help) sed -n '2,15s/^# \{0,1\}//p' "$0"; exit 0 ;;
+    -h | --help) sed -n '2,16s/^# \{0,1\}//p' "$0"; exit 0 ;;
     -*) die "unknown option $1" ;;
     *)
       case " ${all_sections[*]} " in *" $1 "*) sections+=("$1") ;; *) die "unknown section $1: ${all_sections[*]}" ;; esac ;;
@@ -146,8 +147,11 @@ postgres = host=127.0.0.1 port=${port[$database]} dbname=postgres
 listen_addr = 127.0.0.1
 listen_port = $1
 unix_socket_dir =
-auth_type = trust
+auth_type = $auth
 auth_file = $folder/run/users
+client_tls_sslmode = allow
+client_tls_cert_file = $folder/run/tls.crt
+client_tls_key_file = $folder/run/tls.key
 admin_users = postgres
 pool_mode = transaction
 default_pool_size = 20
@@ -155,7 +159,7 @@ max_client_conn = 6000
 log_connections = 0
 log_disconnections = 0
 END
-  echo '"postgres" ""' >"$folder/run/users"
+  printf '"postgres" "%s"\n' "$verifier" >"$folder/run/users"
 }
 # peer_command NAME PORT FOLDER: the least that makes another pooler do the same: 20 servers, transactions, one thread, trust.
 peer_command() {
@@ -248,7 +252,7 @@ start() {
   become_ordinary_user "${command[@]}" >"$log" 2>&1 &
   pid[$name]=$!
   for tries in $(seq 300); do
-    "$load" query --port "${port[$name]}" --clients 1 --transactions 1 --warmup 0 >/dev/null 2>&1 && return 0
+    "$load" query --port "${port[$name]}" ${password+"${password[@]}"} --clients 1 --transactions 1 --warmup 0 >/dev/null 2>&1 && return 0
     kill -0 "${pid[$name]}" 2>/dev/null || break
     sleep 0.1
   done
@@ -319,6 +323,18 @@ run_pgbench() {
 }
 # A fresh process: what earlier clients have left behind is not the crowd's.
 run_idle() { stop "$1"; start "$1"; measure idle "$1" "$2" "clients=$crowd" idle --clients "$crowd"; stop "$1"; }
+run_tls() { measure tls "$1" "$2" clients=16 query --tls 1 --clients 16 --seconds "$seconds"; }
+run_tlsidle() { stop "$1"; start "$1"; measure tlsidle "$1" "$2" "clients=$crowd" idle --tls 1 "${password[@]}" --clients "$crowd" --limit-seconds 120; stop "$1"; }
+# Every login is of a stranger: no session is resumed.
+run_secrets() { measure secrets "$1" "$2" "with=$kind" login --clients 8 --logins "$logins" "${password[@]}" --tls "$([ "$kind" = scram ] && echo 0 || echo 1)"; }
+# Those who were there before are measured from a second before the storm to some after it.
+run_storm() {
+  measure storm "$1" "$2" who=running query --rate 1000 --clients 16 --seconds "$storm_seconds" --tls 1 "${password[@]}" --limit-seconds 60 &
+  local running=$!
+  sleep 1
+  measure storm "$1" "$2" who=crowd login --clients "$crowd" --logins "$crowd" --tls 1 "${password[@]}" --limit-seconds 120
+  wait "$running"
+}
 run_logins() { measure logins "$1" "$2" clients=8 login --clients 8 --logins "$logins"; }
 run_copy() { measure copy "$1" "$2" "direction=$direction" copy --direction "$direction" --seconds "$seconds"; }
 run_mixed() { measure mixed "$1" "$2" clients=16 mixed --clients 16 --streams 4 --seconds "$seconds"; }
@@ -361,7 +377,9 @@ run_allocation() {
 }
 
 # What the contenders stand before.
-database=postgres
+database=postgres auth=trust verifier='' storm_seconds=12
+openssl req -x509 -newkey rsa:2048 -nodes -keyout "$folder/run/tls.key" -out "$folder/run/tls.crt" -subj /CN=localhost -days 2 2>/dev/null || die "no certificate"
+chmod 644 "$folder/run/tls.key"
 start postgres || exit 1
 port[direct]=${port[postgres]}
 echo 'select 1;' >"$folder/select.sql"
@@ -370,6 +388,12 @@ for section in "${sections[@]}"; do
   say "== $section"
   taking_part=()
   case $section in
+    tlsidle | secrets | storm)
+      auth=scram-sha-256 password=(--password bench)
+      verifier=$("$programs/psql" -X -A -t -q -h 127.0.0.1 -p "${port[postgres]}" -U postgres -c "create role bench" \
+        -c "set password_encryption = 'scram-sha-256'" -c "alter role bench password 'bench'" \
+        -c "select rolpassword from pg_authid where rolname = 'bench'" -c "drop role bench") || die "no verifier"
+      case $section in tlsidle) in_turn run_tlsidle pgbouncer "${ours[@]}" ;; *) started pgbouncer "${ours[@]}" ;; esac ;;
     memory) in_turn run_memory relay pgbouncer "${ours[@]}"; continue ;;
     idle) in_turn run_idle pgbouncer "${ours[@]}"; continue ;;
     main) started direct pgbouncer relay "${ours[@]}" ${peers+"${peers[@]}"} ;;
@@ -378,11 +402,13 @@ for section in "${sections[@]}"; do
     routing) started "${ours[@]}" "${ours[@]/%/ routing=primary}" "${ours[@]/%/ routing=read_write_split}" ;;
     allocation) started "${ours[@]}" ;;
     curve) started direct pgbouncer "${ours[@]}" ;;
-    prepared) started pgbouncer "${ours[@]}" ;;
+    prepared | tls) started pgbouncer "${ours[@]}" ;;
     *) started direct pgbouncer relay "${ours[@]}" ;;
   esac
   case $section in
     main) for protocol in "${protocols[@]}"; do for clients in "${client_counts[@]}"; do in_turn run_main "${taking_part[@]}"; done; done ;;
+    tlsidle) ;;
+    secrets) for kind in scram tls+scram; do in_turn run_secrets "${taking_part[@]}"; done ;;
     prepared) for clients in 16 200; do in_turn run_prepared pgbouncer "${ours[@]}" "${ours[@]/%/ prepared}"; done ;;
     pgbench) for protocol in "${protocols[@]}"; do in_turn run_pgbench "${taking_part[@]}"; done ;;
     routing) for protocol in "${protocols[@]}"; do in_turn run_routing "${taking_part[@]}"; done ;;
@@ -393,7 +419,8 @@ for section in "${sections[@]}"; do
   esac
   # Nobody holds servers while the next section starts afresh.
   for name in "${!pid[@]}"; do [ "$name" = postgres ] || stop "$name"; done
-  port[direct]=${port[postgres]} database=postgres
+  port[direct]=${port[postgres]} database=postgres auth=trust verifier=''
+  unset password
 done
 
 report=$root/artifacts/bench/$(date +%Y%m%d-%H%M%S)

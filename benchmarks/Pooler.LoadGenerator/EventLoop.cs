@@ -25,6 +25,9 @@ internal sealed class EventLoop
     /// <summary>Everybody receives into it; nothing is kept there from one event to the next.</summary>
     public byte[] ReceiveBuffer { get; } = GC.AllocateUninitializedArray<byte>(64 * 1024, pinned: true);
 
+    /// <summary>The same for what was decrypted.</summary>
+    public byte[] PlainBuffer { get; } = new byte[16 * 1024];
+
     public TimingWheel Wheel { get; } = new();
 
     /// <summary>Says when clients ask, if they do so at a fixed rate.</summary>

@@ -27,6 +27,8 @@ internal sealed class LoadTarget
         _address = endpoint.Serialize();
         Name = endpoint.ToString()!;
         LoginLimit = options.Seconds("limit-seconds", 60);
+        Password = options.Text("password", "");
+        UsesTls = options.Number("tls", 0) > 0;
         ParallelLogins = options.Number("parallel", 32);
 
         var startup = new ArrayBufferWriter<byte>();
@@ -38,6 +40,11 @@ internal sealed class LoadTarget
     public string Name { get; }
 
     public byte[] Startup { get; }
+
+    /// <summary>For SCRAM; empty: the server must trust us.</summary>
+    public string Password { get; }
+
+    public bool UsesTls { get; }
 
     /// <summary>Nanoseconds that logins, and answers outstanding at the end, may take.</summary>
     public long LoginLimit { get; }

@@ -28,11 +28,12 @@ const string usage = """
     summary tables of what the commands above have printed, line by line, told apart by their tags section, contender, round
             --file RESULTS --json FILE (the same as JSON) --svg FILE (a picture of the section main)
 
-    all     --host 127.0.0.1 (or the folder of a Unix socket) --port 5432 --user postgres --database postgres
+    all     --tls 1 --password TEXT (SCRAM-SHA-256)
+            --host 127.0.0.1 (or the folder of a Unix socket) --port 5432 --user postgres --database postgres
             --parallel 32 (logins at once) --limit-seconds 60 (for logins, and for answers outstanding at the end)
             --watch PID (its CPU time and resident memory over the measured part)
             --tags name=value,… (go into the result)
-    Only servers that ask for no password.
+    Only servers that ask for no password, or for one by SCRAM-SHA-256.
     """;
 
 if (args.Length == 0 || args[0] is "-h" or "--help")

@@ -13,6 +13,8 @@ internal sealed class Requests
         Transaction = transaction;
     }
 
+    public static byte[] SslRequest { get; } = [0, 0, 0, 8, 0x04, 0xD2, 0x16, 0x2F];
+
     public static byte[] Terminate { get; } = Frame(FrontendMessage.Terminate);
 
     /// <summary>What each client sends once before its first transaction, or null.</summary>

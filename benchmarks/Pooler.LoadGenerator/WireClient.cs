@@ -8,6 +8,7 @@ namespace Pooler.LoadGenerator;
 /// One connection of the load: logs in, sends prebuilt bytes, walks over the frames that come back without keeping them.
 /// Heirs say what happens at ReadyForQuery. A transaction allocates nothing.
 /// </summary>
+#pragma warning disable CA1001 // TLS ends with the connection: Close.
 internal abstract class WireClient(EventLoop loop, LoadTarget target)
 {
     private const int ReadsPerTurn = 4;
@@ -20,6 +21,10 @@ internal abstract class WireClient(EventLoop loop, LoadTarget target)
     private ulong _header;
     private int _headerBytes, _bodyLeft;
     private byte _type;
+
+    private TlsPeer? _tls;
+    private bool _asksForTls;
+    private ScramLogin? _scram;
 
     public uint Generation { get; private set; }
 
@@ -43,6 +48,8 @@ internal abstract class WireClient(EventLoop loop, LoadTarget target)
         _connecting = true;
         _failed = IsLoggedIn = false;
         _headerBytes = _bodyLeft = 0;
+        _asksForTls = target.UsesTls;
+        _scram = target.Password.Length > 0 ? new ScramLogin(target.Password) : null;
         loop.LoginsInFlight++;
         Generation = loop.Register(fd, this);
     }
@@ -54,7 +61,7 @@ internal abstract class WireClient(EventLoop loop, LoadTarget target)
         {
             if (_unsent == null)
             {
-                _ = Syscalls.Send(_fd, Requests.Terminate);
+                _ = Syscalls.Send(_fd, _tls?.Encrypt(Requests.Terminate) ?? Requests.Terminate);
             }
 
             Close();
@@ -72,6 +79,8 @@ internal abstract class WireClient(EventLoop loop, LoadTarget target)
         loop.Close(_fd);
         _fd = -1;
         _unsent = null;
+        _tls?.Dispose();
+        _tls = null;
     }
 
     public void OnEvents(uint events)
@@ -87,7 +96,7 @@ internal abstract class WireClient(EventLoop loop, LoadTarget target)
                 return;
             }
 
-            Send(target.Startup);
+            Send(_asksForTls ? Requests.SslRequest : target.Startup);
         }
 
         if (_unsent != null && (events & Syscalls.EPOLLOUT) != 0)
@@ -103,6 +112,11 @@ internal abstract class WireClient(EventLoop loop, LoadTarget target)
 
     /// <summary>Sends bytes that nobody changes; what the kernel does not take at once follows by itself.</summary>
     protected void Send(byte[] bytes)
+    {
+        SendRaw(_tls?.Encrypt(bytes) ?? bytes);
+    }
+
+    private void SendRaw(byte[] bytes)
     {
         _unsent = bytes;
         _unsentAt = 0;
@@ -179,7 +193,7 @@ internal abstract class WireClient(EventLoop loop, LoadTarget target)
             }
 
             OnReceived(result);
-            Walk(loop.ReceiveBuffer.AsSpan(0, result), generation);
+            Take(result, generation);
             if (!IsOpen || Generation != generation || (result < loop.ReceiveBuffer.Length && !hasEnded))
             {
                 return;
@@ -188,6 +202,55 @@ internal abstract class WireClient(EventLoop loop, LoadTarget target)
 
         _waitsForTurn = true;
         loop.Again(this);
+    }
+
+    private void Take(int received, uint generation)
+    {
+        if (_asksForTls)
+        {
+            _asksForTls = false;
+            if (received != 1 || loop.ReceiveBuffer[0] != 'S')
+            {
+                throw new LoadException($"{target.Name} does not speak TLS");
+            }
+
+            _tls = new TlsPeer();
+            SendRaw(_tls.TakeProduced()!);
+        }
+        else if (_tls == null)
+        {
+            Walk(loop.ReceiveBuffer.AsSpan(0, received), generation);
+        }
+        else
+        {
+            TakeRecords(_tls, received, generation);
+        }
+    }
+
+    private void TakeRecords(TlsPeer tls, int received, uint generation)
+    {
+        bool wasUp = tls.IsUp;
+        tls.Give(loop.ReceiveBuffer.AsMemory(0, received));
+        if (tls.Problem is { } problem)
+        {
+            Lose("TLS: " + problem);
+            return;
+        }
+
+        if (!wasUp && tls.IsUp)
+        {
+            byte[]? rest = tls.TakeProduced();
+            SendRaw([.. rest ?? [], .. tls.Encrypt(target.Startup)]);
+        }
+        else if (tls.TakeProduced() is { } answer)
+        {
+            SendRaw(answer);
+        }
+
+        while (tls.IsUp && IsOpen && Generation == generation && tls.Read(loop.PlainBuffer) is > 0 and int length)
+        {
+            Walk(loop.PlainBuffer.AsSpan(0, length), generation);
+        }
     }
 
     /// <summary>The turn asked for with <see cref="EventLoop.Again"/>.</summary>
@@ -251,7 +314,15 @@ internal abstract class WireClient(EventLoop loop, LoadTarget target)
         }
         else if (type == BackendMessage.Authentication && data.Length >= 4 && BinaryPrimitives.ReadInt32BigEndian(data) != 0)
         {
-            throw new LoadException($"{target.Name} asks for a password; only trust is supported");
+            if (_scram == null || data.Length < _bodyLeft)
+            {
+                throw new LoadException($"{target.Name} asks for a password: --password");
+            }
+
+            if (_scram.Answer(data[.._bodyLeft]) is { } answer)
+            {
+                Send(answer);
+            }
         }
     }
 
