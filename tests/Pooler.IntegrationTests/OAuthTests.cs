@@ -65,8 +65,8 @@ public sealed class OAuthTests(PostgresCluster postgres)
             (With("scope", "openid dbx"), "it lacks the scope db"),
             (With("scope", null), "it lacks the scope db"),
             (With("sub", null), "it has no sub (oauth_user_claim)"),
-            (With("sub", 1), "it cannot be read"),
-            (With("sub", new JsonArray(User)), "it has no sub (oauth_user_claim)"),
+            (With("sub", 1), "it has no sub (oauth_user_claim)"),
+            (With("sub", new JsonArray(User)), "it cannot be read"),
             (With("sub", "APP"), "its bearer \"APP\" may not be this user"),
             (issuer.Token(PostgresCluster.ScramUser), $"its bearer \"{PostgresCluster.ScramUser}\" may not be this user"),
             (issuer.Token(issuer.Claims(User), adjust: static header => header["crit"] = new JsonArray("b64")), "it has critical extensions"),
@@ -290,6 +290,21 @@ public sealed class OAuthTests(PostgresCluster postgres)
 
         using PgWire local = await PgWire.ConnectAsync(pooler.UnixEndPoint);
         Assert.Contains('Z', (await SendAsync(local, database, User, Message(issuer.Token(User)))).Types);
+    }
+
+    /// <summary>libpq asks whom to ask for a token, and comes back with it.</summary>
+    [Fact]
+    public async Task LibpqLogsInByAToken()
+    {
+        Libpq18? libpq = Libpq18.Load();
+        Assert.SkipWhen(libpq is null, "libpq 18 is not there: scripts/postgres.sh 18 fetches it from npm's registry");
+        await using var issuer = new TokenIssuer();
+        string database = await postgres.CreateDatabaseAsync();
+        await using PoolerProcess pooler = await StartAsync(database, issuer);
+        string keywords = $"{pooler.LibpqString(database)} sslmode=disable require_auth=oauth oauth_issuer={issuer.Url} oauth_client_id=test";
+        Assert.Equal("", await Task.Run(() => libpq.Login(keywords, issuer.Token(User))));
+        Assert.Equal((issuer.Url + "/.well-known/openid-configuration", "db"), libpq.Asked);
+        Assert.Contains("OAuth bearer authentication failed", await Task.Run(() => libpq.Login(keywords, issuer.Token("other"))), StringComparison.Ordinal);
     }
 
     private Task<PoolerProcess> StartAsync(string database, TokenIssuer issuer, Action<PoolerIni>? adjust = null) =>
