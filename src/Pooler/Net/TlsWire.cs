@@ -9,7 +9,7 @@ namespace Pooler.Net;
 /// </summary>
 internal sealed class TlsWire : Stream, IValueTaskSource<int>
 {
-    private readonly ArrayBufferWriter<byte> _produced = new();
+    private ArrayBufferWriter<byte>? _produced = new();
     private ReadOnlyMemory<byte> _given;
     private Connection? _connection;
     private Memory<byte> _target;
@@ -39,9 +39,9 @@ internal sealed class TlsWire : Stream, IValueTaskSource<int>
     public int Error { get; private set; }
 
     /// <summary>What is to be sent of the handshake.</summary>
-    public ReadOnlySpan<byte> Produced => _produced.WrittenSpan;
+    public ReadOnlySpan<byte> Produced => _produced!.WrittenSpan;
 
-    public void ClearProduced() => _produced.ResetWrittenCount();
+    public void ClearProduced() => _produced!.ResetWrittenCount();
 
     /// <summary>More of the handshake has come: a pending read goes on on this thread.</summary>
     public void Give(ReadOnlyMemory<byte> bytes)
@@ -54,7 +54,7 @@ internal sealed class TlsWire : Stream, IValueTaskSource<int>
     public void Join(Connection connection)
     {
         _connection = connection;
-        _produced.Clear();
+        _produced = null; // Clients are many, and stay.
     }
 
     /// <summary>A pending read goes on if there are bytes now.</summary>
@@ -98,7 +98,7 @@ internal sealed class TlsWire : Stream, IValueTaskSource<int>
     {
         if (_connection == null)
         {
-            _produced.Write(buffer.Span);
+            _produced!.Write(buffer.Span);
         }
         else
         {
