@@ -106,7 +106,17 @@ internal sealed unsafe class LdapServer : IDisposable
     private string? ConnectSocket()
     {
         string problem = "it has no address";
-        foreach (IPAddress address in IPAddress.TryParse(_uri.Host.Trim('[', ']'), out IPAddress? literal) ? [literal] : Dns.GetHostAddresses(_uri.DnsSafeHost))
+        IPAddress[] addresses;
+        try
+        {
+            addresses = IPAddress.TryParse(_uri.Host.Trim('[', ']'), out IPAddress? literal) ? [literal] : Dns.GetHostAddresses(_uri.DnsSafeHost);
+        }
+        catch (SocketException e)
+        {
+            return e.Message;
+        }
+
+        foreach (IPAddress address in addresses)
         {
             int fd = Syscalls.BlockingSocket(address.AddressFamily == AddressFamily.InterNetworkV6 ? Syscalls.AF_INET6 : Syscalls.AF_INET, Left);
             int result = fd < 0 ? fd : Syscalls.Connect(fd, new IPEndPoint(address, _uri.Port).Serialize());
