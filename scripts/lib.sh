@@ -34,7 +34,7 @@ find_postgres() {
   [ -n "$dir" ] && [ -x "$dir/postgres" ] && [ -x "$dir/pgbench" ] && printf '%s\n' "$dir"
 }
 
-# need [postgresql] [aot] [pgbouncer] [node] [python] [libpq] [java]: installs what is missing, and asks nothing of apt when nothing is.
+# need [postgresql] [aot] [pgbouncer] [node] [python] [libpq] [java] [slapd]: installs what is missing, and asks nothing of apt when nothing is.
 need() {
   local what packages=()
   for what in "$@"; do
@@ -56,6 +56,11 @@ need() {
         command -v javac >/dev/null || packages+=(default-jdk-headless)
         [ -e /usr/share/java/postgresql.jar ] || packages+=(libpostgresql-jdbc-java)
         ;;
+      slapd)
+        # The server is started by the tests alone; clients ask it through libldap, which comes with it.
+        [ -x /usr/sbin/slapd ] || packages+=(slapd)
+        command -v openssl >/dev/null || packages+=(openssl)
+        ;;
       *) die "need: unknown: $what" ;;
     esac
   done
@@ -70,7 +75,7 @@ need() {
 }
 
 install_packages() {
-  local log apt=(env DEBIAN_FRONTEND=noninteractive apt-get -q -y -o Dpkg::Use-Pty=0) own=/etc/postgresql-common/createcluster.d/zz-pooler.conf
+  local policy= log apt=(env DEBIAN_FRONTEND=noninteractive apt-get -q -y -o Dpkg::Use-Pty=0) own=/etc/postgresql-common/createcluster.d/zz-pooler.conf
   log=$(mktemp)
   {
     as_root "${apt[@]}" update
@@ -79,10 +84,19 @@ install_packages() {
       as_root "${apt[@]}" install --no-install-recommends postgresql-common &&
         as_root mkdir -p "${own%/*}" && echo 'create_main_cluster = false' | as_root tee "$own"
     esac
+    # Nor is a directory to be made and served (invoke-rc.d asks policy-rc.d; a machine may have one of its own).
+    case " $* " in *" slapd "*)
+      echo 'slapd slapd/no_configuration boolean true' | as_root debconf-set-selections
+      if [ ! -e /usr/sbin/policy-rc.d ]; then
+        policy=/usr/sbin/policy-rc.d
+        printf '#!/bin/sh\nexit 101\n' | as_root tee "$policy" && as_root chmod 755 "$policy"
+      fi
+    esac
     as_root "${apt[@]}" install --no-install-recommends "$@"
   } >"$log" 2>&1
   local status=$?
   if [ -e "$own" ]; then as_root rm -f "$own"; fi
+  if [ -n "$policy" ]; then as_root rm -f "$policy"; fi
   if [ $status -ne 0 ]; then cat "$log" >&2; fi
   rm -f "$log"
   return $status

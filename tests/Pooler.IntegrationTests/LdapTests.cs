@@ -12,7 +12,8 @@ public sealed class LdapTests(PostgresCluster postgres)
     /// <summary>It has proved who it is, and the console is not for it: nobody has to exist on the server for that.</summary>
     private const string Proved = "08P01 not allowed";
 
-    private const string Search = $"ldapbasedn=\"dc=example,dc=net\" ldapbinddn=\"{Slapd.Reader}\" ldapbindpasswd=\"reader's \"\"own\"\", secret\"";
+    private const string Binding = $"ldapbinddn=\"{Slapd.Reader}\" ldapbindpasswd=\"reader's \"\"own\"\", secret\"";
+    private const string Search = $"ldapbasedn=\"dc=example,dc=net\" {Binding}";
     private const string ByName = $"ldapprefix=\"uid=\" ldapsuffix=\",{Slapd.People}\"";
 
     /// <summary>Who is known to nobody but the directory gets in, and his servers are logged in to with the password he has shown.</summary>
@@ -25,7 +26,7 @@ public sealed class LdapTests(PostgresCluster postgres)
         {
             ini.Passwords.Remove(User);
             ini.Settings["auth_type"] = "ldap";
-            ini.Settings["auth_ldap_options"] = $"ldapurl=\"ldap://127.0.0.1:{slapd.Port}/dc=example,dc=net?uid?sub\" ldapbinddn=\"{Slapd.Reader}\" ldapbindpasswd=\"reader's \"\"own\"\", secret\"";
+            ini.Settings["auth_ldap_options"] = $"ldapurl=\"ldap://127.0.0.1:{slapd.Port}/dc=example,dc=net?uid?sub\" {Binding}";
         });
         Assert.Equal("", await LoginAsync(pooler, database, User, Password));
         Assert.Equal("", await LoginAsync(pooler, database, User, Password, pooler.Folder));
@@ -100,7 +101,23 @@ public sealed class LdapTests(PostgresCluster postgres)
         Assert.Equal(Proved, await LoginAsync(pooler, "pgbouncer", User, Password));
         Assert.Equal(Failed, await LoginAsync(pooler, "pgbouncer", User, "wrong"));
         await pooler.SeesInLogAsync("ldap://127.0.0.3:");
-        Assert.Contains("Can't contact LDAP server", pooler.Log, StringComparison.Ordinal);
+        Assert.Contains("Connection refused; ldap://127.0.0.2", pooler.Log, StringComparison.Ordinal);
+        Assert.Contains("no answer within ldap_timeout; ldap://127.0.0.1", pooler.Log, StringComparison.Ordinal);
+    }
+
+    /// <summary>A name that stands for nothing is a server that is down; of one that stands for several addresses each is tried.</summary>
+    [Fact]
+    public async Task ServersMayHaveNames()
+    {
+        await using Slapd slapd = await Slapd.StartAsync("DNS:directory", (User, Password));
+        using NameService names = await NameService.CreateAsync();
+        names.Forget("gone");
+        names.Set("directory", "127.0.0.3", "127.0.0.1");
+        PoolerIni ini = IniOf(slapd.TlsPort, "ldapscheme=ldaps " + ByName, "gone directory");
+        await using PoolerProcess pooler = await names.StartAsync(ini, $"LDAPTLS_CACERT={slapd.Authority}");
+        Assert.Equal(Proved, await LoginAsync(pooler, "pgbouncer", User, Password));
+        Assert.Equal(Failed, await LoginAsync(pooler, "pgbouncer", User, "wrong"));
+        await pooler.SeesInLogAsync("LDAP authentication failed: ldaps://gone:");
     }
 
     [Theory]
@@ -119,7 +136,7 @@ public sealed class LdapTests(PostgresCluster postgres)
         // An authority that is not known, although the environment says not to care.
         await using PoolerProcess strange = await StartAsync(port, $"{tls} {ByName}", launcher: ["env", "LDAPTLS_REQCERT=never"]);
         Assert.Equal(Failed, await LoginAsync(strange, "pgbouncer", User, Password));
-        await strange.SeesInLogAsync("certificate");
+        await strange.SeesInLogAsync("its certificate must be for this name");
     }
 
     [Theory]
@@ -131,7 +148,7 @@ public sealed class LdapTests(PostgresCluster postgres)
         await using PoolerProcess pooler = await StartAsync(isLdaps ? slapd.TlsPort : slapd.Port, $"{tls} {ByName}",
             launcher: ["env", $"LDAPTLS_CACERT={slapd.Authority}", "LDAPTLS_REQCERT=allow"]);
         Assert.Equal(Failed, await LoginAsync(pooler, "pgbouncer", User, Password));
-        await pooler.SeesInLogAsync("hostname");
+        await pooler.SeesInLogAsync("its certificate must be for this name");
     }
 
     /// <summary>A server that says nothing, or half of an answer, holds a login for ldap_timeout.</summary>
@@ -185,17 +202,21 @@ public sealed class LdapTests(PostgresCluster postgres)
         }
     }
 
-    private const string Binding = $"ldapbinddn=\"{Slapd.Reader}\" ldapbindpasswd=\"reader's \"\"own\"\", secret\"";
-
     private static Task<PoolerProcess> StartAsync(
         int port, string options, string servers = "127.0.0.1", Action<PoolerIni>? adjust = null, IReadOnlyList<string>? launcher = null)
+    {
+        PoolerIni ini = IniOf(port, options, servers);
+        adjust?.Invoke(ini);
+        return PoolerProcess.StartAsync(ini, launcher);
+    }
+
+    private static PoolerIni IniOf(int port, string options, string servers)
     {
         var ini = new PoolerIni();
         ini.Settings["auth_type"] = "hba";
         ini.Settings["auth_hba_file"] = "hba";
         ini.Files["hba"] = $"host all all all ldap ldapserver=\"{servers}\" ldapport={port} {options}\n";
-        adjust?.Invoke(ini);
-        return PoolerProcess.StartAsync(ini, launcher);
+        return ini;
     }
 
     /// <summary>The end of a login whose password message has this body.</summary>

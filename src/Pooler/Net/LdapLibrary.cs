@@ -8,6 +8,9 @@ namespace Pooler.Net;
 /// </summary>
 internal static unsafe class LdapLibrary
 {
+    internal const int TlsRequireCert = 0x6006, TlsDemand = 2;
+    private const int TlsNewContext = 0x600F;
+
     /// <summary>2.5 is Debian 12's and Ubuntu 22.04's, libldap.so.2 that of 2.6 and later; of 2.4 only this one is for several threads.</summary>
     private static readonly string[] Names = ["libldap-2.5.so.0", "libldap.so.2", "libldap_r-2.4.so.2"];
 
@@ -35,7 +38,6 @@ internal static unsafe class LdapLibrary
 
     internal sealed class Functions(nint library)
     {
-        public readonly delegate* unmanaged<nint*, byte*, int> Initialize = (delegate* unmanaged<nint*, byte*, int>)Find(library, "ldap_initialize");
         public readonly delegate* unmanaged<nint, int, void*, int> SetOption = (delegate* unmanaged<nint, int, void*, int>)Find(library, "ldap_set_option");
         public readonly delegate* unmanaged<nint, int, void*, int> GetOption = (delegate* unmanaged<nint, int, void*, int>)Find(library, "ldap_get_option");
         public readonly delegate* unmanaged<nint, void*, void*, int> StartTls = (delegate* unmanaged<nint, void*, void*, int>)Find(library, "ldap_start_tls_s");
@@ -51,18 +53,28 @@ internal static unsafe class LdapLibrary
         public readonly delegate* unmanaged<nint, void*, void*, int> Unbind = (delegate* unmanaged<nint, void*, void*, int>)Find(library, "ldap_unbind_ext_s");
         public readonly delegate* unmanaged<int, byte*> ErrorText = (delegate* unmanaged<int, byte*>)Find(library, "ldap_err2string");
 
-        /// <summary>Null before 2.5: there the first request connects.</summary>
-        public readonly delegate* unmanaged<nint, int> Connect =
-            (delegate* unmanaged<nint, int>)(NativeLibrary.TryGetExport(library, "ldap_connect", out nint address) ? address : 0);
+        /// <summary>Takes a socket that is connected; without TLS, whatever the scheme.</summary>
+        public readonly delegate* unmanaged<int, int, byte*, nint*, int> InitializeFd = (delegate* unmanaged<int, int, byte*, nint*, int>)Find(library, "ldap_init_fd");
 
-        /// <summary>The first call reads ldap.conf and the environment, which two threads should not do at once.</summary>
+        /// <summary>The TLS handshake.</summary>
+        public readonly delegate* unmanaged<nint, int> InstallTls = (delegate* unmanaged<nint, int>)Find(library, "ldap_install_tls");
+
+        /// <summary>
+        /// The first call reads ldap.conf and the environment, which two threads should not do at once. All connections have one TLS
+        /// context; it is made here, so that OpenSSL verifies certificates whatever these say. It is refused where nobody is trusted.
+        /// </summary>
         public void InitializeOnce()
         {
+            var initialize = (delegate* unmanaged<nint*, byte*, int>)Find(library, "ldap_initialize");
             nint handle = 0;
-            if (Initialize(&handle, null) == 0)
+            if (initialize(&handle, null) == 0)
             {
                 _ = Unbind(handle, null, null);
             }
+
+            int demand = TlsDemand, client = 0;
+            _ = SetOption(0, TlsRequireCert, &demand);
+            _ = SetOption(0, TlsNewContext, &client);
         }
 
         private static nint Find(nint library, string name) => NativeLibrary.GetExport(library, name);

@@ -1,3 +1,5 @@
+using System.Net;
+using System.Net.Sockets;
 using System.Runtime.InteropServices;
 using System.Text;
 
@@ -8,69 +10,56 @@ namespace Pooler.Net;
 /// certificate is always verified, with its name, whatever TLS_REQCERT of ldap.conf says; against whom is as libldap has it: TLS_CACERT
 /// of ldap.conf, or LDAPTLS_CACERT in the environment.
 /// </summary>
+/// <remarks>
+/// The socket is ours: libldap has no time limit for a TLS handshake (with GnuTLS it spins), nor for the second half of an answer. At
+/// the deadline the socket is shut down, which ends whatever waits for it.
+/// </remarks>
 internal sealed unsafe class LdapServer : IDisposable
 {
-    private const int OptDescriptor = 0x01, OptReferrals = 0x08, OptVersion = 0x11, OptDiagnostic = 0x32, OptTimeout = 0x5002, OptNetworkTimeout = 0x5005,
-        OptTlsRequireCert = 0x6006, OptTlsNewContext = 0x600F;
-    private const int TlsDemand = 2, Version3 = 3;
-    private const int TimedOut = -5, LocalError = -2, SizeLimitExceeded = 4;
+    private const int OptReferrals = 0x08, OptVersion = 0x11, OptDiagnostic = 0x32, OptTimeout = 0x5002, OptNetworkTimeout = 0x5005, OptUri = 0x5006;
+    private const int ProtocolTcp = 1, Version3 = 3;
+    private const int ServerDown = -1, LocalError = -2, SizeLimitExceeded = 4;
     private const string NoAttributes = "1.1";
 
     private readonly LdapLibrary.Functions _calls = LdapLibrary.Calls;
+    private readonly Uri _uri;
     private readonly long _deadline;
+    private readonly SocketDeadline _socket = new();
     private nint _handle;
 
     /// <param name="uri">scheme://host:port.</param>
     public LdapServer(string uri, TimeSpan limit)
     {
         IoThread.MustNotBeHere();
+        _uri = new Uri(uri);
         _deadline = Environment.TickCount64 + (long)limit.TotalMilliseconds;
-        nint handle = 0;
-        fixed (byte* text = Text(uri))
+    }
+
+    private TimeSpan Left => TimeSpan.FromMilliseconds(Math.Max(1, _deadline - Environment.TickCount64));
+
+    public LdapResult Connect(bool startTls)
+    {
+        if (ConnectSocket() is { } problem)
         {
-            if (_calls.Initialize(&handle, text) != 0)
+            return new LdapResult(ServerDown, problem);
+        }
+
+        nint handle = 0;
+        fixed (byte* text = Text(_uri.OriginalString))
+        {
+            if (_calls.InitializeFd(_socket.Fd, ProtocolTcp, text, &handle) != 0)
             {
-                throw new IOException($"ldap_initialize refuses {uri}");
+                return new LdapResult(LocalError, "libldap refuses the connection");
             }
         }
 
         _handle = handle;
-    }
-
-    public LdapResult Connect(bool startTls)
-    {
-        int version = Version3, demand = TlsDemand, client = 0;
-        bool isSet = _calls.SetOption(_handle, OptVersion, &version) == 0
-            && _calls.SetOption(_handle, OptReferrals, null) == 0 // A server that sends us elsewhere is not followed.
-            && _calls.SetOption(_handle, OptTlsRequireCert, &demand) == 0
-            && _calls.SetOption(_handle, OptTlsNewContext, &client) == 0;
-        if (!isSet)
-        {
-            return new LdapResult(LocalError, "libldap refuses an option: its TLS cannot be set up");
-        }
-
-        if (SetTimeouts() is { } late)
-        {
-            return late;
-        }
-
-        if (_calls.Connect != null && _calls.Connect(_handle) is var connected && connected != 0)
-        {
-            return Result(connected);
-        }
-
-        BoundReads();
-        return startTls ? Result(_calls.StartTls(_handle, null, null)) : LdapResult.Success;
+        return SetUp() ?? (startTls ? Tls(_calls.StartTls(_handle, null, null)) : _uri.Scheme == "ldaps" ? Tls(_calls.InstallTls(_handle)) : LdapResult.Success);
     }
 
     /// <summary>Simple bind. An empty password would be none at all, which servers take for a bind of nobody in particular: it is for searches only.</summary>
     public LdapResult Bind(string name, ReadOnlySpan<byte> password)
     {
-        if (SetTimeouts() is { } late)
-        {
-            return late;
-        }
-
         fixed (byte* dn = Text(name), secret = password)
         {
             byte none = 0;
@@ -83,18 +72,11 @@ internal sealed unsafe class LdapServer : IDisposable
     public LdapResult Find(string baseDn, int scope, string filter, out string name)
     {
         name = "";
-        if (SetTimeouts() is { } late)
-        {
-            return late;
-        }
-
         nint found = 0;
-        nint* limit = stackalloc nint[2];
-        TakeTime(limit);
         fixed (byte* below = Text(baseDn), text = Text(filter), attribute = Text(NoAttributes))
         {
             byte** attributes = stackalloc byte*[] { attribute, null };
-            int code = _calls.Search(_handle, below, scope, text, attributes, 0, null, null, limit, 2, &found);
+            int code = _calls.Search(_handle, below, scope, text, attributes, 0, null, null, null, 2, &found);
             try
             {
                 return code is not (0 or SizeLimitExceeded) ? Result(code) : Take(found, code == SizeLimitExceeded, out name);
@@ -108,11 +90,75 @@ internal sealed unsafe class LdapServer : IDisposable
 
     public void Dispose()
     {
+        _socket.Dispose();
         if (_handle != 0)
         {
             _ = _calls.Unbind(_handle, null, null);
             _handle = 0;
         }
+        else if (_socket.Fd >= 0)
+        {
+            Syscalls.Close(_socket.Fd);
+        }
+    }
+
+    /// <summary>The addresses of a name in turn; null when one has taken the connection.</summary>
+    private string? ConnectSocket()
+    {
+        string problem = "it has no address";
+        IPAddress[] addresses;
+        try
+        {
+            addresses = IPAddress.TryParse(_uri.Host.Trim('[', ']'), out IPAddress? literal) ? [literal] : Dns.GetHostAddresses(_uri.DnsSafeHost);
+        }
+        catch (SocketException e)
+        {
+            return e.Message;
+        }
+
+        foreach (IPAddress address in addresses)
+        {
+            int fd = Syscalls.BlockingSocket(address.AddressFamily == AddressFamily.InterNetworkV6 ? Syscalls.AF_INET6 : Syscalls.AF_INET, Left);
+            int result = fd < 0 ? fd : Syscalls.Connect(fd, new IPEndPoint(address, _uri.Port).Serialize());
+            if (result == 0)
+            {
+                _socket.Begin(fd, Left);
+                return null;
+            }
+
+            problem = result == -Syscalls.EINPROGRESS ? "no connection within ldap_timeout" : Syscalls.ErrorText(-result);
+            if (fd >= 0)
+            {
+                Syscalls.Close(fd);
+            }
+        }
+
+        return problem;
+    }
+
+    private LdapResult? SetUp()
+    {
+        int version = Version3, demand = LdapLibrary.TlsDemand;
+        nint* none = stackalloc nint[] { -1, 0 };
+        fixed (byte* nowhere = Text("ldapi://%2Fnowhere"))
+        {
+            bool isSet = _calls.SetOption(_handle, OptVersion, &version) == 0
+                && _calls.SetOption(_handle, OptReferrals, null) == 0 // A server that sends us elsewhere is not followed.
+                && _calls.SetOption(_handle, OptUri, nowhere) == 0 // When the connection is lost libldap would make another, without StartTLS.
+                && _calls.SetOption(_handle, OptNetworkTimeout, none) == 0
+                && _calls.SetOption(_handle, OptTimeout, none) == 0
+                && _calls.SetOption(_handle, LdapLibrary.TlsRequireCert, &demand) == 0;
+            return isSet ? null : new LdapResult(LocalError, "libldap refuses an option");
+        }
+    }
+
+    private LdapResult Tls(int code)
+    {
+        LdapResult result = Result(code);
+        return result.IsSuccess || _socket.IsOver ? result : result with
+        {
+            Text = $"no TLS: {result.Text}; its certificate must be for this name, and signed by an authority in TLS_CACERT of ldap.conf, or LDAPTLS_CACERT",
+        };
     }
 
     private LdapResult Take(nint found, bool isMore, out string name)
@@ -130,44 +176,16 @@ internal sealed unsafe class LdapServer : IDisposable
         return name.Length > 0 ? LdapResult.Success : LdapResult.NoSuchUser("the search has found an entry without a name");
     }
 
-    /// <summary>libldap's timeouts are those of one operation: what is left of ours. Null: there is time.</summary>
-    private LdapResult? SetTimeouts()
-    {
-        nint* time = stackalloc nint[2];
-        if (!TakeTime(time))
-        {
-            return new LdapResult(TimedOut, "no answer within ldap_timeout");
-        }
-
-        bool isSet = _calls.SetOption(_handle, OptNetworkTimeout, time) == 0 && _calls.SetOption(_handle, OptTimeout, time) == 0;
-        return isSet ? null : new LdapResult(LocalError, "libldap refuses its timeouts");
-    }
-
-    /// <summary>libldap waits for the first byte of an answer only: the kernel bounds the wait for the others (struct timeval on the socket).</summary>
-    private void BoundReads()
-    {
-        int fd = -1;
-        nint* time = stackalloc nint[2];
-        if (_calls.GetOption(_handle, OptDescriptor, &fd) == 0 && fd >= 0 && TakeTime(time))
-        {
-            Syscalls.SetTimeouts(fd, new ReadOnlySpan<byte>(time, 2 * sizeof(nint)));
-        }
-    }
-
-    /// <summary>What is left of the deadline, as a struct timeval; false: nothing.</summary>
-    private bool TakeTime(nint* time)
-    {
-        long left = _deadline - Environment.TickCount64;
-        time[0] = (nint)(left / 1000);
-        time[1] = (nint)(left % 1000 * 1000);
-        return left > 0;
-    }
-
     private LdapResult Result(int code)
     {
         if (code == 0)
         {
             return LdapResult.Success;
+        }
+
+        if (_socket.IsOver)
+        {
+            return new LdapResult(ServerDown, "no answer within ldap_timeout");
         }
 
         byte* detail = null;

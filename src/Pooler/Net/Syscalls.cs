@@ -195,15 +195,14 @@ internal static unsafe partial class Syscalls
         static ulong Instruction(ushort code, byte ifTrue, byte ifFalse, uint value) => code | ((ulong)ifTrue << 16) | ((ulong)ifFalse << 24) | ((ulong)value << 32);
     }
 
-    /// <summary>Of a blocking socket, longest waits in receive and send (SO_RCVTIMEO, SO_SNDTIMEO): a struct timeval.</summary>
-    public static void SetTimeouts(int fd, ReadOnlySpan<byte> time)
+    /// <summary>One whose connect and sends block for that long at most (SO_SNDTIMEO); for C libraries, on threads that may wait.</summary>
+    public static int BlockingSocket(int family, TimeSpan limit)
     {
-        const int socketLevel = 1, receive = 20, send = 21;
-        fixed (byte* value = time)
-        {
-            _ = setsockopt(fd, socketLevel, receive, value, time.Length);
-            _ = setsockopt(fd, socketLevel, send, value, time.Length);
-        }
+        const int socketLevel = 1, sendTimeout = 21;
+        int fd = Result(socket(family, SOCK_STREAM | SOCK_CLOEXEC, 0));
+        nint* time = stackalloc nint[] { (nint)limit.TotalSeconds, limit.Milliseconds * 1000 };
+        int result = fd < 0 ? fd : Result(setsockopt(fd, socketLevel, sendTimeout, (byte*)time, 2 * sizeof(nint)));
+        return result < 0 ? result : fd;
     }
 
     /// <summary>The pending error of a socket (SO_ERROR), as a positive errno; 0 when there is none.</summary>

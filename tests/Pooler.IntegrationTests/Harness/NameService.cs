@@ -44,8 +44,9 @@ internal sealed class NameService : IDisposable
     public int CountOf(string name) => File.ReadLines(Asked).Count(line => line == name);
 
     /// <summary>A pooler that asks here.</summary>
-    public Task<PoolerProcess> StartAsync(PoolerIni ini) => PoolerProcess.StartAsync(ini,
-        ["env", $"LD_PRELOAD={Path.Combine(_folder, "resolver.so")}", $"RESOLVER_HOSTS={Hosts}", $"RESOLVER_LOG={Asked}"]);
+    /// <param name="more">Further variables of its environment.</param>
+    public Task<PoolerProcess> StartAsync(PoolerIni ini, params string[] more) => PoolerProcess.StartAsync(ini,
+        ["env", $"LD_PRELOAD={Path.Combine(_folder, "resolver.so")}", $"RESOLVER_HOSTS={Hosts}", $"RESOLVER_LOG={Asked}", .. more]);
 
     public void Dispose() => Directory.Delete(_folder, recursive: true);
 }

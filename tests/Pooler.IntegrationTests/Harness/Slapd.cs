@@ -10,7 +10,7 @@ namespace Pooler.IntegrationTests.Harness;
 internal sealed class Slapd : IAsyncDisposable
 {
     public const string People = "ou=people,dc=example,dc=net";
-    public const string Reader = "cn=reader,dc=example,dc=net", ReaderPassword = "reader's \"own\", secret";
+    public const string Reader = "cn=reader,dc=example,dc=net", ReaderPassword = "reader's \"own\", secret"; // As the tests write it in their options.
 
     private readonly string _folder;
     private ChildProcess? _process;
