@@ -156,6 +156,7 @@ internal sealed class PoolerService : IHostedService, IDisposable
         _clusters.Apply(config);
         _names.Expire();
         _peers.Apply(config);
+        LimitLogins(config);
         _context.Sessions.Keys.Node = config.Get(Settings.PeerId);
         int reads = config.Get(Settings.SBufLoopCount);
         int blocks = (int)Math.Clamp(config.Get(Settings.MaxLookaheadMemory) / _threads.Length / BlockPool.BlockSize, 16, int.MaxValue);
@@ -163,6 +164,16 @@ internal sealed class PoolerService : IHostedService, IDisposable
         {
             thread.Post(() => (thread.ReadsPerTurn, thread.Blocks.Limit) = (reads, blocks));
         }
+    }
+
+    private void LimitLogins(PoolerConfig config)
+    {
+        int limit = config.Get(Settings.LoginWorkLimit) is > 0 and int given ? given : Environment.ProcessorCount;
+        _context.Work.Limit = limit;
+
+        // The pool makes more threads than that only by and by: those that compute shall not be missing to all others.
+        ThreadPool.GetMinThreads(out _, out int ports);
+        ThreadPool.SetMinThreads(Environment.ProcessorCount + limit + 1, ports);
     }
 
     /// <summary>The end has been asked for: others may take the port, only the console is still reached, over the Unix socket.</summary>

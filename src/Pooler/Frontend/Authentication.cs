@@ -98,7 +98,8 @@ internal sealed class Authentication(ClientLogin login, Credentials credentials,
     {
         Writer.WriteAuthenticationCleartext();
         byte[]? password = await ReadPasswordAsync(StartupLimit);
-        return password != null && await Offload.Run(login.Client, static s => s.credentials.Matches(s.user, s.secret, s.password), (credentials, user, secret, password))
+        return password != null
+            && await login.ComputeAsync(static s => !s.login.HasLeft && s.credentials.Matches(s.user, s.secret, s.password), (login, credentials, user, secret, password))
             ? null
             : WrongPassword;
     }
@@ -119,7 +120,12 @@ internal sealed class Authentication(ClientLogin login, Credentials credentials,
     private async ValueTask<string?> ScramAsync(string user, string? secret)
     {
         Writer.WriteAuthenticationSasl(ScramServer.Mechanism);
-        ScramVerifier verifier = await Offload.Run(login.Client, static s => s.credentials.VerifierFor(s.user, s.secret), (credentials, user, secret));
+        ScramVerifier? verifier = await login.ComputeAsync(static s => s.login.HasLeft ? null : s.credentials.VerifierFor(s.user, s.secret), (login, credentials, user, secret));
+        if (verifier == null)
+        {
+            return SaslFailed;
+        }
+
         var server = new ScramServer(verifier);
         byte[]? first = await login.ReadFrameAsync(FrontendMessage.Password, StartupLimit);
         if (first == null || !TryChallenge(server, first, out byte[] challenge))

@@ -32,7 +32,7 @@ internal sealed class ClientLogin
     private RouteHint _route;
     private ErrorFields? _refusal;
     private string? _name;
-    private bool _isCancel, _hasLongKey;
+    private bool _isCancel, _hasLongKey, _isPreferred;
     private ClientIdentity? _console;
     private string _applicationName = "";
     private ClientIdentity? _identity;
@@ -92,6 +92,16 @@ internal sealed class ClientLogin
             GoodBye();
         }
     }
+
+    /// <summary>Nobody waits for its verdict any more. From any thread: a hint, for what need not be computed then.</summary>
+    internal bool HasLeft => _refusal != null || Client.HasHungUp || Client.Input.IsEnded;
+
+    /// <summary>
+    /// What takes long, off the I/O threads and a few at once. Whoever administers us has a place of his own: in a storm of logins he is
+    /// the one who can do something about it.
+    /// </summary>
+    internal ValueTask<TResult> ComputeAsync<TState, TResult>(Func<TState, TResult> work, TState state) =>
+        Offload.Run(Client, _context.Work, _isPreferred, work, state);
 
     /// <summary>What auth_query says of the user; null when nothing is known, and the login is refused. On the console nobody asks.</summary>
     internal async ValueTask<AuthAnswer?> AskSecretAsync(DatabaseConfig database, string user)
@@ -398,7 +408,9 @@ internal sealed class ClientLogin
         }
 
         AuthType type = _config.Get(Settings.AuthType);
-        bool isAllowed = !isConsole || type == AuthType.Any || _config.IsAdmin(identity.User) || _config.IsStatsUser(identity.User);
+        bool isOfConsole = _config.IsAdmin(identity.User) || _config.IsStatsUser(identity.User);
+        bool isAllowed = !isConsole || type == AuthType.Any || isOfConsole;
+        _isPreferred = isConsole && (_isUnix || isOfConsole);
         var authentication = new Authentication(this, _context.Credentials, isConsole ? null : _config.FindDatabase(identity.Database));
         string? refusal = type == AuthType.Hba ? await authentication.RunAsync(_config.Hba, identity.Database, identity.User) : await authentication.RunAsync(type, identity.User);
         return refusal ?? (isAllowed ? null : "not allowed");

@@ -17,6 +17,9 @@ internal sealed record LoginContext(
     /// <summary>Asks servers for the secrets of users who are not in auth_file.</summary>
     public required SecretQueries SecretQueries { get; init; }
 
+    /// <summary>Runs what logins have to compute (login_work_limit).</summary>
+    public OffloadQueue Work { get; } = new(Environment.ProcessorCount);
+
     /// <summary>
     /// The process comes to its end: only the console takes new clients over the Unix socket (true); over TCP those are still served that
     /// came before it stopped to listen, if clients are waited for.

@@ -14,6 +14,16 @@ internal static class Offload
         return Queue(new Source<TState, TResult>(connection, connection.Owner, work, state));
     }
 
+    /// <summary>The same for work of which only so much runs at once.</summary>
+    public static ValueTask<TResult> Run<TState, TResult>(
+        Connection connection, OffloadQueue queue, bool isPreferred, Func<TState, TResult> work, TState state)
+    {
+        connection.CheckThread();
+        var source = new Source<TState, TResult>(connection, connection.Owner, work, state);
+        queue.Add(source, isPreferred);
+        return new ValueTask<TResult>(source, 0);
+    }
+
     /// <summary>The same for what has no connection yet (the name of the host to connect to).</summary>
     public static ValueTask<TResult> Run<TState, TResult>(IoThread thread, Func<TState, TResult> work, TState state) =>
         Queue(new Source<TState, TResult>(null, thread, work, state));
