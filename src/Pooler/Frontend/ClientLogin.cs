@@ -2,14 +2,10 @@ using System.Buffers.Binary;
 using System.Net;
 using System.Security.Cryptography;
 using Pooler.Backend;
-using Pooler.Cluster;
 using Pooler.Config;
 using Pooler.Net;
-using Pooler.Pooling;
 using Pooler.Protocol;
-using Pooler.Routing;
 using Pooler.Session;
-using Pooler.Sql;
 using Pooler.Telemetry;
 
 namespace Pooler.Frontend;
@@ -27,9 +23,8 @@ internal sealed class ClientLogin
     private PoolerConfig _config;
     private readonly bool _isUnix;
     private readonly DeadlineTimer _deadline;
-    private readonly WelcomeRequest _welcome;
     private readonly long _startedAt;
-    private RouteHint _route;
+    private ClientWelcome? _welcome;
     private ErrorFields? _refusal;
     private string? _name;
     private bool _isCancel, _hasLongKey, _isPreferred;
@@ -45,7 +40,6 @@ internal sealed class ClientLogin
         _isUnix = isUnix;
         _startedAt = client.Owner.Now;
         _deadline = new DeadlineTimer(this);
-        _welcome = new WelcomeRequest(this);
     }
 
     public Connection Client { get; }
@@ -56,7 +50,7 @@ internal sealed class ClientLogin
 
     public async Task RunAsync()
     {
-        Session.ClientSession? session = null;
+        ClientSession? session = null;
         try
         {
             if (_config.Get(Settings.ClientLoginTimeout) is var timeout && timeout > TimeSpan.Zero)
@@ -92,6 +86,12 @@ internal sealed class ClientLogin
             GoodBye();
         }
     }
+
+    /// <summary>What it ends with is known, and it is nothing good.</summary>
+    internal bool IsRefused => _refusal != null;
+
+    /// <summary>Thread clock, microseconds.</summary>
+    internal long StartedAt => _startedAt;
 
     /// <summary>Nobody waits for its verdict any more. From any thread: a hint, for what need not be computed then.</summary>
     internal bool HasLeft => _refusal != null || Client.HasHungUp || Client.Input.IsEnded;
@@ -304,7 +304,7 @@ internal sealed class ClientLogin
     }
 
     /// <summary>Who is it, may it, and into which pool.</summary>
-    private async ValueTask<Session.ClientSession?> EnterAsync(StartupPacket packet, bool isConsole)
+    private async ValueTask<ClientSession?> EnterAsync(StartupPacket packet, bool isConsole)
     {
         // Who connected before a RELOAD and speaks after it is received by the new configuration.
         _config = _context.Live.Current;
@@ -382,7 +382,8 @@ internal sealed class ClientLogin
         }
 
         Writer.WriteAuthenticationOk();
-        return await WelcomeAsync(identity, database, asked);
+        _welcome = new ClientWelcome(this, _context, _config, identity, database) { ApplicationName = _applicationName, HasLongKey = _hasLongKey };
+        return await _welcome.RunAsync(asked);
     }
 
     /// <summary>Up to 3.2 and no protocol options (PostgreSQL documentation, 55.2.1); the client goes on or leaves.</summary>
@@ -416,65 +417,6 @@ internal sealed class ClientLogin
         return refusal ?? (isAllowed ? null : "not allowed");
     }
 
-    private async ValueTask<Session.ClientSession?> WelcomeAsync(ClientIdentity identity, DatabaseConfig database, List<StartupParameter> asked)
-    {
-        if (!TakeRoute(asked))
-        {
-            return Refuse($"invalid value for parameter \"{PoolerAnswers.RouteName}\"; use primary, replica or auto", "22023");
-        }
-
-        ServerPool pool = _context.Pools.Get(database, identity.User);
-        WelcomeSet? welcome = pool.Welcome ?? await AwaitWelcomeAsync(pool);
-        if (welcome == null)
-        {
-            return null;
-        }
-
-        int ofDatabase = database.MaxDbClientConnections ?? _config.Get(Settings.MaxDbClientConnections);
-        int ofUser = _config.Users.GetValueOrDefault(identity.User)?.MaxUserClientConnections ?? _config.Get(Settings.MaxUserClientConnections);
-        if (_context.Pools.CountClient(pool, identity.User, ofDatabase, ofUser) is { } limit)
-        {
-            return Refuse($"client connections exceeded ({limit})", "08P01");
-        }
-
-        SessionParameters parameters = welcome.Tracked;
-        List<StartupParameter> unreported = [];
-        foreach (StartupParameter parameter in asked)
-        {
-            int index = SessionParameters.IndexOf(parameter.Name);
-            if (index >= SessionParameters.WellKnown && welcome.Tracked[index] == null)
-            {
-                index = -1; // Another pool's servers report it.
-            }
-
-            if (index < 0)
-            {
-                unreported.Add(parameter);
-            }
-            else if (parameter.Value != parameters[index])
-            {
-                parameters = parameters.With(index, parameter.Value, reported: false);
-            }
-        }
-
-        foreach ((string name, string value) in welcome.Values)
-        {
-            int index = SessionParameters.IndexOf(name);
-            Writer.WriteParameterStatus(name, index >= 0 ? parameters[index]! : value);
-        }
-
-        Session.ClientSession session = Admit(identity, database, pool, parameters, StartupParameters.Of(asked), StartupParameters.Of(unreported));
-        Writer.WriteBackendKeyData(session.CancelKey.ProcessId, _context.Sessions.Keys.SecretOf(session.CancelKey, _hasLongKey));
-        if (_config.Get(Settings.LoginNotifyMessage) is { Length: > 0 } message)
-        {
-            Writer.WriteNotice("NOTICE", "00000", message);
-        }
-
-        Writer.WriteReadyForQuery((byte)'I');
-        Client.Outbox.Flush();
-        return session;
-    }
-
     /// <summary>The client's address as PgBouncer writes it; of a Unix socket the process, the machine and our port (src/util.c, pga_details).</summary>
     private string DescribePeer()
     {
@@ -484,88 +426,12 @@ internal sealed class ClientLogin
             : $"{address}:{port}";
     }
 
-    /// <summary>pooler.route is for ourselves: no server gets it. False when it has no such value.</summary>
-    private bool TakeRoute(List<StartupParameter> asked)
+    /// <summary>The login ends with this, unless it ends with something already.</summary>
+    internal ClientSession? Refuse(string message, string sqlState) => Refuse(new ErrorFields("FATAL", sqlState, message, null, null));
+
+    internal ClientSession? Refuse(ErrorFields error)
     {
-        foreach (StartupParameter parameter in asked.Where(static p => p.Name.Equals(PoolerAnswers.RouteName, StringComparison.OrdinalIgnoreCase)))
-        {
-            if (PoolerAnswers.HintOf(parameter.Value) is not { } hint)
-            {
-                return false;
-            }
-
-            _route = hint;
-        }
-
-        asked.RemoveAll(static p => p.Name.Equals(PoolerAnswers.RouteName, StringComparison.OrdinalIgnoreCase));
-        return true;
-    }
-
-    private Session.ClientSession Admit(
-        ClientIdentity identity, DatabaseConfig database, ServerPool pool, SessionParameters parameters, StartupParameters startup, StartupParameters unreported)
-    {
-        // Timeouts are the login user's, the mode and sizes the pool's (they differ under a forced user).
-        // Everybody else shares the pool's record, as strings are shared: clients are many.
-        bool isPoolsUser = identity.User == pool.Key.User;
-        PoolSettings settings = isPoolsUser ? pool.Settings : _config.Resolve(database, identity.User) with { Mode = pool.Settings.Mode };
-        identity = new ClientIdentity(pool.Key.Database, isPoolsUser ? pool.Key.User : identity.User);
-        var session = new Session.ClientSession(
-            Client, identity, pool, _context.Pools, settings, _config.Get(Settings.DisablePqExec), _config.Get(Settings.MaxPacketSize), parameters, _context.SessionEnded)
-        {
-            HasLongKey = _hasLongKey,
-            Startup = startup,
-            StartupRoute = _route,
-            Unreported = unreported,
-        };
-        _context.Sessions.Add(session);
-        pool.Stats[Client.Owner.Index].Logins++;
-        return session;
-    }
-
-    /// <summary>The pool's first server tells what to greet with: a database that is down shows up as a failed login (PgBouncer).</summary>
-    private async ValueTask<WelcomeSet?> AwaitWelcomeAsync(ServerPool pool)
-    {
-        Client.Outbox.Flush();
-        AskForWelcome(pool);
-        while (IsWaitingFor(pool) && !Client.Input.IsEnded && !Client.HasHungUp && _refusal == null)
-        {
-            if (_welcome.State == WaiterState.Waiting)
-            {
-                await Client.Input.ParkAsync();
-            }
-            else
-            {
-                AskForWelcome(pool);
-            }
-        }
-
-        _context.Pools.Leave(_welcome);
-        if (_welcome.Error is { } error)
-        {
-            _refusal ??= error with { Severity = "FATAL" };
-            return null;
-        }
-
-        return _refusal == null && !Client.Input.IsEnded ? pool.Welcome : null;
-    }
-
-    /// <summary>A server may have become a standby, whose report is not for this client, on its way.</summary>
-    private bool IsWaitingFor(ServerPool pool) =>
-        _welcome.State is WaiterState.Waiting or WaiterState.Rerouted || (_welcome.State == WaiterState.Granted && pool.Welcome == null);
-
-    private void AskForWelcome(ServerPool pool)
-    {
-        ClusterState? seen;
-        do
-        {
-            _context.Pools.AcquireWelcome(pool, Router.Choose(pool, out seen), _welcome, Client.Owner);
-        }
-        while (Router.HasChanged(pool, seen) && _context.Pools.TakeBack(_welcome));
-    }
-
-    private Session.ClientSession? Refuse(string message, string sqlState)
-    {
-        _refusal ??= new ErrorFields("FATAL", sqlState, message, null, null);
+        _refusal ??= error;
         return null;
     }
 
@@ -589,29 +455,11 @@ internal sealed class ClientLogin
         }
     }
 
-    private sealed class WelcomeRequest : Waiter
-    {
-        private readonly ClientLogin _login;
-        private readonly long _connectedAt;
-
-        public WelcomeRequest(ClientLogin login)
-        {
-            _login = login;
-            _connectedAt = login.Client.Owner.Now;
-            WantsWelcome = true;
-        }
-
-        internal override LoginFacts Login => new(
-            _login.Client, _login._identity?.Database ?? "", _login._identity?.User ?? "", _login._applicationName, _connectedAt);
-
-        internal override void Wake() => _login.Client.Input.Wake();
-    }
-
     private sealed class DeadlineTimer(ClientLogin login) : WheelTimer
     {
         internal override void Expired()
         {
-            login.Refuse(login._welcome.State == WaiterState.Waiting ? "client_login_timeout (server down)" : "client_login_timeout", "08P01");
+            login.Refuse(login._welcome is { IsWaiting: true } ? "client_login_timeout (server down)" : "client_login_timeout", "08P01");
             login.Client.Input.Wake();
         }
     }
