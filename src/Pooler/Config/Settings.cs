@@ -127,6 +127,12 @@ internal static class Settings
         "File the log goes to, besides standard error; opened anew by each RELOAD.");
     public static readonly Setting<LogFormat> LogFormat = Row("log_format", LogFormatWord, "text", Global,
         "Ours: text = PgBouncer's lines; json = an object a line, with the keys of PostgreSQL's jsonlog and the values of each message.");
+    public static readonly Setting<TimeSpan> LoginFailureDelay = Row("login_failure_delay", Seconds, "5", Global,
+        "Ours: longest time a verdict is kept back (login_failure_limit); at most half of client_login_timeout.");
+    public static readonly Setting<int> LoginFailureLimit = Row("login_failure_limit", Count, "10", Global,
+        "Ours: behind more failed logins of an address (of IPv6: its /64) or a user in login_failure_window the verdict of each further one, good or bad, is kept back, ever longer; nobody is refused (docs/security.md); 0 = off.");
+    public static readonly Setting<TimeSpan> LoginFailureWindow = Row("login_failure_window", Seconds, "60", Global,
+        "Ours: how long a failed login counts.");
     public static readonly Setting<string> LoginNotifyMessage = Row("login_notify_message", Text, "", Global,
         "NOTICE sent to each client at its login; empty = none.");
     public static readonly Setting<int> LoginWorkLimit = Row("login_work_limit", Count, "0", Global,

@@ -348,6 +348,11 @@ internal sealed class ClientLogin
             return Refuse(refusal, refusal is Authentication.UntrustedUser or "not allowed" ? "08P01" : refusal == Authentication.Rejected ? "28000" : "28P01");
         }
 
+        if (IsRefused)
+        {
+            return null; // Its time was up meanwhile.
+        }
+
         // The client may have taken its time to prove who it is: where it goes is said by what is in force by now.
         bool hasProved = _config.Get(Settings.AuthType) != AuthType.Any;
         _config = _context.Live.Current;
@@ -411,11 +416,47 @@ internal sealed class ClientLogin
         AuthType type = _config.Get(Settings.AuthType);
         bool isOfConsole = _config.IsAdmin(identity.User) || _config.IsStatsUser(identity.User);
         bool isAllowed = !isConsole || type == AuthType.Any || isOfConsole;
-        _isPreferred = isConsole && (_isUnix || isOfConsole);
+        _isPreferred = isConsole && (_isUnix || (isOfConsole && !_context.Failures.IsSuspect(CountedAddress, Client.Owner.Now)));
         var authentication = new Authentication(this, _context.Credentials, isConsole ? null : _config.FindDatabase(identity.Database));
         string? refusal = type == AuthType.Hba ? await authentication.RunAsync(_config.Hba, identity.Database, identity.User) : await authentication.RunAsync(type, identity.User);
+        await KeepBackAsync(identity.User, hasProved: refusal == null);
         return refusal ?? (isAllowed ? null : "not allowed");
     }
+
+    /// <summary>Counts the verdict, and keeps it back from whoever has failed too often. Who does not wait for it is told nothing.</summary>
+    private async ValueTask KeepBackAsync(string user, bool hasProved)
+    {
+        if (HasLeft)
+        {
+            return;
+        }
+
+        string address = CountedAddress;
+        long now = Client.Owner.Now, delay = _context.Failures.DelayOf(address, user, now);
+        if (hasProved)
+        {
+            _context.Failures.Succeeded(address, user, now);
+        }
+        else
+        {
+            _context.Failures.Failed(address, user, now);
+        }
+
+        if (delay > 0)
+        {
+            var pause = new PauseTimer(Client);
+            Client.Owner.Wheel.Set(pause, now + delay);
+            while (pause.IsSet && !HasLeft)
+            {
+                await Client.Input.ParkAsync();
+            }
+
+            Client.Owner.Wheel.Clear(pause);
+        }
+    }
+
+    /// <summary>By which failed logins are counted: a proxy's clients each by their own, those of the Unix socket by none.</summary>
+    private string CountedAddress => _isUnix ? "" : Client.Name(peer: true).Address;
 
     /// <summary>The client's address as PgBouncer writes it; of a Unix socket the process, the machine and our port (src/util.c, pga_details).</summary>
     private string DescribePeer()
@@ -453,6 +494,11 @@ internal sealed class ClientLogin
         {
             Client.CloseGracefully();
         }
+    }
+
+    private sealed class PauseTimer(Connection client) : WheelTimer
+    {
+        internal override void Expired() => client.Input.Wake();
     }
 
     private sealed class DeadlineTimer(ClientLogin login) : WheelTimer

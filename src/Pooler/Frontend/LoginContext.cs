@@ -20,6 +20,9 @@ internal sealed record LoginContext(
     /// <summary>Runs what logins have to compute (login_work_limit).</summary>
     public OffloadQueue Work { get; } = new(Environment.ProcessorCount);
 
+    /// <summary>Who has failed to log in lately.</summary>
+    public LoginFailures Failures { get; } = new(Live, Log);
+
     /// <summary>
     /// The process comes to its end: only the console takes new clients over the Unix socket (true); over TCP those are still served that
     /// came before it stopped to listen, if clients are waited for.
