@@ -285,8 +285,8 @@ internal static class Settings
         "With startup_parameters = refuse, further parameters a client may give; all that servers report are kept per client.", AtRestart);
     public static readonly Setting<TimeSpan> TransactionTimeout = Row("transaction_timeout", Seconds, "0", Global | User,
         "Closes a client whose transaction lasts longer; 0 = never.");
-    public static readonly Setting<string> UnixSocketDir = Row("unix_socket_dir", Text, "/tmp", Global,
-        "Directory of our Unix socket and of those of servers without a host; @ = abstract; empty = none.", AtRestart);
+    public static readonly Setting<string> UnixSocketDir = Row("unix_socket_dir", SocketDirectory, "/tmp", Global,
+        "Directory of our Unix socket and of those of servers without a host; @ and a name = abstract, without a file; empty = none.", AtRestart);
     public static readonly Setting<string> UnixSocketGroup = Row("unix_socket_group", Text, "", Global,
         "Group of the Unix socket, a name or a number; empty = that of the process.", AtRestart);
     public static readonly Setting<int> UnixSocketMode = Row("unix_socket_mode", OctalMode, "0777", Global,

@@ -463,8 +463,7 @@ internal sealed class ClientLogin
     {
         (string address, int port) = Client.Name(peer: true);
         return _isUnix ? $"unix({Syscalls.PeerProcess(Client.Fd)}@{Environment.MachineName}):{_config.Get(Settings.ListenPort)}"
-            : address.Contains(':', StringComparison.Ordinal) ? $"[{address}]:{port}"
-            : $"{address}:{port}";
+            : EndpointText.Join(address, port);
     }
 
     /// <summary>The login ends with this, unless it ends with something already.</summary>
