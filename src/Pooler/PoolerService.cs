@@ -266,20 +266,20 @@ internal sealed class PoolerService : IHostedService, IDisposable
         }
     }
 
-    private void Add(EndPoint endpoint)
+    private void Add(EndPoint endpoint, Action? bound = null)
     {
-        if (TryAdd(endpoint) is not 0 and int errno)
+        if (TryAdd(endpoint, bound) is not 0 and int errno)
         {
             throw new StartException($"cannot listen on {endpoint}: {Syscalls.ErrorText(errno)}");
         }
     }
 
-    private int TryAdd(EndPoint endpoint)
+    private int TryAdd(EndPoint endpoint, Action? bound = null)
     {
         PoolerConfig config = _live.Current;
         Listener? listener = Listener.Create(
             _threads[0], endpoint, config.Get(Settings.ListenBacklog), config.Get(Settings.TcpDeferAccept), Accepted, w => _log.Warn(w), out int errno,
-            config.Get(Settings.SoReusePort));
+            config.Get(Settings.SoReusePort), bound);
         if (listener != null)
         {
             _listeners.Add(listener);
@@ -298,14 +298,23 @@ internal sealed class PoolerService : IHostedService, IDisposable
         }
 
         RemoveStale(path);
-        Add(new UnixDomainSocketEndPoint(path));
+        Add(new UnixDomainSocketEndPoint(path), () => Protect(path, config));
         _socketFiles.Add(path);
-        Syscalls.SetMode(path, config.Get(Settings.UnixSocketMode));
+    }
+
+    /// <summary>Who may connect to the socket; the start fails if that cannot be said, for then it might be anybody.</summary>
+    private static void Protect(string path, PoolerConfig config)
+    {
+        if (Syscalls.SetMode(path, config.Get(Settings.UnixSocketMode)) is < 0 and int error)
+        {
+            File.Delete(path);
+            throw new StartException($"unix_socket_mode: cannot set the mode of {path}: {Syscalls.ErrorText(-error)}");
+        }
+
         if (config.Get(Settings.UnixSocketGroup) is { Length: > 0 } group)
         {
             SystemUser.GiveToGroup(path, group);
         }
-
     }
 
     /// <summary>A socket file that nobody answers on is left from a process that died.</summary>

@@ -370,7 +370,7 @@ public sealed class AuthenticationTests(PostgresCluster postgres)
         var seen = new StringBuilder(Convert.ToHexString(asked.Body.AsSpan(0, authType == "md5" ? 4 : asked.Body.Length)));
         if (authType == "scram-sha-256")
         {
-            await wire.SendAsync(SaslInitial("n,,n=,r=abcdefghijklmnopqr"));
+            await wire.SendAsync(new PgRequest().SaslInitial("n,,n=,r=abcdefghijklmnopqr"));
             PgMessage challenge = (await wire.ReadAsync())!.Value;
             seen.Append($" R{challenge.Body.Length}");
             string nonce = Parts(challenge)['r'];
@@ -391,19 +391,12 @@ public sealed class AuthenticationTests(PostgresCluster postgres)
         using PgWire wire = await PgWire.ConnectAsync(pooler.EndPoint);
         await wire.SendAsync(PgRequest.Startup(("user", user), ("database", "any")));
         await wire.ReadAsync();
-        await wire.SendAsync(SaslInitial("n,,n=,r=abcdefghijklmnopqr"));
+        await wire.SendAsync(new PgRequest().SaslInitial("n,,n=,r=abcdefghijklmnopqr"));
         return Parts((await wire.ReadAsync())!.Value);
     }
 
     private static Dictionary<char, string> Parts(PgMessage challenge) =>
         Encoding.ASCII.GetString(challenge.Body.AsSpan(4)).Split(',').ToDictionary(static part => part[0], static part => part[2..]);
-
-    private static PgRequest SaslInitial(string clientFirst) => new PgRequest().Message('p', body =>
-    {
-        PgRequest.WriteText(body, "SCRAM-SHA-256");
-        PgRequest.WriteInt32(body, clientFirst.Length);
-        body.Write(Encoding.ASCII.GetBytes(clientFirst));
-    });
 
     /// <summary>As a line of the userlist has it.</summary>
     private static string Quoted(string secret) => secret.Replace("\"", "\"\"");

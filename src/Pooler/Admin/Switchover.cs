@@ -113,7 +113,7 @@ internal sealed class Switchover(AdminConsole console, Connection client, HostCl
         bool isBusy = session.Exchange is { IsUnderWay: true } || session.IsInTransaction;
         (string address, int port) = session.Client.Name(peer: true);
         string pins = session.Exchange is { PinReasons: not PinReason.None } exchange ? PinReasons.Text(exchange.PinReasons) : "session mode";
-        return new Holder(session, isBusy, $"{session.Identity.User}@{address}:{port}", pins);
+        return new Holder(session, isBusy, $"{session.Identity.User}@{EndpointText.Join(address, port)}", pins);
     }
 
     private static void EndIdle(ClientSession session)

@@ -27,6 +27,9 @@ internal sealed class ServerLogin(ServerConnection server, int minor, bool mayAs
     /// <summary>Bytes of a cancel key in BackendKeyData, from protocol 3.2 on.</summary>
     private const int LongestSecret = 256;
 
+    // Some seconds; the 2^31 - 1 that a hostile server may ask for would be half an hour of a processor for each try (PostgreSQL has 4096).
+    private const int MostIterations = 10_000_000;
+
     // PostgreSQL reports some fifteen, extensions a few more.
     private const int MaxParameters = 128;
 
@@ -254,8 +257,9 @@ internal sealed class ServerLogin(ServerConnection server, int minor, bool mayAs
                 return Step.GoOn;
             case AuthenticationKind.SaslContinue when _scram != null:
                 return !_scram.TryReadChallenge(request.Data, out string problem) ? Fail($"SASL: {problem}", "08P01")
-                    : _clientKeys == null ? Step.DeriveKeys
-                    : AnswerWithClientKeys(secret);
+                    : _clientKeys != null ? AnswerWithClientKeys(secret)
+                    : _scram.Iterations <= MostIterations ? Step.DeriveKeys
+                    : Fail($"the server's SCRAM secret for user \"{server.Target.User}\" has {_scram.Iterations} iterations, more than {MostIterations}: set its password anew with a lower scram_iterations", "08P01");
             case AuthenticationKind.SaslFinal when _scram != null:
                 return _scram.TryVerifyServer(request.Data, out problem) ? Step.GoOn : Fail($"SASL: {problem}", "28000");
             default:

@@ -160,10 +160,10 @@ internal sealed class ConfigDraft(List<ConfigError> errors)
 
     private void AddPeer(ConfigEntry entry, int id, SettingValues own)
     {
-        if (own.FindText(Settings.PeerHost) is { } host)
+        if (own.FindText(Settings.PeerHost) is { } host && (host.Length == 0 || host[0] is not ('/' or '@') || HostAddress.IsSocketDirectory(host)))
             peers[id] = new PeerConfig(id, new HostAddress(host, own.Find(Settings.PeerPort) ?? PeerConfig.DefaultPort), own.Find(Settings.PoolSize));
         else
-            Error(entry, $"{entry.Key}: host is missing: where is the peer?");
+            Error(entry, $"{entry.Key}: host is missing, or the directory of a socket of more than 92 bytes: where is the peer?");
     }
 
     /// <summary>Null if the value cannot be taken apart; a pair that is wrong is an error and left out.</summary>

@@ -128,6 +128,12 @@ internal static class Settings
         "File the log goes to, besides standard error; opened anew by each RELOAD.");
     public static readonly Setting<LogFormat> LogFormat = Row("log_format", LogFormatWord, "text", Global,
         "Ours: text = PgBouncer's lines; json = an object a line, with the keys of PostgreSQL's jsonlog and the values of each message.");
+    public static readonly Setting<TimeSpan> LoginFailureDelay = Row("login_failure_delay", Seconds, "5", Global,
+        "Ours: longest time a verdict is kept back (login_failure_limit); at most half of client_login_timeout.");
+    public static readonly Setting<int> LoginFailureLimit = Row("login_failure_limit", Count, "10", Global,
+        "Ours: behind more failed logins of an address (of IPv6: its /64) or a user in login_failure_window the verdict of each further one, good or bad, is kept back, ever longer; nobody is refused (docs/security.md); 0 = off.");
+    public static readonly Setting<TimeSpan> LoginFailureWindow = Row("login_failure_window", Seconds, "60", Global,
+        "Ours: how long a failed login counts.");
     public static readonly Setting<string> LoginNotifyMessage = Row("login_notify_message", Text, "", Global,
         "NOTICE sent to each client at its login; empty = none.");
     public static readonly Setting<int> LoginWorkLimit = Row("login_work_limit", Count, "0", Global,
@@ -301,8 +307,8 @@ internal static class Settings
         "With startup_parameters = refuse, further parameters a client may give; all that servers report are kept per client.", AtRestart);
     public static readonly Setting<TimeSpan> TransactionTimeout = Row("transaction_timeout", Seconds, "0", Global | User,
         "Closes a client whose transaction lasts longer; 0 = never.");
-    public static readonly Setting<string> UnixSocketDir = Row("unix_socket_dir", Text, "/tmp", Global,
-        "Directory of our Unix socket and of those of servers without a host; @ = abstract; empty = none.", AtRestart);
+    public static readonly Setting<string> UnixSocketDir = Row("unix_socket_dir", SocketDirectory, "/tmp", Global,
+        "Directory of our Unix socket and of those of servers without a host; @ and a name = abstract, without a file; empty = none.", AtRestart);
     public static readonly Setting<string> UnixSocketGroup = Row("unix_socket_group", Text, "", Global,
         "Group of the Unix socket, a name or a number; empty = that of the process.", AtRestart);
     public static readonly Setting<int> UnixSocketMode = Row("unix_socket_mode", OctalMode, "0777", Global,

@@ -73,13 +73,16 @@ internal static class ValueKinds
         Explain = static text => LdapOptionReader.Parse(text, out string? problem) == null ? problem! : "",
     };
 
+    public static ValueKind<string> SocketDirectory { get; } = new("text", "a directory, or @ and an abstract name, of at most 92 bytes",
+        static (string text, out string value) => KeepText(text, out value) && HostAddress.IsSocketDirectory(text), static value => value);
+
     /// <summary>As in libpq: an empty item is the Unix socket.</summary>
     public static ValueKind<ImmutableArray<string>> HostList { get; } = new("comma list",
-        "host names, addresses, /directories or @abstract sockets, separated by commas",
+        "host names, addresses, /directories or @abstract sockets (these of at most 92 bytes), separated by commas",
         static (string text, out ImmutableArray<string> value) =>
         {
             value = [.. text.Split(',', StringSplitOptions.TrimEntries)];
-            return true;
+            return value.All(static host => !host.StartsWith('/') && !host.StartsWith('@') || HostAddress.IsSocketDirectory(host));
         },
         static value => string.Join(',', value));
 

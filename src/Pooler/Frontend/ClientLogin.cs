@@ -3,14 +3,10 @@ using System.Net;
 using System.Security.Cryptography;
 using System.Security.Cryptography.X509Certificates;
 using Pooler.Backend;
-using Pooler.Cluster;
 using Pooler.Config;
 using Pooler.Net;
-using Pooler.Pooling;
 using Pooler.Protocol;
-using Pooler.Routing;
 using Pooler.Session;
-using Pooler.Sql;
 using Pooler.Telemetry;
 
 namespace Pooler.Frontend;
@@ -28,9 +24,8 @@ internal sealed class ClientLogin
     private PoolerConfig _config;
     private readonly bool _isUnix;
     private readonly DeadlineTimer _deadline;
-    private readonly WelcomeRequest _welcome;
     private readonly long _startedAt;
-    private RouteHint _route;
+    private ClientWelcome? _welcome;
     private ErrorFields? _refusal;
     private string? _name;
     private bool _isCancel, _getsNoAnswer, _hasLongKey, _isPreferred;
@@ -46,7 +41,6 @@ internal sealed class ClientLogin
         _isUnix = isUnix;
         _startedAt = client.Owner.Now;
         _deadline = new DeadlineTimer(this);
-        _welcome = new WelcomeRequest(this);
     }
 
     public Connection Client { get; }
@@ -72,7 +66,7 @@ internal sealed class ClientLogin
 
     public async Task RunAsync()
     {
-        Session.ClientSession? session = null;
+        ClientSession? session = null;
         try
         {
             if (_config.Get(Settings.ClientLoginTimeout) is var timeout && timeout > TimeSpan.Zero)
@@ -108,6 +102,9 @@ internal sealed class ClientLogin
             GoodBye();
         }
     }
+
+    /// <summary>Thread clock, microseconds.</summary>
+    internal long StartedAt => _startedAt;
 
     /// <summary>Nobody waits for its verdict any more. From any thread: a hint, for what need not be computed then.</summary>
     internal bool HasLeft => _refusal != null || Client.HasHungUp || Client.Input.IsEnded;
@@ -248,7 +245,7 @@ internal sealed class ClientLogin
     }
 
     /// <summary>Who is it, may it, and into which pool.</summary>
-    private async ValueTask<Session.ClientSession?> EnterAsync(StartupPacket packet, bool isConsole)
+    private async ValueTask<ClientSession?> EnterAsync(StartupPacket packet, bool isConsole)
     {
         // Who connected before a RELOAD and speaks after it is received by the new configuration.
         _config = _context.Live.Current;
@@ -294,6 +291,11 @@ internal sealed class ClientLogin
                 : "28P01");
         }
 
+        if (IsRefused)
+        {
+            return null; // Its time was up meanwhile.
+        }
+
         // The client may have taken its time to prove who it is: where it goes is said by what is in force by now.
         bool hasProved = _config.Get(Settings.AuthType) != AuthType.Any;
         _config = _context.Live.Current;
@@ -328,7 +330,8 @@ internal sealed class ClientLogin
         }
 
         Writer.WriteAuthenticationOk();
-        return await WelcomeAsync(identity, database, asked);
+        _welcome = new ClientWelcome(this, _context, _config, identity, database) { ApplicationName = _applicationName, HasLongKey = _hasLongKey };
+        return await _welcome.RunAsync(asked);
     }
 
     /// <summary>Up to 3.2 and no protocol options (PostgreSQL documentation, 55.2.1); the client goes on or leaves.</summary>
@@ -356,7 +359,7 @@ internal sealed class ClientLogin
         AuthType type = _config.Get(Settings.AuthType);
         bool isOfConsole = _config.IsAdmin(identity.User) || _config.IsStatsUser(identity.User);
         bool isAllowed = !isConsole || type == AuthType.Any || isOfConsole;
-        _isPreferred = isConsole && (_isUnix || isOfConsole);
+        _isPreferred = isConsole && (_isUnix || (isOfConsole && !_context.Failures.IsSuspect(CountedAddress, Client.Owner.Now)));
         DatabaseConfig? database = isConsole ? null : _config.FindDatabase(identity.Database);
         var authentication = new Authentication(this, _context.Credentials, database) { External = new ExternalLogin(this, _context, database) };
         string? refusal = type == AuthType.Hba ? await authentication.RunAsync(_config.Hba, identity.Database, identity.User)
@@ -364,159 +367,59 @@ internal sealed class ClientLogin
             : type == AuthType.Ldap ? await authentication.External.LdapAsync(_config.Get(Settings.AuthLdapOptions), identity.User)
             : type == AuthType.Pam ? await authentication.External.PamAsync(null, identity.User)
             : await authentication.RunAsync(type, identity.User);
+        await KeepBackAsync(identity.User, hasProved: refusal == null);
         return refusal ?? (isAllowed ? null : "not allowed");
     }
 
-    private async ValueTask<Session.ClientSession?> WelcomeAsync(ClientIdentity identity, DatabaseConfig database, List<StartupParameter> asked)
+    /// <summary>Counts the verdict, and keeps it back from whoever has failed too often. Who does not wait for it is told nothing.</summary>
+    private async ValueTask KeepBackAsync(string user, bool hasProved)
     {
-        if (!TakeRoute(asked))
+        if (HasLeft)
         {
-            return Refuse($"invalid value for parameter \"{PoolerAnswers.RouteName}\"; use primary, replica or auto", "22023");
+            return;
         }
 
-        ServerPool pool = _context.Pools.Get(database, identity.User);
-        WelcomeSet? welcome = pool.Welcome ?? await AwaitWelcomeAsync(pool);
-        if (welcome == null)
+        string address = CountedAddress;
+        long now = Client.Owner.Now, delay = _context.Failures.DelayOf(address, user, now);
+        if (hasProved)
         {
-            return null;
+            _context.Failures.Succeeded(address, user, now);
+        }
+        else
+        {
+            _context.Failures.Failed(address, user, now);
         }
 
-        int ofDatabase = database.MaxDbClientConnections ?? _config.Get(Settings.MaxDbClientConnections);
-        int ofUser = _config.Users.GetValueOrDefault(identity.User)?.MaxUserClientConnections ?? _config.Get(Settings.MaxUserClientConnections);
-        if (_context.Pools.CountClient(pool, identity.User, ofDatabase, ofUser) is { } limit)
+        if (delay > 0)
         {
-            return Refuse($"client connections exceeded ({limit})", "08P01");
-        }
-
-        SessionParameters parameters = welcome.Tracked;
-        List<StartupParameter> unreported = [];
-        foreach (StartupParameter parameter in asked)
-        {
-            int index = SessionParameters.IndexOf(parameter.Name);
-            if (index >= SessionParameters.WellKnown && welcome.Tracked[index] == null)
+            var pause = new PauseTimer(Client);
+            Client.Owner.Wheel.Set(pause, now + delay);
+            while (pause.IsSet && !HasLeft)
             {
-                index = -1; // Another pool's servers report it.
+                await Client.Input.ParkAsync();
             }
 
-            if (index < 0)
-            {
-                unreported.Add(parameter);
-            }
-            else if (parameter.Value != parameters[index])
-            {
-                parameters = parameters.With(index, parameter.Value, reported: false);
-            }
+            Client.Owner.Wheel.Clear(pause);
         }
-
-        foreach ((string name, string value) in welcome.Values)
-        {
-            int index = SessionParameters.IndexOf(name);
-            Writer.WriteParameterStatus(name, index >= 0 ? parameters[index]! : value);
-        }
-
-        Session.ClientSession session = Admit(identity, database, pool, parameters, StartupParameters.Of(asked), StartupParameters.Of(unreported));
-        Writer.WriteBackendKeyData(session.CancelKey.ProcessId, _context.Sessions.Keys.SecretOf(session.CancelKey, _hasLongKey));
-        if (_config.Get(Settings.LoginNotifyMessage) is { Length: > 0 } message)
-        {
-            Writer.WriteNotice("NOTICE", "00000", message);
-        }
-
-        Writer.WriteReadyForQuery((byte)'I');
-        Client.Outbox.Flush();
-        return session;
     }
+
+    /// <summary>By which failed logins are counted: a proxy's clients each by their own, those of the Unix socket by none.</summary>
+    private string CountedAddress => _isUnix ? "" : Client.Name(peer: true).Address;
 
     /// <summary>The client's address as PgBouncer writes it; of a Unix socket the process, the machine and our port (src/util.c, pga_details).</summary>
     private string DescribePeer()
     {
         (string address, int port) = Client.Name(peer: true);
         return _isUnix ? $"unix({Syscalls.PeerProcess(Client.Fd)}@{Environment.MachineName}):{_config.Get(Settings.ListenPort)}"
-            : address.Contains(':', StringComparison.Ordinal) ? $"[{address}]:{port}"
-            : $"{address}:{port}";
+            : EndpointText.Join(address, port);
     }
 
-    /// <summary>pooler.route is for ourselves: no server gets it. False when it has no such value.</summary>
-    private bool TakeRoute(List<StartupParameter> asked)
+    /// <summary>The login ends with this, unless it ends with something already.</summary>
+    internal ClientSession? Refuse(string message, string sqlState) => Refuse(new ErrorFields("FATAL", sqlState, message, null, null));
+
+    internal ClientSession? Refuse(ErrorFields error)
     {
-        foreach (StartupParameter parameter in asked.Where(static p => p.Name.Equals(PoolerAnswers.RouteName, StringComparison.OrdinalIgnoreCase)))
-        {
-            if (PoolerAnswers.HintOf(parameter.Value) is not { } hint)
-            {
-                return false;
-            }
-
-            _route = hint;
-        }
-
-        asked.RemoveAll(static p => p.Name.Equals(PoolerAnswers.RouteName, StringComparison.OrdinalIgnoreCase));
-        return true;
-    }
-
-    private Session.ClientSession Admit(
-        ClientIdentity identity, DatabaseConfig database, ServerPool pool, SessionParameters parameters, StartupParameters startup, StartupParameters unreported)
-    {
-        // Timeouts are the login user's, the mode and sizes the pool's (they differ under a forced user).
-        // Everybody else shares the pool's record, as strings are shared: clients are many.
-        bool isPoolsUser = identity.User == pool.Key.User;
-        PoolSettings settings = isPoolsUser ? pool.Settings : _config.Resolve(database, identity.User) with { Mode = pool.Settings.Mode };
-        identity = new ClientIdentity(pool.Key.Database, isPoolsUser ? pool.Key.User : identity.User);
-        var session = new Session.ClientSession(
-            Client, identity, pool, _context.Pools, settings, _config.Get(Settings.DisablePqExec), _config.Get(Settings.MaxPacketSize), parameters, _context.SessionEnded)
-        {
-            HasLongKey = _hasLongKey,
-            Startup = startup,
-            StartupRoute = _route,
-            Unreported = unreported,
-        };
-        _context.Sessions.Add(session);
-        pool.Stats[Client.Owner.Index].Logins++;
-        return session;
-    }
-
-    /// <summary>The pool's first server tells what to greet with: a database that is down shows up as a failed login (PgBouncer).</summary>
-    private async ValueTask<WelcomeSet?> AwaitWelcomeAsync(ServerPool pool)
-    {
-        Client.Outbox.Flush();
-        AskForWelcome(pool);
-        while (IsWaitingFor(pool) && !Client.Input.IsEnded && !Client.HasHungUp && _refusal == null)
-        {
-            if (_welcome.State == WaiterState.Waiting)
-            {
-                await Client.Input.ParkAsync();
-            }
-            else
-            {
-                AskForWelcome(pool);
-            }
-        }
-
-        _context.Pools.Leave(_welcome);
-        if (_welcome.Error is { } error)
-        {
-            _refusal ??= error with { Severity = "FATAL" };
-            return null;
-        }
-
-        return _refusal == null && !Client.Input.IsEnded ? pool.Welcome : null;
-    }
-
-    /// <summary>A server may have become a standby, whose report is not for this client, on its way.</summary>
-    private bool IsWaitingFor(ServerPool pool) =>
-        _welcome.State is WaiterState.Waiting or WaiterState.Rerouted || (_welcome.State == WaiterState.Granted && pool.Welcome == null);
-
-    private void AskForWelcome(ServerPool pool)
-    {
-        ClusterState? seen;
-        do
-        {
-            _context.Pools.AcquireWelcome(pool, Router.Choose(pool, out seen), _welcome, Client.Owner);
-        }
-        while (Router.HasChanged(pool, seen) && _context.Pools.TakeBack(_welcome));
-    }
-
-    internal Session.ClientSession? Refuse(string message, string sqlState)
-    {
-        _refusal ??= new ErrorFields("FATAL", sqlState, message, null, null);
+        _refusal ??= error;
         return null;
     }
 
@@ -560,29 +463,16 @@ internal sealed class ClientLogin
         }
     }
 
-    private sealed class WelcomeRequest : Waiter
+    private sealed class PauseTimer(Connection client) : WheelTimer
     {
-        private readonly ClientLogin _login;
-        private readonly long _connectedAt;
-
-        public WelcomeRequest(ClientLogin login)
-        {
-            _login = login;
-            _connectedAt = login.Client.Owner.Now;
-            WantsWelcome = true;
-        }
-
-        internal override LoginFacts Login => new(
-            _login.Client, _login._identity?.Database ?? "", _login._identity?.User ?? "", _login._applicationName, _connectedAt);
-
-        internal override void Wake() => _login.Client.Input.Wake();
+        internal override void Expired() => client.Input.Wake();
     }
 
     private sealed class DeadlineTimer(ClientLogin login) : WheelTimer
     {
         internal override void Expired()
         {
-            login.Refuse(login._welcome.State == WaiterState.Waiting ? "client_login_timeout (server down)" : "client_login_timeout", "08P01");
+            login.Refuse(login._welcome is { IsWaiting: true } ? "client_login_timeout (server down)" : "client_login_timeout", "08P01");
             login.Client.Input.Wake();
         }
     }

@@ -35,7 +35,8 @@ internal sealed class Credentials(LiveConfig live, ClientKeys keys, FetchedSecre
         string look = LookOf(user, secret);
         if (ScramVerifier.TryParse(look, out ScramVerifier? stored))
         {
-            return isStranger ? ScramVerifier.Mock(_seed, user, stored.Iterations, stored.Salt.Length) : stored;
+            ScramVerifier strangers = ScramVerifier.Mock(_seed, user, stored.Iterations, stored.Salt.Length); // It takes its time for everybody.
+            return isStranger ? strangers : stored;
         }
 
         int iterations = Math.Max(1, live.Current.Get(Settings.ScramIterations));
@@ -72,7 +73,8 @@ internal sealed class Credentials(LiveConfig live, ClientKeys keys, FetchedSecre
         bool isStranger = string.IsNullOrEmpty(secret);
         if (ScramVerifier.TryParse(LookOf(user, secret), out ScramVerifier? stored))
         {
-            ScramKeys? proved = (isStranger ? ScramVerifier.Mock(_seed, user, stored.Iterations, stored.Salt.Length) : stored).KeysOf(password);
+            ScramVerifier strangers = ScramVerifier.Mock(_seed, user, stored.Iterations, stored.Salt.Length);
+            ScramKeys? proved = (isStranger ? strangers : stored).KeysOf(password);
             Learn(user, secret, proved);
             return proved != null;
         }
@@ -103,6 +105,7 @@ internal sealed class Credentials(LiveConfig live, ClientKeys keys, FetchedSecre
     /// <summary>The secret a login is shaped by: the user's own, for a stranger that of a user chosen by his name; empty if nobody has one.</summary>
     private string LookOf(string user, string? secret)
     {
+        uint start = BitConverter.ToUInt32(HMACSHA256.HashData(_seed, Encoding.UTF8.GetBytes(user)));
         if (!string.IsNullOrEmpty(secret))
         {
             return secret;
@@ -114,7 +117,6 @@ internal sealed class Credentials(LiveConfig live, ClientKeys keys, FetchedSecre
         }
 
         ImmutableArray<string> secrets = live.Current.Secrets.Values;
-        uint start = BitConverter.ToUInt32(HMACSHA256.HashData(_seed, Encoding.UTF8.GetBytes(user)));
         for (int i = 0; i < secrets.Length; i++)
         {
             string other = secrets[(int)((start + (uint)i) % (uint)secrets.Length)];

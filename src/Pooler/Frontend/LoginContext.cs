@@ -31,6 +31,9 @@ internal sealed record LoginContext(
     /// <summary>Checks the tokens of OAuth logins.</summary>
     public required OAuthTokens Tokens { get; init; }
 
+    /// <summary>Who has failed to log in lately.</summary>
+    public LoginFailures Failures { get; } = new(Live, Log);
+
     /// <summary>
     /// The process comes to its end: only the console takes new clients over the Unix socket (true); over TCP those are still served that
     /// came before it stopped to listen, if clients are waited for.

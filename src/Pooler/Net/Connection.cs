@@ -210,7 +210,7 @@ internal sealed class Connection : PollTarget
         get
         {
             (string address, int port) = Name(peer: true);
-            return $"{address}:{port}";
+            return EndpointText.Join(address, port);
         }
     }
 

@@ -6,6 +6,9 @@ namespace Pooler.Net;
 /// <summary>Addresses as PgBouncer shows them: an IP address and a port, "unix" for local sockets.</summary>
 internal static class EndpointText
 {
+    /// <summary>address:port, an IPv6 address in brackets (PgBouncer, src/util.c).</summary>
+    public static string Join(string address, int port) => address.Contains(':', StringComparison.Ordinal) ? $"[{address}]:{port}" : $"{address}:{port}";
+
     public static (string Address, int Port) Describe(SocketAddress? address)
     {
         switch (address?.Family)

@@ -42,9 +42,10 @@ internal sealed class Listener : PollTarget
     public bool IsUnix { get; }
 
     /// <summary>Binds and listens, or gives the errno of what failed; accepting begins with <see cref="Start"/>.</summary>
+    /// <param name="bound">Called in between: nobody can connect yet.</param>
     public static Listener? Create(
         IoThread owner, EndPoint endpoint, int backlog, bool deferAccept, Action<int, Listener> accepted, Action<string> warn, out int errno,
-        bool reusePort = false)
+        bool reusePort = false, Action? bound = null)
     {
         bool isUnix = endpoint.AddressFamily == AddressFamily.Unix;
         int family = isUnix ? Syscalls.AF_UNIX : endpoint.AddressFamily == AddressFamily.InterNetworkV6 ? Syscalls.AF_INET6 : Syscalls.AF_INET;
@@ -71,6 +72,7 @@ internal sealed class Listener : PollTarget
             result = Syscalls.Bind(fd, endpoint.Serialize());
             if (result >= 0)
             {
+                bound?.Invoke();
                 result = Syscalls.Listen(fd, backlog);
             }
         }
@@ -101,7 +103,7 @@ internal sealed class Listener : PollTarget
         Syscalls.Adopt(fd);
         (string name, int port) = EndpointText.Describe(address);
         bool isUnix = address.Family == AddressFamily.Unix;
-        return new Listener(owner, fd, isUnix ? name : $"{name}:{port}", isUnix, accepted, warn) { _isShared = true };
+        return new Listener(owner, fd, isUnix ? name : EndpointText.Join(name, port), isUnix, accepted, warn) { _isShared = true };
     }
 
     public void Start() => _owner.Post(() => _owner.Engine.Add(_fd, this));

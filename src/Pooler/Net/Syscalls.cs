@@ -282,7 +282,7 @@ internal static unsafe partial class Syscalls
         return result < 0 ? result : Result(setuid((uint)user));
     }
 
-    public static void SetMode(string path, int mode) => _ = chmod(path, (uint)mode);
+    public static int SetMode(string path, int mode) => Result(chmod(path, (uint)mode));
 
     /// <summary>Gives a file to a group. Returns 0 or the negative errno.</summary>
     public static int SetGroup(string path, int group) => Result(chown(path, uint.MaxValue, (uint)group));

@@ -1,6 +1,7 @@
 using Microsoft.Extensions.Logging;
 using Pooler.Backend;
 using Pooler.Config;
+using Pooler.Net;
 using Pooler.Protocol;
 using Pooler.Telemetry;
 
@@ -16,7 +17,7 @@ internal sealed class ServerJournal(LiveConfig live, ILogger log)
         if (live.Current.Get(Settings.LogConnections))
         {
             (string address, int port) = slot.Server.Socket.Name(peer: false);
-            string name = Describe(slot), local = $"{address}:{port}";
+            string name = Describe(slot), local = EndpointText.Join(address, port);
             log.ServerConnected(name, local);
         }
     }

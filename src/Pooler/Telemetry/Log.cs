@@ -11,6 +11,9 @@ internal static partial class Log
     [LoggerMessage(Level = LogLevel.Information, Message = "{Client} login failed: db={Database} user={User}")]
     public static partial void LoginFailed(this ILogger log, string client, string database, string user);
 
+    [LoggerMessage(Level = LogLevel.Warning, Message = "{Who}: more than {Limit} failed logins within {Window} s, the verdicts of further ones are kept back (login_failure_limit)")]
+    public static partial void LoginsDelayed(this ILogger log, string who, int limit, long window);
+
     [LoggerMessage(Level = LogLevel.Warning, Message = "{Client} auth_query failed: {Error} ({SqlState})")]
     public static partial void AuthQueryFailed(this ILogger log, string client, string sqlState, string error);
 

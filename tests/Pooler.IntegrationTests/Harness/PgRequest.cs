@@ -55,6 +55,14 @@ internal sealed class PgRequest
 
     public PgRequest Password(string secret) => Message('p', body => WriteText(body, secret));
 
+    /// <summary>SASLInitialResponse for SCRAM-SHA-256.</summary>
+    public PgRequest SaslInitial(string clientFirst) => Message('p', body =>
+    {
+        WriteText(body, "SCRAM-SHA-256");
+        WriteInt32(body, clientFirst.Length);
+        body.Write(Encoding.ASCII.GetBytes(clientFirst));
+    });
+
     public PgRequest Parse(string name, string sql) => Message('P', body =>
     {
         WriteText(body, name);

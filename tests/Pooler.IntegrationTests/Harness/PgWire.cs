@@ -29,14 +29,17 @@ internal sealed class PgWire : IDisposable
     /// <summary>Our own address.</summary>
     public EndPoint LocalEndPoint => _socket.LocalEndPoint!;
 
-    public static async Task<PgWire> ConnectAsync(EndPoint endPoint)
+    /// <param name="from">Our own address; left out: any.</param>
+    public static async Task<PgWire> ConnectAsync(EndPoint endPoint, EndPoint? from = null)
     {
-        bool tcp = endPoint.AddressFamily == AddressFamily.InterNetwork;
+        bool tcp = endPoint.AddressFamily != AddressFamily.Unix;
         var socket = new Socket(endPoint.AddressFamily, SocketType.Stream, tcp ? ProtocolType.Tcp : ProtocolType.Unspecified);
         try
         {
             if (tcp)
                 socket.NoDelay = true;
+            if (from is not null)
+                socket.Bind(from);
             await socket.ConnectAsync(endPoint);
             return new PgWire(socket);
         }
