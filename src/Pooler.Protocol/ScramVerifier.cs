@@ -87,11 +87,16 @@ public sealed class ScramVerifier
         ReadOnlySpan<byte> seed, string user, int iterations = DefaultIterations, int saltLength = DefaultSaltLength)
     {
         byte[] name = Encoding.UTF8.GetBytes(user);
-        byte[] salt = new byte[Math.Min(saltLength, LongestMockSalt)];
-        HKDF.DeriveKey(HashAlgorithmName.SHA256, seed, salt, salt: [], info: [.. "salt "u8, .. name]);
-        byte[] storedKey = HMACSHA256.HashData(seed, [.. "stored key "u8, .. name]);
-        byte[] serverKey = HMACSHA256.HashData(seed, [.. "server key "u8, .. name]);
-        return new ScramVerifier(iterations, salt, storedKey, serverKey, isMock: true);
+        byte[] key = HMACSHA256.HashData(seed, [.. "salt "u8, .. name]);
+        byte[] salt = key;
+        if (saltLength != key.Length)
+        {
+            salt = saltLength < key.Length ? key[..saltLength] : new byte[Math.Min(saltLength, LongestMockSalt)];
+            if (saltLength > key.Length)
+                HKDF.Expand(HashAlgorithmName.SHA256, key, salt, info: []);
+        }
+
+        return new ScramVerifier(iterations, salt, key, key, isMock: true); // No proof is good for it, whatever its keys.
     }
 
     /// <summary>Whether a password in clear text is the one this verifier was made of; slow, see <see cref="ScramKeys.Derive"/>.</summary>

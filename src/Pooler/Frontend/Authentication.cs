@@ -193,7 +193,8 @@ internal sealed class Authentication(ClientLogin login, Credentials credentials,
     {
         byte[]? endPoint = login.ChannelBinding;
         Writer.WriteAuthenticationSasl(endPoint == null ? [ScramServer.Mechanism] : [ScramServer.PlusMechanism, ScramServer.Mechanism]);
-        ScramVerifier? verifier = await login.ComputeAsync(static s => s.login.HasLeft ? null : s.credentials.VerifierFor(s.user, s.secret), (login, credentials, user, secret));
+        ScramVerifier? verifier = credentials.ReadyVerifierFor(user, secret)
+            ?? await login.ComputeAsync(static s => s.login.HasLeft ? null : s.credentials.VerifierFor(s.user, s.secret), (login, credentials, user, secret));
         if (verifier == null)
         {
             return SaslFailed;

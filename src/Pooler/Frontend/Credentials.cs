@@ -26,10 +26,15 @@ internal sealed class Credentials(LiveConfig live, ClientKeys keys, FetchedSecre
     /// <summary>Whether this login is by SCRAM whatever auth_type says: the secret is a verifier, or for a stranger seems to be one.</summary>
     public bool IsVerifier(string user, string? secret) => ScramVerifier.TryParse(LookOf(user, secret), out _);
 
+    /// <summary>The SCRAM verifier for a login, if it has not to be derived first.</summary>
+    public ScramVerifier? ReadyVerifierFor(string user, string? secret) => VerifierFor(user, secret, mayDerive: false);
+
     /// <summary>
     /// The SCRAM verifier for a login. Deriving costs scram_iterations rounds, the first time: to be called off the I/O threads.
     /// </summary>
-    public ScramVerifier VerifierFor(string user, string? secret)
+    public ScramVerifier VerifierFor(string user, string? secret) => VerifierFor(user, secret, mayDerive: true)!;
+
+    private ScramVerifier? VerifierFor(string user, string? secret, bool mayDerive)
     {
         bool isStranger = string.IsNullOrEmpty(secret);
         string look = LookOf(user, secret);
@@ -47,8 +52,10 @@ internal sealed class Credentials(LiveConfig live, ClientKeys keys, FetchedSecre
         }
 
         // A stranger costs what a user with a plain secret costs, who has to be derived once too.
-        ScramVerifier derived = Derive(isStranger ? _strangers : _derived, user, isStranger ? user : look, mock.Salt, iterations);
-        return isStranger ? mock : derived;
+        ConcurrentDictionary<(string, string), ScramVerifier> kept = isStranger ? _strangers : _derived;
+        string password = isStranger ? user : look;
+        ScramVerifier? derived = FindDerived(kept, user, password, iterations) ?? (mayDerive ? Derive(kept, user, password, mock.Salt, iterations) : null);
+        return isStranger && derived != null ? mock : derived;
     }
 
     /// <summary>A client has proved itself by SCRAM against the verifier that was stored for it.</summary>
@@ -84,20 +91,18 @@ internal sealed class Credentials(LiveConfig live, ClientKeys keys, FetchedSecre
             : CryptographicOperations.FixedTimeEquals(Encoding.UTF8.GetBytes(secret!), password));
     }
 
+    private static ScramVerifier? FindDerived(ConcurrentDictionary<(string, string), ScramVerifier> kept, string user, string secret, int iterations) =>
+        kept.TryGetValue((user, secret), out ScramVerifier? verifier) && verifier.Iterations == iterations ? verifier : null;
+
     private static ScramVerifier Derive(
         ConcurrentDictionary<(string, string), ScramVerifier> kept, string user, string secret, ReadOnlySpan<byte> salt, int iterations)
     {
-        if (kept.TryGetValue((user, secret), out ScramVerifier? verifier) && verifier.Iterations == iterations)
-        {
-            return verifier;
-        }
-
         if (kept.Count >= MaxKept)
         {
             kept.Clear();
         }
 
-        verifier = ScramVerifier.Derive(Encoding.UTF8.GetBytes(secret), salt, iterations);
+        ScramVerifier verifier = ScramVerifier.Derive(Encoding.UTF8.GetBytes(secret), salt, iterations);
         kept[(user, secret)] = verifier;
         return verifier;
     }
@@ -105,7 +110,7 @@ internal sealed class Credentials(LiveConfig live, ClientKeys keys, FetchedSecre
     /// <summary>The secret a login is shaped by: the user's own, for a stranger that of a user chosen by his name; empty if nobody has one.</summary>
     private string LookOf(string user, string? secret)
     {
-        uint start = BitConverter.ToUInt32(HMACSHA256.HashData(_seed, Encoding.UTF8.GetBytes(user)));
+        uint start = (uint)user.GetHashCode(StringComparison.Ordinal); // By a key of this process: it tells nobody anything, and is the same for each login.
         if (!string.IsNullOrEmpty(secret))
         {
             return secret;
