@@ -75,9 +75,9 @@ internal sealed class ClientTls
 
         // As in PostgreSQL with ssl_ca_file: one that is shown must be good, even if none is demanded.
         ClientCertificateRequired = authorities != null,
-        CertificateChainPolicy = TlsFiles.Policy(authorities),
+        CertificateChainPolicy = authorities != null ? TlsFiles.Policy(authorities) : null,
         CertificateRevocationCheckMode = X509RevocationMode.NoCheck,
-        RemoteCertificateValidationCallback = (_, shown, _, errors) =>
-            shown == null ? !mustVerify : authorities == null || errors == SslPolicyErrors.None,
+        RemoteCertificateValidationCallback = authorities == null ? null
+            : (_, shown, _, errors) => shown == null ? !mustVerify : errors == SslPolicyErrors.None,
     };
 }

@@ -517,9 +517,9 @@ internal sealed class ClientSession
         }
 
         _ended(this, end);
-        if (_client.Input.IsEnded)
+        if (_client.Input.IsEnded || (end == SessionEnd.Goodbye && _client.Outbox.Pending == 0))
         {
-            _client.Close();
+            _client.Close(); // It has gone, or said goodbye and waits for nothing.
             _client.Input.Complete();
         }
         else

@@ -604,7 +604,7 @@ internal sealed class Exchange : ServerOwner
         {
             case ForwardResult.Terminate:
                 _isTerminating = true;
-                _session.End(SessionEnd.Quiet("client close request"));
+                _session.End(SessionEnd.Goodbye);
                 return SessionNeed.Wake;
             case ForwardResult.Violation:
                 _session.End(SessionEnd.Fatal(_forwarder.Problem!));

@@ -47,7 +47,7 @@ internal struct RequestReader
                 _scanned = 0;
                 return RequestRead.Answered;
             case RequestScan.Terminate:
-                end = SessionEnd.Quiet("client close request");
+                end = SessionEnd.Goodbye;
                 return RequestRead.End;
             case RequestScan.Violation:
                 end = SessionEnd.Fatal(RequestScanner.Problem(input.Unread[_scanned..]));
@@ -89,7 +89,7 @@ internal struct RequestReader
             bool isPossible = RequestScanner.IsPossible(type, length);
             if (!isPossible || type == FrontendMessage.Terminate)
             {
-                end = isPossible ? SessionEnd.Quiet("client close request") : SessionEnd.Fatal(RequestScanner.Problem(input.Unread));
+                end = isPossible ? SessionEnd.Goodbye : SessionEnd.Fatal(RequestScanner.Problem(input.Unread));
                 return RequestRead.End;
             }
 

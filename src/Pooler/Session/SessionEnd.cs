@@ -11,6 +11,9 @@ internal sealed record SessionEnd(string Reason, ErrorFields? Error)
 
     public static SessionEnd Quiet(string reason) => new(reason, null);
 
+    /// <summary>The client has said Terminate.</summary>
+    public static SessionEnd Goodbye { get; } = new("client close request", null);
+
     public static SessionEnd Fatal(string message, string sqlState = "08P01") =>
         new(message, new ErrorFields("FATAL", sqlState, message, null, null));
 
