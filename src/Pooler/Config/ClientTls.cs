@@ -7,8 +7,19 @@ namespace Pooler.Config;
 /// <summary>TLS with clients, made of the client_tls_… settings and their files; there is none with client_tls_sslmode = disable.</summary>
 internal sealed class ClientTls
 {
-    private ClientTls(SslMode mode, X509Certificate2 certificate, SslServerAuthenticationOptions options) =>
-        (Mode, Certificate, EndPoint, Options) = (mode, certificate, TlsFiles.EndPointOf(certificate), options);
+    private readonly PoolerConfig _config;
+    private readonly SslStreamCertificateContext _context;
+    private readonly X509Certificate2Collection? _authorities;
+
+    private ClientTls(PoolerConfig config, X509Certificate2 certificate, X509Certificate2Collection chain, X509Certificate2Collection? authorities)
+    {
+        _config = config;
+        _context = SslStreamCertificateContext.Create(certificate, chain, offline: true);
+        _authorities = authorities;
+        Mode = config.Get(Settings.ClientTlsSslMode);
+        Certificate = certificate;
+        EndPoint = TlsFiles.EndPointOf(certificate);
+    }
 
     public SslMode Mode { get; }
 
@@ -18,14 +29,11 @@ internal sealed class ClientTls
     /// <summary>What SCRAM binds to (tls-server-end-point); null: the certificate cannot be bound to.</summary>
     public byte[]? EndPoint { get; }
 
-    /// <summary>The same for all handshakes, so that sessions can be resumed.</summary>
-    public SslServerAuthenticationOptions Options { get; }
-
     /// <summary>Who does not speak TLS is turned away.</summary>
     public bool IsRequired => Mode >= SslMode.Require;
 
     /// <summary>Clients' certificates are asked for, and none is taken that our authorities have not signed.</summary>
-    public bool ChecksCertificates => Options.ClientCertificateRequired;
+    public bool ChecksCertificates => _authorities != null;
 
     /// <summary>Null without TLS, or with an error said.</summary>
     public static ClientTls? Load(PoolerConfig config, Action<Setting, string> error)
@@ -59,25 +67,41 @@ internal sealed class ClientTls
         var files = new TlsFiles(error);
         X509Certificate2Collection? authorities = files.ReadAuthorities(Settings.ClientTlsCaFile, config.Get(Settings.ClientTlsCaFile));
         return files.ReadPair(Settings.ClientTlsCertFile, certFile, Settings.ClientTlsKeyFile, keyFile) is { } pair
-            ? new ClientTls(mode, pair.Certificate, OptionsOf(config, pair.Certificate, pair.Chain, authorities, mustVerify))
+            ? new ClientTls(config, pair.Certificate, pair.Chain, authorities)
             : null;
     }
 
-    private static SslServerAuthenticationOptions OptionsOf(
-        PoolerConfig config, X509Certificate2 certificate, X509Certificate2Collection chain, X509Certificate2Collection? authorities, bool mustVerify) => new()
+    /// <summary>
+    /// For one handshake. What is wrong with the client's certificate is told to <paramref name="refuse"/> and ends no handshake: the
+    /// client shall learn it in PostgreSQL's form, which it can once TLS is up.
+    /// </summary>
+#pragma warning disable CA5359 // The verdict is the caller's to act on: the login ends with it.
+    public SslServerAuthenticationOptions OptionsFor(Action<string> refuse) => new()
     {
-        ServerCertificateContext = SslStreamCertificateContext.Create(certificate, chain, offline: true),
-        EnabledSslProtocols = config.Get(Settings.ClientTlsProtocols).Protocols,
-        CipherSuitesPolicy = TlsCiphers.PolicyOf(config.Get(Settings.ClientTlsCiphers), config.Get(Settings.ClientTls13Ciphers)),
+        ServerCertificateContext = _context, // The same for all, so that sessions can be resumed.
+        EnabledSslProtocols = _config.Get(Settings.ClientTlsProtocols).Protocols,
+        CipherSuitesPolicy = TlsCiphers.PolicyOf(_config.Get(Settings.ClientTlsCiphers), _config.Get(Settings.ClientTls13Ciphers)),
         ApplicationProtocols = [new SslApplicationProtocol("postgresql")],
         AllowRenegotiation = false,
         EncryptionPolicy = EncryptionPolicy.RequireEncryption,
 
         // As in PostgreSQL with ssl_ca_file: one that is shown must be good, even if none is demanded.
-        ClientCertificateRequired = authorities != null,
-        CertificateChainPolicy = authorities != null ? TlsFiles.Policy(authorities) : null,
+        ClientCertificateRequired = ChecksCertificates,
+        CertificateChainPolicy = ChecksCertificates ? TlsFiles.Policy(_authorities) : null,
         CertificateRevocationCheckMode = X509RevocationMode.NoCheck,
-        RemoteCertificateValidationCallback = authorities == null ? null
-            : (_, shown, _, errors) => shown == null ? !mustVerify : errors == SslPolicyErrors.None,
+        RemoteCertificateValidationCallback = !ChecksCertificates ? null : (_, shown, chain, errors) =>
+        {
+            if (shown == null && Mode >= SslMode.VerifyCa)
+            {
+                refuse("connection requires a valid client certificate");
+            }
+            else if (shown != null && errors != SslPolicyErrors.None)
+            {
+                refuse($"client certificate is not trusted: {chain?.ChainStatus.FirstOrDefault().StatusInformation}");
+            }
+
+            return true;
+        },
     };
+#pragma warning restore CA5359
 }

@@ -426,9 +426,16 @@ internal sealed class ClientLogin
     /// <summary>From here on the connection speaks TLS, or it ends: in the middle of a handshake there is no answer but TLS's own.</summary>
     internal async ValueTask<bool> StartTlsAsync(ClientTls tls)
     {
-        Tls = TlsHandshake.AsServer(_context.Work, tls.Options);
+        string? certificateProblem = null;
+        Tls = TlsHandshake.AsServer(_context.Work, tls.OptionsFor(problem => certificateProblem = problem));
         if (await Tls.RunAsync(Client, () => _refusal == null))
         {
+            if (certificateProblem != null)
+            {
+                Refuse(certificateProblem, "28000");
+                return false;
+            }
+
             ChannelBinding = tls.EndPoint;
             VerifiedCertificate = tls.ChecksCertificates ? Tls.PeerCertificate : null;
             return true;
