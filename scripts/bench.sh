@@ -51,7 +51,7 @@ fi
 [ ${#client_counts[@]} -gt 0 ] || client_counts=(1 16 64 200)
 rounds=${rounds:-5} seconds=${seconds:-3}
 
-need postgresql aot
+need postgresql aot openssl
 pgbouncer=${PGBOUNCER-}
 if [ -z "$pgbouncer" ]; then
   need pgbouncer
