@@ -4,7 +4,7 @@ namespace Pooler.IntegrationTests;
 
 /// <summary>
 /// Files that run PgBouncer elsewhere (RealFiles/README.md): they start as they are, but for the folders and the port, which belong to
-/// the test; those that need what is not there yet are refused, and every reason is told.
+/// the test, and the certificates they name, which it makes.
 /// </summary>
 public sealed partial class RealFileTests
 {
@@ -17,6 +17,8 @@ public sealed partial class RealFileTests
     [InlineData("bitnami.ini", "postgres")]
     [InlineData("edoburu.ini", "admin")]
     [InlineData("gitlab-omnibus.ini", "postgres")]
+    [InlineData("zalando.ini", "pooler")]
+    [InlineData("cloudnative-pg.ini", "pgbouncer")]
     public async Task Starts(string name, string? admin = null)
     {
         using var folder = new RunFolder();
@@ -27,6 +29,7 @@ public sealed partial class RealFileTests
         await process.SaysAsync("process up");
         Assert.DoesNotContain(process.Lines, line => line.Contains("WARNING", StringComparison.Ordinal) && !line.Contains(" is accepted but has no ", StringComparison.Ordinal));
         string user = admin ?? "nobody";
+        Assert.Equal(name is "zalando.ini" or "cloudnative-pg.ini", await SpeaksTlsAsync(port));
         CommandLine.Result answer = await CommandLine.PsqlAsync($"host=127.0.0.1 port={port} dbname=pgbouncer user={user} password=secret", "SHOW VERSION");
         Assert.Equal(admin is null ? 2 : 0, answer.ExitCode);
         Assert.Contains(admin is null ? "password authentication failed" : "ooler", answer.Output + answer.Error, StringComparison.Ordinal);
@@ -34,17 +37,11 @@ public sealed partial class RealFileTests
         await process.AssertEndAsync(0, "fast exit");
     }
 
-    [Theory]
-    [InlineData("cloudnative-pg.ini", "client_tls_sslmode server_tls_sslmode")]
-    [InlineData("zalando.ini", "server_tls_sslmode client_tls_sslmode")]
-    public async Task WaitsForWhatIsNotThereYet(string name, string settings)
+    private static async Task<bool> SpeaksTlsAsync(int port)
     {
-        using var folder = new RunFolder();
-        string file = await CopyAsync(folder, name, FreePort.Next());
-        await using ChildProcess process = ChildProcess.Start(folder.Path, PoolerProcess.RunnableBinary(folder.Path), file);
-        await process.AssertEndAsync(1, "is not supported yet");
-        Assert.Equal(settings.Split(' '), process.Lines.Select(static line => Refused().Match(line)).Where(static m => m.Success).Select(static m => m.Groups[1].Value));
-        Assert.All(process.Lines, static line => Assert.Contains(" is not supported yet: ", line, StringComparison.Ordinal));
+        using PgWire wire = await PgWire.ConnectAsync(new System.Net.IPEndPoint(System.Net.IPAddress.Loopback, port));
+        await wire.SendAsync(PgRequest.SslRequest);
+        return await wire.ReadByteAsync() == 'S';
     }
 
     /// <summary>Debian's own, byte for byte, where the package puts it, as its unit starts it: as postgres, in a view of the file system of its own.</summary>
@@ -97,11 +94,15 @@ public sealed partial class RealFileTests
         text = User().Replace(text, $"${{1}}{OrdinaryUser.Name ?? Environment.UserName}"); // In its container it runs as that user already.
         string file = folder.PathOf(name);
         await File.WriteAllTextAsync(file, text);
+        using Certificates made = await Certificates.CreateAsync();
+        (string certificate, string key) = await made.SignServerAsync();
         foreach (Match path in AnyPath().Matches(text))
         {
             string whole = Path.Combine(folder.Path, path.Groups[2].Value.Trim());
             bool isFolder = path.Groups[1].Value == "unix_socket_dir";
             Directory.CreateDirectory(isFolder ? whole : Path.GetDirectoryName(whole)!);
+            if (path.Groups[1].Value.Contains("_tls_", StringComparison.Ordinal))
+                File.Copy(path.Groups[1].Value.EndsWith("key_file", StringComparison.Ordinal) ? key : path.Groups[1].Value.EndsWith("ca_file", StringComparison.Ordinal) ? made.Authority : certificate, whole, overwrite: true);
             if (path.Groups[1].Value == "auth_hba_file")
                 File.Copy(PathOf($"{Path.GetFileNameWithoutExtension(name)}-hba.conf"), whole);
             if (path.Groups[1].Value is "auth_file" or "%include")
@@ -125,9 +126,6 @@ public sealed partial class RealFileTests
     [GeneratedRegex(@"^(listen_port *= *)\d+", RegexOptions.Multiline)]
     private static partial Regex Port();
 
-    [GeneratedRegex(@"^(auth_file|auth_hba_file|logfile|pidfile|unix_socket_dir|%include) *=? *([^\s]+) *$", RegexOptions.Multiline)]
+    [GeneratedRegex(@"^(auth_file|auth_hba_file|logfile|pidfile|unix_socket_dir|%include|(?:client|server)_tls_(?:ca|cert|key)_file) *=? *([^\s]+) *$", RegexOptions.Multiline)]
     private static partial Regex AnyPath();
-
-    [GeneratedRegex(@"^[^:]+:\d+: (?:[^ :]+: )?(\w+) = .* is not supported yet: ")]
-    private static partial Regex Refused();
 }

@@ -22,7 +22,7 @@ public sealed class ReloadFuzzTests(PostgresCluster postgres, ITestOutputHelper 
 
     private static readonly string[] Wrong =
     [
-        "pool_mode = sometimes", "default_pool_size = many", "default_pool_sise = 3", "server_lifetime = 1h", "listen_port = 0", "auth_type = pam", "client_tls_sslmode = require",
+        "pool_mode = sometimes", "default_pool_size = many", "default_pool_sise = 3", "server_lifetime = 1h", "listen_port = 0", "auth_type = password", "client_tls_sslmode = require",
         "client_tls_sslmode = require", "server_tls_sslmode = verify-all", "auth_file = /nowhere/userlist.txt", "%include /nowhere/more.ini", "[nonsense]", "[pgbouncer", "= 3", "what is this",
         "[databases]\nbroken = host=", "[databases]\nbroken = host=a port=none", "[databases]\npgbouncer = host=a", "[databases]\nbroken = 'unclosed", "[users]\nbob = pool_mode=x", "[users]\nbob = host=a",
     ];

@@ -21,7 +21,7 @@ internal sealed class FakeConnection(Socket socket, int number) : IDisposable
     {
         while (true)
         {
-            byte[] body = await ReadExactlyAsync(BinaryPrimitives.ReadInt32BigEndian(await ReadExactlyAsync(4)) - 4);
+            byte[] body = await ReadUntypedAsync();
             if (BinaryPrimitives.ReadInt32BigEndian(body) != PgRequest.SslCode)
                 return body;
             await _stream.WriteAsync("N"u8.ToArray());
@@ -98,6 +98,43 @@ internal sealed class FakeConnection(Socket socket, int number) : IDisposable
             }
         }
     }
+
+    /// <summary>What a relay does to bytes on their way; returns how many of them go on: fewer than all is the end.</summary>
+    public delegate int Tamper(Span<byte> bytes);
+
+    /// <summary>Passes on what the test makes of it.</summary>
+    public async Task RelayChangedAsync(int port, Tamper fromServer, Tamper? toServer = null)
+    {
+        using var server = new TcpClient { NoDelay = true };
+        await server.ConnectAsync(IPAddress.Loopback, port);
+        NetworkStream other = server.GetStream();
+        await Task.WhenAny(CopyAsync(_stream, other, toServer ?? (static bytes => bytes.Length)), CopyAsync(other, _stream, fromServer));
+
+        static async Task CopyAsync(NetworkStream from, NetworkStream to, Tamper tamper)
+        {
+            byte[] buffer = new byte[65536];
+            try
+            {
+                while (await from.ReadAsync(buffer) is var count and > 0)
+                {
+                    int passed = tamper(buffer.AsSpan(0, count));
+                    await to.WriteAsync(buffer.AsMemory(0, passed));
+                    if (passed < count)
+                        return;
+                }
+            }
+            catch (Exception fault) when (fault is IOException or ObjectDisposedException)
+            {
+                // One side has left, so the other is closed too.
+            }
+        }
+    }
+
+    /// <summary>One packet without a type, SSLRequest among them; as the bytes after its length word.</summary>
+    public async Task<byte[]> ReadUntypedAsync() => await ReadExactlyAsync(BinaryPrimitives.ReadInt32BigEndian(await ReadExactlyAsync(4)) - 4);
+
+    /// <summary>Whatever comes next.</summary>
+    public async Task ReadSomeAsync() => _ = await _stream.ReadAsync(new byte[4096]);
 
     private static PgRequest WithStatus(PgRequest messages, params (string Name, string Value)[] parameters)
     {

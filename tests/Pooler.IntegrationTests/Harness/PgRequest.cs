@@ -11,6 +11,9 @@ internal sealed class PgRequest
     public const int Protocol32 = Protocol30 + 2;
     public const int Protocol20 = 131072;
     public const int SslCode = 80877103;
+
+    /// <summary>SSLRequest, whole.</summary>
+    public static ReadOnlyMemory<byte> SslRequest { get; } = new byte[] { 0, 0, 0, 8, 0x04, 0xD2, 0x16, 0x2F };
     public const int CancelCode = 80877102;
 
     private readonly ArrayBufferWriter<byte> _bytes = new();

@@ -133,6 +133,13 @@ internal sealed class PostgresHost : IAsyncDisposable
         await StartAsync();
     }
 
+    /// <summary>Whom it lets in over TCP, and how; over its Unix socket everybody gets in.</summary>
+    public async Task SetHbaAsync(string lines)
+    {
+        await File.WriteAllTextAsync(Path.Combine(Data, "pg_hba.conf"), "local all all trust\n" + lines);
+        await ExecuteAsync("SELECT pg_reload_conf()");
+    }
+
     /// <summary>Settings that a reload brings about.</summary>
     public async Task SetAsync(params string[] settings)
     {
