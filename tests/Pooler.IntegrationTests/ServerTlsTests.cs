@@ -113,11 +113,7 @@ public sealed class ServerTlsTests(PostgresCluster postgres)
         await server.InitializeAsync();
         try
         {
-            string settings = string.Join(";\n", (await made.PostgresSettingsAsync(await made.SignServerAsync())).Split('\n', StringSplitOptions.TrimEntries)
-                .Select(static line => $"ALTER SYSTEM SET {line}"));
-            foreach (string statement in settings.Split(";\n"))
-                await server.ExecuteAsync(PostgresCluster.Superuser, statement);
-            await server.ExecuteAsync(PostgresCluster.Superuser, "SELECT pg_reload_conf()");
+            await server.EnableTlsAsync(made);
             string database = await server.CreateDatabaseAsync();
             await using PoolerProcess pooler = await PoolerProcess.StartAsync(server, database, adjust: ini =>
             {
@@ -125,7 +121,6 @@ public sealed class ServerTlsTests(PostgresCluster postgres)
                 ini.Settings["server_tls_negotiation"] = "direct";
                 ini.Settings["server_tls_ca_file"] = made.Authority;
             });
-            await Eventually.EqualsAsync("it has read its certificate", "", () => TryAsync(pooler, database));
             await AssertAsync(pooler, database, "", isEncrypted: true);
         }
         finally

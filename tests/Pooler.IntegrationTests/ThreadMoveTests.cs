@@ -17,20 +17,30 @@ public sealed class ThreadMoveTests(PostgresCluster postgres, ITestOutputHelper 
     [Theory]
     [InlineData(1, 3)]
     [InlineData(3, 30)]
-    public Task ServersMoveUnderTraffic(int poolSize, int clients) => MoveAsync(poolSize, clients, moves: 5000);
+    public Task ServersMoveUnderTraffic(int poolSize, int clients) => MoveAsync(postgres, poolSize, clients, moves: 5000);
 
     [Theory]
     [InlineData(1, 20)]
     [InlineData(3, 200)]
     [Trait("Category", "Long")]
-    public Task ServersMoveUnderTrafficForLong(int poolSize, int clients) => MoveAsync(poolSize, clients, moves: 100_000);
+    public Task ServersMoveUnderTrafficForLong(int poolSize, int clients) => MoveAsync(postgres, poolSize, clients, moves: 100_000);
+
+    /// <summary>TLS servers move like others.</summary>
+    [Theory]
+    [InlineData(3, 30)]
+    public Task TlsServersMove(int poolSize, int clients) => MoveOverTlsAsync(poolSize, clients, moves: 3000);
+
+    [Theory]
+    [InlineData(3, 100)]
+    [Trait("Category", "Long")]
+    public Task TlsServersMoveForLong(int poolSize, int clients) => MoveOverTlsAsync(poolSize, clients, moves: 100_000);
 
     /// <summary>Without harm nothing is lost: neither a reply, nor a connection, nor the server.</summary>
     [Fact]
     public async Task NothingIsLostByMoving()
     {
         string database = await postgres.CreateDatabaseAsync();
-        await using PoolerProcess pooler = await StartAsync(database, poolSize: 1);
+        await using PoolerProcess pooler = await StartAsync(postgres, database, poolSize: 1);
         PgWire[] clients = await Task.WhenAll(Enumerable.Range(0, 8).Select(_ => pooler.LoginAsync(database)));
         int server = await clients[0].ServerAsync();
         long start = Stopwatch.GetTimestamp();
@@ -44,15 +54,31 @@ public sealed class ThreadMoveTests(PostgresCluster postgres, ITestOutputHelper 
             client.Dispose();
     }
 
-    private async Task MoveAsync(int poolSize, int clients, int moves)
+    private async Task MoveOverTlsAsync(int poolSize, int clients, int moves)
+    {
+        using Certificates made = await Certificates.CreateAsync();
+        var cluster = new PostgresCluster();
+        await cluster.InitializeAsync();
+        try
+        {
+            await cluster.EnableTlsAsync(made);
+            await MoveAsync(cluster, poolSize, clients, moves, static ini => ini.Settings["server_tls_sslmode"] = "require");
+        }
+        finally
+        {
+            await cluster.DisposeAsync();
+        }
+    }
+
+    private async Task MoveAsync(PostgresCluster cluster, int poolSize, int clients, int moves, Action<PoolerIni>? adjust = null)
     {
         Assert.SkipWhen(PoolerProcess.IsPgBouncer, "PgBouncer has one thread");
-        string database = await postgres.CreateDatabaseAsync();
-        await using PoolerProcess pooler = await StartAsync(database, poolSize);
+        string database = await cluster.CreateDatabaseAsync();
+        await using PoolerProcess pooler = await StartAsync(cluster, database, poolSize, adjust);
         using var done = new CancellationTokenSource(Limit);
         var harm = new Harm();
         Task[] running = [.. Enumerable.Range(0, clients).Select(number => Task.Run(() => RunClientAsync(pooler, database, number, harm, done.Token)))];
-        Task killing = KillAsync(database, harm, done.Token);
+        Task killing = KillAsync(cluster, database, harm, done.Token);
 
         long moved = 0;
         while (moved < moves && !done.IsCancellationRequested && !running.Any(static client => client.IsFaulted))
@@ -71,7 +97,7 @@ public sealed class ThreadMoveTests(PostgresCluster postgres, ITestOutputHelper 
 
         // All is in order behind them.
         await Eventually.BecomesAsync("all leases end", () => pooler.PoolCountsAsync(database), static counts => counts.NobodyIsHere);
-        Assert.InRange(await postgres.CountServersAsync(database), 0, poolSize);
+        Assert.InRange(await cluster.CountServersAsync(database), 0, poolSize);
         using PgWire last = await pooler.LoginAsync(database);
         Assert.Equal('I', (await last.QueryAsync("SELECT 1")).TransactionStatus);
         PoolerProcess.PoolCounts counts = await Eventually.BecomesAsync("the server is free", () => pooler.PoolCountsAsync(database), static counts => counts.ServersFree > 0);
@@ -162,12 +188,12 @@ public sealed class ThreadMoveTests(PostgresCluster postgres, ITestOutputHelper 
             throw new ForeignDataException($"asked for {row}, got {reply}");
     }
 
-    private async Task KillAsync(string database, Harm harm, CancellationToken done)
+    private static async Task KillAsync(PostgresCluster cluster, string database, Harm harm, CancellationToken done)
     {
         while (!done.IsCancellationRequested)
         {
             await Task.Delay(250, CancellationToken.None);
-            harm.Killed += await postgres.ScalarAsync<long>(PostgresCluster.Superuser,
+            harm.Killed += await cluster.ScalarAsync<long>(PostgresCluster.Superuser,
                 $"SELECT count(pg_terminate_backend(pid)) FROM (SELECT pid FROM pg_stat_activity WHERE datname = '{database}' ORDER BY random() LIMIT 1) AS one");
         }
     }
@@ -176,8 +202,9 @@ public sealed class ThreadMoveTests(PostgresCluster postgres, ITestOutputHelper 
     private static async Task<long> MovesAsync(PoolerProcess pooler, string database, int request) => request % 20 != 0 ? 0
         : (await pooler.ConsoleAsync("SHOW STATS")).Where(row => row["database"] == database).Sum(static row => long.Parse(row["total_moved_grants"]!));
 
-    private Task<PoolerProcess> StartAsync(string database, int poolSize) => PoolerProcess.StartAsync(postgres, database, poolSize: poolSize, adjust: static ini =>
+    private static Task<PoolerProcess> StartAsync(PostgresCluster cluster, string database, int poolSize, Action<PoolerIni>? adjust = null) => PoolerProcess.StartAsync(cluster, database, poolSize: poolSize, adjust: ini =>
     {
+        adjust?.Invoke(ini);
         ini.Settings["workers"] = "2";
         // All share one pool, and one user's queries have little time.
         ini.Databases[ini.Databases.Keys.Single()] += $" user={PostgresCluster.User}";

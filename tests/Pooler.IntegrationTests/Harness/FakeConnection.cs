@@ -130,6 +130,32 @@ internal sealed class FakeConnection(Socket socket, int number) : IDisposable
         }
     }
 
+    /// <summary>Passes on everything, so many bytes at a time.</summary>
+    public async Task RelayInPiecesAsync(int port, int piece)
+    {
+        using var server = new TcpClient { NoDelay = true };
+        await server.ConnectAsync(IPAddress.Loopback, port);
+        NetworkStream other = server.GetStream();
+        await Task.WhenAny(CopyAsync(_stream, other), CopyAsync(other, _stream));
+
+        async Task CopyAsync(NetworkStream from, NetworkStream to)
+        {
+            byte[] buffer = new byte[65536];
+            try
+            {
+                while (await from.ReadAsync(buffer) is var count and > 0)
+                {
+                    for (int at = 0; at < count; at += piece)
+                        await to.WriteAsync(buffer.AsMemory(at, Math.Min(piece, count - at)));
+                }
+            }
+            catch (Exception fault) when (fault is IOException or ObjectDisposedException)
+            {
+                // One side has left, so the other is closed too.
+            }
+        }
+    }
+
     /// <summary>One packet without a type, SSLRequest among them; as the bytes after its length word.</summary>
     public async Task<byte[]> ReadUntypedAsync() => await ReadExactlyAsync(BinaryPrimitives.ReadInt32BigEndian(await ReadExactlyAsync(4)) - 4);
 

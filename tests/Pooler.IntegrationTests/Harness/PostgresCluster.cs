@@ -126,6 +126,20 @@ public sealed class PostgresCluster : IAsyncLifetime
             }
         });
 
+    /// <summary>From now on it speaks TLS, with a certificate of this authority's.</summary>
+    internal async Task EnableTlsAsync(Certificates made)
+    {
+        foreach (string line in (await made.PostgresSettingsAsync(await made.SignServerAsync())).Split('\n', StringSplitOptions.RemoveEmptyEntries | StringSplitOptions.TrimEntries))
+            await ExecuteAsync(Superuser, $"ALTER SYSTEM SET {line}");
+        await ExecuteAsync(Superuser, "SELECT pg_reload_conf()");
+        await Eventually.BecomesAsync("it speaks TLS", async () =>
+        {
+            using PgWire wire = await PgWire.ConnectAsync(new System.Net.IPEndPoint(System.Net.IPAddress.Loopback, Port));
+            await wire.SendAsync(PgRequest.SslRequest);
+            return await wire.ReadByteAsync();
+        }, static answer => answer == 'S');
+    }
+
     /// <summary>A new database of User, so that what one test does to its servers is not seen by another.</summary>
     public async Task<string> CreateDatabaseAsync()
     {
