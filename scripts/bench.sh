@@ -149,9 +149,6 @@ listen_port = $1
 unix_socket_dir =
 auth_type = $auth
 auth_file = $folder/run/users
-client_tls_sslmode = allow
-client_tls_cert_file = $folder/run/tls.crt
-client_tls_key_file = $folder/run/tls.key
 admin_users = postgres
 pool_mode = transaction
 default_pool_size = 20
@@ -159,6 +156,11 @@ max_client_conn = 6000
 log_connections = 0
 log_disconnections = 0
 END
+  # Only where it is measured: a Pooler of before TLS takes part in the other sections.
+  case $section in
+    tls | tlsidle | secrets | storm)
+      printf '%s\n' 'client_tls_sslmode = allow' "client_tls_cert_file = $folder/run/tls.crt" "client_tls_key_file = $folder/run/tls.key" ;;
+  esac
   printf '"postgres" "%s"\n' "$verifier" >"$folder/run/users"
 }
 # peer_command NAME PORT FOLDER: the least that makes another pooler do the same: 20 servers, transactions, one thread, trust.
@@ -377,7 +379,7 @@ run_allocation() {
 }
 
 # What the contenders stand before.
-database=postgres auth=trust verifier='' storm_seconds=12
+section='' database=postgres auth=trust verifier='' storm_seconds=12
 openssl req -x509 -newkey rsa:2048 -nodes -keyout "$folder/run/tls.key" -out "$folder/run/tls.crt" -subj /CN=localhost -days 2 2>/dev/null || die "no certificate"
 chmod 644 "$folder/run/tls.key"
 start postgres || exit 1
