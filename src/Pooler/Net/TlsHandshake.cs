@@ -62,7 +62,7 @@ internal sealed class TlsHandshake : IDisposable
             bool isEnded = input.IsEnded;
             if (received.Length > 0 || (_isClient && _task == null))
             {
-                await Offload.Run(connection, _work, isPreferred: false, static step => step.Self.Step(step.received), (Self: this, received));
+                await Offload.Run(connection, _work, isPreferred: false, static step => step.Self.Step(step.connection, step.received), (Self: this, connection, received));
                 Answer(connection);
             }
 
@@ -91,9 +91,15 @@ internal sealed class TlsHandshake : IDisposable
     public void Dispose() => _stream.Dispose();
 
     /// <summary>One flight: until more is needed, or all is said.</summary>
-    private bool Step(byte[] received)
+    private bool Step(Connection connection, byte[] received)
     {
         IoThread.MustNotBeHere();
+        if (!_isClient && connection.HasHungUp)
+        {
+            Problem = "the connection ended"; // Read from another thread, as a hint: in a storm many have left by the time it is their turn.
+            return true;
+        }
+
         _unanswered += received.Length;
         _wire.Give(received);
         _task ??= _authenticate(_stream);
