@@ -8,7 +8,7 @@ namespace Pooler.Frontend;
 
 /// <summary>
 /// Whom a client's certificate names (PostgreSQL documentation, 20.12, clientname). What could be read in two ways names nobody: a NUL inside
-/// (CVE-2009-4034), several common names.
+/// (CVE-2009-4034), several common names, parts of several attributes.
 /// </summary>
 internal static class CertificateNames
 {
@@ -39,20 +39,33 @@ internal static class CertificateNames
             };
             return names.Where(static name => name.Length > 0 && !name.Contains('\0'));
         }
-        catch (Exception e) when (e is CryptographicException or AsnContentException or InvalidOperationException)
+        catch (Exception e) when (e is CryptographicException or AsnContentException or InvalidOperationException or ArgumentException)
         {
             return [];
         }
     }
 
     private static string[] CommonNamesOf(X509Certificate2 certificate) =>
-        [.. certificate.SubjectName.EnumerateRelativeDistinguishedNames()
-            .Where(static name => !name.HasMultipleElements && name.GetSingleElementType().Value == CommonNameOid)
-            .Select(static name => name.GetSingleElementValue() ?? "")];
+        [.. PartsOf(certificate).Where(static part => part.Type == CommonNameOid).Select(static part => part.Value)];
 
     /// <summary>As RFC 2253 writes it, from the last part to the first: CN=app,OU=clients,O=example.</summary>
-    private static string DistinguishedNameOf(X509Certificate2 certificate) => string.Join(',', certificate.SubjectName.EnumerateRelativeDistinguishedNames()
-        .Select(static name => $"{s_types.GetValueOrDefault(name.GetSingleElementType().Value!, name.GetSingleElementType().Value!)}={Escape(name.GetSingleElementValue() ?? "")}"));
+    private static string DistinguishedNameOf(X509Certificate2 certificate) =>
+        string.Join(',', PartsOf(certificate).Select(static part => $"{s_types.GetValueOrDefault(part.Type, part.Type)}={Escape(part.Value)}"));
+
+    /// <summary>
+    /// The last comes first. Read by ourselves: what .NET says of a value has lost a NUL at its end. A part of two attributes is one too many
+    /// for a name that can be read in one way only.
+    /// </summary>
+    private static IEnumerable<(string Type, string Value)> PartsOf(X509Certificate2 certificate)
+    {
+        foreach (X500RelativeDistinguishedName name in certificate.SubjectName.EnumerateRelativeDistinguishedNames())
+        {
+            AsnReader attributes = new AsnReader(name.RawData, AsnEncodingRules.DER).ReadSetOf();
+            AsnReader attribute = attributes.ReadSequence();
+            attributes.ThrowIfNotEmpty();
+            yield return (attribute.ReadObjectIdentifier(), attribute.ReadCharacterString((UniversalTagNumber)attribute.PeekTag().TagValue));
+        }
+    }
 
     private static string Escape(string value)
     {

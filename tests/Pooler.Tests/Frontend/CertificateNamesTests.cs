@@ -7,69 +7,150 @@ using Xunit;
 
 namespace Pooler.Tests.Frontend;
 
-/// <summary>Whom a certificate names: one name that can be read in one way, or nobody.</summary>
+/// <summary>Whom a certificate names, and whom it does not although somebody could read it so.</summary>
 public sealed class CertificateNamesTests
 {
-    [Theory]
-    [InlineData("CN=app", "app")]
-    [InlineData("CN=App", "App")] // As it is written: user names have a case.
-    [InlineData("CN=müller, O=Größe", "müller")]
-    [InlineData("O=app", "")]
-    [InlineData("CN=app, CN=root", "")]
-    [InlineData("CN=\"app,CN=root\"", "app,CN=root")]
-    public void TheCommonName(string subject, string expected) => Assert.Equal(expected, Only(Of(new X500DistinguishedName(subject), HbaClientName.CommonName)));
+    private const string CommonName = "2.5.4.3", Organization = "2.5.4.10", Unit = "2.5.4.11";
 
-    /// <summary>CVE-2009-4034: a C program reads "root" and the authority has signed something else.</summary>
     [Fact]
-    public void ANulNamesNobody()
+    public void TheCommonName()
     {
-        var name = new X500DistinguishedNameBuilder();
-        name.AddCommonName("root\0.example.net");
-        Assert.Empty(Of(name.Build(), HbaClientName.CommonName));
-        Assert.Empty(Of(name.Build(), HbaClientName.CommonName));
+        Assert.Equal(["app"], Names(HbaClientName.CommonName, (Organization, "example"), (CommonName, "app")));
+        Assert.Equal(["Ünï cödé"], Names(HbaClientName.CommonName, (CommonName, "Ünï cödé")));
+        Assert.Empty(Names(HbaClientName.CommonName, (Organization, "app")));
+        Assert.Empty(Names(HbaClientName.CommonName));
+        Assert.Empty(Names(HbaClientName.CommonName, (CommonName, "")));
     }
 
-    [Theory]
-    [InlineData("CN=jane, OU=people, O=Example", "CN=jane,OU=people,O=Example")]
-    [InlineData("CN=jane, O=\"Example, Inc.\"", "CN=jane,O=Example\\, Inc.")]
-    [InlineData("CN=\"a+b\", C=DE", "CN=a\\+b,C=DE")]
-    [InlineData("CN=\"#1\"", "CN=\\#1")]
-    public void TheWholeName(string subject, string expected) =>
-        Assert.Equal(expected, Only(Of(new X500DistinguishedName(subject), HbaClientName.DistinguishedName)));
+    /// <summary>One reader takes the first, another the last.</summary>
+    [Fact]
+    public void SeveralCommonNamesNameNobody()
+    {
+        Assert.Empty(Names(HbaClientName.CommonName, (CommonName, "app"), (CommonName, "admin")));
+        Assert.Empty(Names(HbaClientName.CommonName, (CommonName, "app"), (CommonName, "app")));
+    }
 
+    /// <summary>A part of the name that has two attributes may hide one of them.</summary>
+    [Fact]
+    public void ACommonNameBesideSomethingElseNamesNobody()
+    {
+        Assert.Empty(Names(HbaClientName.CommonName, [[(CommonName, "app"), (Unit, "clients")]]));
+        Assert.Empty(Names(HbaClientName.CommonName, [[(CommonName, "admin"), (Unit, "clients")], [(CommonName, "app")]]));
+        Assert.Empty(Names(HbaClientName.DistinguishedName, [[(CommonName, "admin"), (Unit, "clients")], [(CommonName, "app")]]));
+    }
+
+    /// <summary>C would read admin (CVE-2009-4034).</summary>
+    [Fact]
+    public void ANulInsideNamesNobody()
+    {
+        Assert.Empty(Names(HbaClientName.CommonName, (CommonName, "admin\0.example")));
+        Assert.Empty(Names(HbaClientName.CommonName, (CommonName, "admin\0")));
+        Assert.Empty(Names(HbaClientName.DistinguishedName, (CommonName, "admin\0.example")));
+        Assert.Equal(["app.example"], Names(HbaClientName.AlternativeName, Alternatives((2, "admin\0.example"), (2, "app.example"))));
+    }
+
+    [Fact]
+    public void TheWholeNameFromItsEnd()
+    {
+        Assert.Equal(["CN=app,OU=clients,O=example"], Names(HbaClientName.DistinguishedName, (Organization, "example"), (Unit, "clients"), (CommonName, "app")));
+        Assert.Equal(["CN=app,DC=example,DC=org"], Names(HbaClientName.DistinguishedName,
+            ("0.9.2342.19200300.100.1.25", "org"), ("0.9.2342.19200300.100.1.25", "example"), (CommonName, "app")));
+        Assert.Empty(Names(HbaClientName.DistinguishedName));
+    }
+
+    /// <summary>A value that looks like more parts of a name stays one (RFC 2253, 2.4).</summary>
+    [Theory]
+    [InlineData("a,OU=b", "a\\,OU=b")]
+    [InlineData("a+b", "a\\+b")]
+    [InlineData("a\"b", "a\\\"b")]
+    [InlineData("a\\b", "a\\\\b")]
+    [InlineData("<a>;", "\\<a\\>\\;")]
+    [InlineData("#a#", "\\#a#")]
+    [InlineData(" a b ", "\\ a b\\ ")]
+    [InlineData(" ", "\\ ")]
+    [InlineData("a=b", "a=b")]
+    public void SpecialCharactersAreEscaped(string value, string written) =>
+        Assert.Equal([$"CN={written},O=example"], Names(HbaClientName.DistinguishedName, (Organization, "example"), (CommonName, value)));
+
+    /// <summary>E-mail addresses, hosts and URIs; other kinds are no names of users.</summary>
     [Fact]
     public void AlternativeNames()
     {
-        var names = new SubjectAlternativeNameBuilder();
-        names.AddEmailAddress("jane@example.com");
-        names.AddDnsName("host.example.com");
-        names.AddUri(new Uri("spiffe://example.com/app"));
-        names.AddIpAddress(System.Net.IPAddress.Loopback);
-        Assert.Equal(["jane@example.com", "host.example.com", "spiffe://example.com/app"],
-            Of(new X500DistinguishedName("CN=x"), HbaClientName.AlternativeName, names.Build()));
-        Assert.Empty(Of(new X500DistinguishedName("CN=x"), HbaClientName.AlternativeName));
+        Assert.Equal(["a@example.org", "a.example.org", "spiffe://example.org/a"],
+            Names(HbaClientName.AlternativeName, Alternatives((1, "a@example.org"), (2, "a.example.org"), (6, "spiffe://example.org/a"), (7, "\u007f\0\0\u0001"))));
+        Assert.Empty(Names(HbaClientName.AlternativeName, (CommonName, "app")));
+        Assert.Empty(Names(HbaClientName.CommonName, Alternatives((2, "app"))));
     }
 
-    /// <summary>What is no list of names, or has a NUL in one.</summary>
-    [Fact]
-    public void BrokenAlternativeNamesNameNobody()
+    /// <summary>What cannot be read names nobody, and throws nothing.</summary>
+    [Theory]
+    [InlineData("")]
+    [InlineData("00")]
+    [InlineData("3003820541")]
+    [InlineData("3003820180")]
+    [InlineData("30038001410000")]
+    [InlineData("04024141")]
+    public void BrokenAlternativeNames(string hex)
     {
-        Assert.Empty(Of(new X500DistinguishedName("CN=x"), HbaClientName.AlternativeName, new X509Extension("2.5.29.17", [1, 2, 3], critical: false)));
+        using RSA key = RSA.Create(2048);
+        var request = new CertificateRequest("CN=app", key, HashAlgorithmName.SHA256, RSASignaturePadding.Pkcs1);
+        request.CertificateExtensions.Add(new X509Extension(new Oid("2.5.29.17"), Convert.FromHexString(hex), critical: false));
+        Assert.Empty(CertificateNames.Of(Create(request), HbaClientName.AlternativeName));
+    }
+
+    private static string[] Names(HbaClientName kind, params (string Oid, string Value)[] parts) => Names(kind, [.. parts.Select(static part => new[] { part })]);
+
+    private static string[] Names(HbaClientName kind, (string Oid, string Value)[][] parts)
+    {
         var writer = new AsnWriter(AsnEncodingRules.DER);
         using (writer.PushSequence())
-            writer.WriteCharacterString(UniversalTagNumber.IA5String, "root\0.example.net", new Asn1Tag(TagClass.ContextSpecific, 2));
-        Assert.Empty(Of(new X500DistinguishedName("CN=x"), HbaClientName.AlternativeName, new X509Extension("2.5.29.17", writer.Encode(), critical: false)));
+        {
+            foreach ((string, string)[] part in parts)
+            {
+                using (writer.PushSetOf())
+                {
+                    foreach ((string oid, string value) in part)
+                    {
+                        using (writer.PushSequence())
+                        {
+                            writer.WriteObjectIdentifier(oid);
+                            writer.WriteCharacterString(UniversalTagNumber.UTF8String, value);
+                        }
+                    }
+                }
+            }
+        }
+
+        return Names(kind, new X500DistinguishedName(writer.Encode()), null);
     }
 
-    private static string Only(string[] names) => names.Length == 0 ? "" : Assert.Single(names);
+    private static string[] Names(HbaClientName kind, X509Extension extension) => Names(kind, new X500DistinguishedName("O=example"), extension);
 
-    private static string[] Of(X500DistinguishedName subject, HbaClientName kind, X509Extension? extension = null)
+    private static string[] Names(HbaClientName kind, X500DistinguishedName subject, X509Extension? extension)
     {
-        using var key = ECDsa.Create(ECCurve.NamedCurves.nistP256);
-        var request = new CertificateRequest(subject, key, HashAlgorithmName.SHA256);
+        using RSA key = RSA.Create(2048);
+        var request = new CertificateRequest(subject, key, HashAlgorithmName.SHA256, RSASignaturePadding.Pkcs1);
         if (extension != null)
+        {
             request.CertificateExtensions.Add(extension);
-        using X509Certificate2 certificate = request.CreateSelfSigned(DateTimeOffset.UtcNow.AddDays(-1), DateTimeOffset.UtcNow.AddDays(1));
-        return [.. CertificateNames.Of(certificate, kind)];
+        }
+
+        return [.. CertificateNames.Of(Create(request), kind)];
+    }
+
+    private static X509Certificate2 Create(CertificateRequest request) => request.CreateSelfSigned(DateTimeOffset.UtcNow.AddDays(-1), DateTimeOffset.UtcNow.AddDays(1));
+
+    private static X509Extension Alternatives(params (int Tag, string Value)[] names)
+    {
+        var writer = new AsnWriter(AsnEncodingRules.DER);
+        using (writer.PushSequence())
+        {
+            foreach ((int tag, string value) in names)
+            {
+                writer.WriteOctetString(System.Text.Encoding.Latin1.GetBytes(value), new Asn1Tag(TagClass.ContextSpecific, tag));
+            }
+        }
+
+        return new X509Extension(new Oid("2.5.29.17"), writer.Encode(), critical: false);
     }
 }
