@@ -37,6 +37,24 @@ public sealed class TlsTests(PostgresCluster postgres)
             Assert.Contains(expected, answer.Error, StringComparison.Ordinal);
     }
 
+    /// <summary>Versions and suites are those that are named; who has none of them is told by TLS, and the log says it.</summary>
+    [Fact]
+    public async Task VersionsAndCiphers()
+    {
+        using Certificates made = await Certificates.CreateAsync();
+        string database = await postgres.CreateDatabaseAsync();
+        await using PoolerProcess pooler = await StartAsync(made, database, static ini =>
+        {
+            ini.Settings["client_tls_protocols"] = "tlsv1.2";
+            ini.Settings["client_tls_ciphers"] = "ECDHE-RSA-AES128-GCM-SHA256";
+        });
+        string text = $"host=localhost hostaddr=127.0.0.1 port={pooler.Port} dbname={database} user={PostgresCluster.User} sslmode=require";
+        Assert.Contains("protocol: TLSv1.2, cipher: ECDHE-RSA-AES128-GCM-SHA256", (await CommandLine.PsqlAsync(text, "\\conninfo")).Output, StringComparison.Ordinal);
+        await pooler.SeesInLogAsync("tls=TLSv1.2/ECDHE-RSA-AES128-GCM-SHA256");
+        Assert.Contains("alert protocol version", (await CommandLine.PsqlAsync(text + " ssl_min_protocol_version=TLSv1.3", "SELECT 1")).Error, StringComparison.Ordinal);
+        await pooler.SeesInLogAsync("unsupported protocol");
+    }
+
     internal static async Task<PoolerProcess> StartAsync(Certificates made, PostgresCluster postgres, string database, Action<PoolerIni>? adjust = null)
     {
         (string certificate, string key) = await made.SignServerAsync();

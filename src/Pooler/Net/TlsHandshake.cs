@@ -1,5 +1,4 @@
 using System.Net.Security;
-using System.Security.Authentication;
 using System.Security.Cryptography.X509Certificates;
 
 namespace Pooler.Net;
@@ -131,7 +130,14 @@ internal sealed class TlsHandshake : IDisposable
         _wire.ClearProduced();
     }
 
-    /// <summary>SslStream's own sentence says "see inner exception"; OpenSSL's reason is in there.</summary>
-    private static string Describe(Exception e) =>
-        e is AuthenticationException or IOException && e.InnerException is { } inner ? $"{e.Message} {inner.Message}" : e.Message;
+    /// <summary>SslStream's own sentences say "see inner exception"; OpenSSL's reason is in the innermost.</summary>
+    private static string Describe(Exception e)
+    {
+        while (e.InnerException is { } inner)
+        {
+            e = inner;
+        }
+
+        return e.Message;
+    }
 }
