@@ -47,7 +47,9 @@ internal sealed class Clusters(ClusterFile file, HostNames names, ILogger log, A
 
     public async Task StopAsync()
     {
-        await Task.WhenAll(All.Select(static c => c.DisposeAsync().AsTask())).ConfigureAwait(false);
+        // A probe under way ends with its connection, which a silent host may keep open: the process does not wait for that.
+        Task monitors = Task.WhenAll(All.Select(static c => c.DisposeAsync().AsTask()));
+        await monitors.WaitAsync(TimeSpan.FromSeconds(2)).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
         await file.Written.ConfigureAwait(false);
     }
 }

@@ -112,12 +112,27 @@ internal sealed class HostProbe(ClusterConfig config, HostAddress host, HostName
             try
             {
                 _connectedTo = addresses[i];
-                return await SourceOf(addresses[i]).OpenConnectionAsync(deadline).ConfigureAwait(false);
+                return await WithinAsync(SourceOf(addresses[i]).OpenConnectionAsync(deadline).AsTask(), deadline).ConfigureAwait(false);
             }
             catch (NpgsqlException fault) when (fault is not PostgresException && i + 1 < addresses.Length && !deadline.IsCancellationRequested)
             {
                 // Nobody listens there.
             }
+        }
+    }
+
+    /// <summary>Whatever a driver does with the deadline in the middle of a handshake: nobody waits longer, and what comes of it then is closed.</summary>
+    private static async Task<NpgsqlConnection> WithinAsync(Task<NpgsqlConnection> opening, CancellationToken deadline)
+    {
+        try
+        {
+            return await opening.WaitAsync(deadline).ConfigureAwait(false);
+        }
+        catch when (!opening.IsCompleted)
+        {
+            _ = opening.ContinueWith(static late => late.IsCompletedSuccessfully ? late.Result.CloseAsync() : Task.FromException(late.Exception!), TaskScheduler.Default)
+                .Unwrap().ContinueWith(static closed => _ = closed.Exception, TaskScheduler.Default);
+            throw;
         }
     }
 
