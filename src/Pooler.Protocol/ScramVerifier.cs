@@ -88,14 +88,7 @@ public sealed class ScramVerifier
     {
         byte[] name = Encoding.UTF8.GetBytes(user);
         byte[] key = HMACSHA256.HashData(seed, [.. "salt "u8, .. name]);
-        byte[] salt = key;
-        if (saltLength != key.Length)
-        {
-            salt = saltLength < key.Length ? key[..saltLength] : new byte[Math.Min(saltLength, LongestMockSalt)];
-            if (saltLength > key.Length)
-                HKDF.Expand(HashAlgorithmName.SHA256, key, salt, info: []);
-        }
-
+        byte[] salt = saltLength <= key.Length ? key[..saltLength] : HKDF.Expand(HashAlgorithmName.SHA256, key, Math.Min(saltLength, LongestMockSalt), info: []);
         return new ScramVerifier(iterations, salt, key, key, isMock: true); // No proof is good for it, whatever its keys.
     }
 

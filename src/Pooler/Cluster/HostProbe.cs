@@ -128,11 +128,21 @@ internal sealed class HostProbe(ClusterConfig config, HostAddress host, HostName
         {
             return await opening.WaitAsync(deadline).ConfigureAwait(false);
         }
-        catch when (!opening.IsCompleted)
+        catch
         {
-            _ = opening.ContinueWith(static late => late.IsCompletedSuccessfully ? late.Result.CloseAsync() : Task.FromException(late.Exception!), TaskScheduler.Default)
-                .Unwrap().ContinueWith(static closed => _ = closed.Exception, TaskScheduler.Default);
+            _ = CloseLateAsync(opening);
             throw;
+        }
+    }
+
+    private static async Task CloseLateAsync(Task<NpgsqlConnection> opening)
+    {
+        try
+        {
+            await (await opening.ConfigureAwait(false)).CloseAsync().ConfigureAwait(false);
+        }
+        catch (Exception) // It has never been open, or was broken already.
+        {
         }
     }
 

@@ -1,5 +1,4 @@
 using System.Net.Security;
-using System.Security.Authentication;
 using System.Security.Cryptography.X509Certificates;
 
 namespace Pooler.Config;
@@ -17,14 +16,10 @@ internal sealed class ClientTls
         _context = SslStreamCertificateContext.Create(certificate, chain, offline: true);
         _authorities = authorities;
         Mode = config.Get(Settings.ClientTlsSslMode);
-        Certificate = certificate;
         EndPoint = TlsFiles.EndPointOf(certificate);
     }
 
     public SslMode Mode { get; }
-
-    /// <summary>Ours.</summary>
-    public X509Certificate2 Certificate { get; }
 
     /// <summary>What SCRAM binds to (tls-server-end-point); null: the certificate cannot be bound to.</summary>
     public byte[]? EndPoint { get; }
@@ -57,8 +52,7 @@ internal sealed class ClientTls
             return null;
         }
 
-        bool mustVerify = mode >= SslMode.VerifyCa;
-        if (mustVerify && config.Get(Settings.ClientTlsCaFile).Length == 0)
+        if (mode >= SslMode.VerifyCa && config.Get(Settings.ClientTlsCaFile).Length == 0)
         {
             error(Settings.ClientTlsSslMode, "verify-ca and verify-full need client_tls_ca_file: who may sign clients' certificates?");
             return null;
@@ -81,7 +75,7 @@ internal sealed class ClientTls
         ServerCertificateContext = _context, // The same for all, so that sessions can be resumed.
         EnabledSslProtocols = _config.Get(Settings.ClientTlsProtocols).Protocols,
         CipherSuitesPolicy = TlsCiphers.PolicyOf(_config.Get(Settings.ClientTlsCiphers), _config.Get(Settings.ClientTls13Ciphers)),
-        ApplicationProtocols = [new SslApplicationProtocol("postgresql")],
+        ApplicationProtocols = [TlsFiles.Postgres],
         AllowRenegotiation = false,
         EncryptionPolicy = EncryptionPolicy.RequireEncryption,
 

@@ -69,7 +69,7 @@ internal sealed class ServerTls : IEquatable<ServerTls>
     /// </summary>
     public SslClientAuthenticationOptions OptionsFor(string host, Action<string> refuse)
     {
-        var options = new SslClientAuthenticationOptions { AllowRenegotiation = false, ApplicationProtocols = [new SslApplicationProtocol("postgresql")] };
+        var options = new SslClientAuthenticationOptions { AllowRenegotiation = false, ApplicationProtocols = [TlsFiles.Postgres] };
         Complete(options, host, refuse);
         return options;
     }

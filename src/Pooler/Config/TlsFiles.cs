@@ -1,3 +1,4 @@
+using System.Net.Security;
 using System.Security.Cryptography;
 using System.Security.Cryptography.X509Certificates;
 
@@ -6,6 +7,9 @@ namespace Pooler.Config;
 /// <summary>Reads the files that TLS settings name. What is wrong with one is an error that names the setting.</summary>
 internal sealed class TlsFiles(Action<Setting, string> error)
 {
+    /// <summary>PostgreSQL's name in ALPN (documentation, 55.2.11).</summary>
+    public static readonly SslApplicationProtocol Postgres = new("postgresql");
+
     /// <summary>The certificate with its key, and what the file has behind it; null with an error said.</summary>
     public (X509Certificate2 Certificate, X509Certificate2Collection Chain)? ReadPair(Setting certSetting, string certFile, Setting keySetting, string keyFile)
     {

@@ -4,6 +4,7 @@ using System.Text;
 using Pooler.Config;
 using Pooler.Net;
 using Pooler.Protocol;
+using Pooler.Session;
 
 namespace Pooler.Frontend;
 
@@ -40,8 +41,19 @@ internal sealed class Authentication(ClientLogin login, Credentials credentials,
     private bool IsPrivate => login.IsUnix || login.Tls != null
         || (login.Client.ProxiedPeer == null && IPAddress.TryParse(login.Client.Name(peer: true).Address, out IPAddress? address) && IPAddress.IsLoopback(address));
 
+    /// <summary>As auth_type says.</summary>
+    public ValueTask<string?> RunAsync(AuthType type, ClientIdentity identity) => type switch
+    {
+        AuthType.Hba => RunAsync(login.Config.Hba, identity.Database, identity.User),
+        AuthType.Cert => CertAsync(null, null, HbaClientName.CommonName, identity.User),
+        AuthType.Ldap => External.LdapAsync(login.Config.Get(Settings.AuthLdapOptions), identity.User),
+        AuthType.Pam => External.PamAsync(null, identity.User),
+        AuthType.OAuth => OAuthAsync(login.Config.OAuthOf(null), identity.User, name => name == identity.User),
+        _ => RunAsync(type, identity.User),
+    };
+
     /// <summary>By the first line of auth_hba_file that is for this login.</summary>
-    public async ValueTask<string?> RunAsync(HbaRules? rules, string database, string user)
+    private async ValueTask<string?> RunAsync(HbaRules? rules, string database, string user)
     {
         bool isKnown = IPAddress.TryParse(login.Client.Name(peer: true).Address, out IPAddress? address) != login.IsUnix;
         HbaRule? rule = isKnown ? rules?.Find(address, login.Tls?.ServerName, database, user) : null;
@@ -65,13 +77,8 @@ internal sealed class Authentication(ClientLogin login, Credentials credentials,
         };
     }
 
-    public async ValueTask<string?> RunAsync(AuthType type, string user)
+    private async ValueTask<string?> RunAsync(AuthType type, string user)
     {
-        if (type == AuthType.OAuth)
-        {
-            return await OAuthAsync(login.Config.OAuthOf(null), user, identity => identity == user);
-        }
-
         string? secret = credentials.SecretOf(user);
         if (secret != null || type == AuthType.Any || database == null || login.AuthUserOf(database) == null)
         {
@@ -117,7 +124,7 @@ internal sealed class Authentication(ClientLogin login, Credentials credentials,
     }
 
     /// <summary>The user is named by a certificate that one of our authorities has signed, and the client has its key (PostgreSQL documentation, 20.12).</summary>
-    public async ValueTask<string?> CertAsync(HbaRules? rules, string? map, HbaClientName kind, string user) =>
+    private async ValueTask<string?> CertAsync(HbaRules? rules, string? map, HbaClientName kind, string user) =>
         IsNamed(rules, map, kind, user) && await RunAsync(AuthType.Trust, user) == null ? null : WrongCertificate;
 
     /// <summary>What a line asks for beside its method (clientcert=…).</summary>

@@ -1,6 +1,3 @@
-using System.Buffers.Binary;
-using System.Net;
-using System.Security.Cryptography;
 using System.Security.Cryptography.X509Certificates;
 using Pooler.Backend;
 using Pooler.Config;
@@ -362,11 +359,7 @@ internal sealed class ClientLogin
         _isPreferred = isConsole && (_isUnix || (isOfConsole && !_context.Failures.IsSuspect(CountedAddress, Client.Owner.Now)));
         DatabaseConfig? database = isConsole ? null : _config.FindDatabase(identity.Database);
         var authentication = new Authentication(this, _context.Credentials, database) { External = new ExternalLogin(this, _context, database) };
-        string? refusal = type == AuthType.Hba ? await authentication.RunAsync(_config.Hba, identity.Database, identity.User)
-            : type == AuthType.Cert ? await authentication.CertAsync(null, null, HbaClientName.CommonName, identity.User)
-            : type == AuthType.Ldap ? await authentication.External.LdapAsync(_config.Get(Settings.AuthLdapOptions), identity.User)
-            : type == AuthType.Pam ? await authentication.External.PamAsync(null, identity.User)
-            : await authentication.RunAsync(type, identity.User);
+        string? refusal = await authentication.RunAsync(type, identity);
         await KeepBackAsync(identity.User, hasProved: refusal == null);
         return refusal ?? (isAllowed ? null : "not allowed");
     }

@@ -97,7 +97,8 @@ internal sealed class Connection : PollTarget
     }
 
     /// <summary>As recv: what the peer has sent, behind TLS where there is TLS.</summary>
-    internal int Receive(Memory<byte> buffer) => Tls == null ? Owner.Engine.Receive(this, buffer.Span) : Tls.Receive(buffer);
+    internal int Receive(byte[] block, int start) =>
+        Tls == null ? Owner.Engine.Receive(this, block.AsSpan(start)) : Tls.Receive(block.AsMemory(start));
 
     /// <summary>Registers the socket with its thread. Returns 0 or the negative errno; on failure the socket is closed.</summary>
     public int Open()

@@ -233,7 +233,7 @@ internal sealed class ConnectionInput(Connection connection) : PipeReader, IValu
 
         _readsThisTurn++;
         MakeRoom();
-        int result = connection.Receive(_block.AsMemory(_end));
+        int result = connection.Receive(_block!, _end);
         if (result > 0)
         {
             _end += result;

@@ -1,5 +1,6 @@
 using System.Net.Security;
 using System.Security.Cryptography.X509Certificates;
+using Pooler.Config;
 
 namespace Pooler.Net;
 
@@ -9,9 +10,6 @@ namespace Pooler.Net;
 /// </summary>
 internal sealed class TlsHandshake : IDisposable
 {
-    /// <summary>PostgreSQL's name in ALPN (documentation, 55.2.11).</summary>
-    public static readonly SslApplicationProtocol Postgres = new("postgresql");
-
     // What a peer may send of one flight without getting on; certificates are the most of it.
     private const int MaxUnanswered = 256 * 1024;
 
@@ -41,7 +39,7 @@ internal sealed class TlsHandshake : IDisposable
     public string ServerName => _stream.TargetHostName;
 
     /// <summary>Both sides have agreed by ALPN to speak PostgreSQL's protocol.</summary>
-    public bool HasAgreedOnPostgres => _stream.NegotiatedApplicationProtocol == Postgres;
+    public bool HasAgreedOnPostgres => _stream.NegotiatedApplicationProtocol == TlsFiles.Postgres;
 
     public static TlsHandshake AsServer(OffloadQueue work, SslServerAuthenticationOptions options) => new(work, false, stream => stream.AuthenticateAsServerAsync(options));
 

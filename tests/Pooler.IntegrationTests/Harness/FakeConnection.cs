@@ -74,28 +74,15 @@ internal sealed class FakeConnection(Socket socket, int number) : IDisposable
         .Message('Z', static body => PgRequest.WriteByte(body, (byte)'I'));
 
     /// <summary>Passes everything on to a real server and back, until one side leaves; from a moment on it can go silent instead.</summary>
-    public async Task RelayAsync(int port, Task? silent = null)
+    public Task RelayAsync(int port, Task? silent = null)
     {
-        using var server = new TcpClient { NoDelay = true };
-        await server.ConnectAsync(IPAddress.Loopback, port);
-        NetworkStream other = server.GetStream();
-        await Task.WhenAny(CopyAsync(_stream, other), CopyAsync(other, _stream));
+        return RelayAsync(port, PassAsync, PassAsync);
 
-        async Task CopyAsync(NetworkStream from, NetworkStream to)
+        async Task<bool> PassAsync(NetworkStream to, Memory<byte> bytes)
         {
-            byte[] buffer = new byte[65536];
-            try
-            {
-                while (await from.ReadAsync(buffer) is var count and > 0)
-                {
-                    if (silent is not { IsCompleted: true })
-                        await to.WriteAsync(buffer.AsMemory(0, count));
-                }
-            }
-            catch (Exception fault) when (fault is IOException or ObjectDisposedException)
-            {
-                // One side has left, so the other is closed too.
-            }
+            if (silent is not { IsCompleted: true })
+                await to.WriteAsync(bytes);
+            return true;
         }
     }
 
@@ -103,56 +90,28 @@ internal sealed class FakeConnection(Socket socket, int number) : IDisposable
     public delegate int Tamper(Span<byte> bytes);
 
     /// <summary>Passes on what the test makes of it.</summary>
-    public async Task RelayChangedAsync(int port, Tamper fromServer, Tamper? toServer = null)
+    public Task RelayChangedAsync(int port, Tamper fromServer, Tamper? toServer = null)
     {
-        using var server = new TcpClient { NoDelay = true };
-        await server.ConnectAsync(IPAddress.Loopback, port);
-        NetworkStream other = server.GetStream();
-        await Task.WhenAny(CopyAsync(_stream, other, toServer ?? (static bytes => bytes.Length)), CopyAsync(other, _stream, fromServer));
+        return RelayAsync(port, (to, bytes) => PassAsync(to, bytes, toServer ?? (static all => all.Length)), (to, bytes) => PassAsync(to, bytes, fromServer));
 
-        static async Task CopyAsync(NetworkStream from, NetworkStream to, Tamper tamper)
+        static async Task<bool> PassAsync(NetworkStream to, Memory<byte> bytes, Tamper tamper)
         {
-            byte[] buffer = new byte[65536];
-            try
-            {
-                while (await from.ReadAsync(buffer) is var count and > 0)
-                {
-                    int passed = tamper(buffer.AsSpan(0, count));
-                    await to.WriteAsync(buffer.AsMemory(0, passed));
-                    if (passed < count)
-                        return;
-                }
-            }
-            catch (Exception fault) when (fault is IOException or ObjectDisposedException)
-            {
-                // One side has left, so the other is closed too.
-            }
+            int passed = tamper(bytes.Span);
+            await to.WriteAsync(bytes[..passed]);
+            return passed == bytes.Length;
         }
     }
 
     /// <summary>Passes on everything, so many bytes at a time.</summary>
-    public async Task RelayInPiecesAsync(int port, int piece)
+    public Task RelayInPiecesAsync(int port, int piece)
     {
-        using var server = new TcpClient { NoDelay = true };
-        await server.ConnectAsync(IPAddress.Loopback, port);
-        NetworkStream other = server.GetStream();
-        await Task.WhenAny(CopyAsync(_stream, other), CopyAsync(other, _stream));
+        return RelayAsync(port, PassAsync, PassAsync);
 
-        async Task CopyAsync(NetworkStream from, NetworkStream to)
+        async Task<bool> PassAsync(NetworkStream to, Memory<byte> bytes)
         {
-            byte[] buffer = new byte[65536];
-            try
-            {
-                while (await from.ReadAsync(buffer) is var count and > 0)
-                {
-                    for (int at = 0; at < count; at += piece)
-                        await to.WriteAsync(buffer.AsMemory(at, Math.Min(piece, count - at)));
-                }
-            }
-            catch (Exception fault) when (fault is IOException or ObjectDisposedException)
-            {
-                // One side has left, so the other is closed too.
-            }
+            for (int at = 0; at < bytes.Length; at += piece)
+                await to.WriteAsync(bytes[at..Math.Min(at + piece, bytes.Length)]);
+            return true;
         }
     }
 
@@ -161,6 +120,30 @@ internal sealed class FakeConnection(Socket socket, int number) : IDisposable
 
     /// <summary>Whatever comes next.</summary>
     public async Task ReadSomeAsync() => _ = await _stream.ReadAsync(new byte[4096]);
+
+    /// <summary>Whatever comes from one side is handed on to the other, until one says that it ends there, or leaves.</summary>
+    private async Task RelayAsync(int port, Func<NetworkStream, Memory<byte>, Task<bool>> toServer, Func<NetworkStream, Memory<byte>, Task<bool>> fromServer)
+    {
+        using var server = new TcpClient { NoDelay = true };
+        await server.ConnectAsync(IPAddress.Loopback, port);
+        NetworkStream other = server.GetStream();
+        await Task.WhenAny(CopyAsync(_stream, other, toServer), CopyAsync(other, _stream, fromServer));
+
+        static async Task CopyAsync(NetworkStream from, NetworkStream to, Func<NetworkStream, Memory<byte>, Task<bool>> pass)
+        {
+            byte[] buffer = new byte[65536];
+            try
+            {
+                while (await from.ReadAsync(buffer) is var count and > 0 && await pass(to, buffer.AsMemory(0, count)))
+                {
+                }
+            }
+            catch (Exception fault) when (fault is IOException or ObjectDisposedException)
+            {
+                // One side has left, so the other is closed too.
+            }
+        }
+    }
 
     private static PgRequest WithStatus(PgRequest messages, params (string Name, string Value)[] parameters)
     {

@@ -15,7 +15,10 @@ internal sealed class Slapd : IAsyncDisposable
     private readonly string _folder;
     private ChildProcess? _process;
 
-    private Slapd(string folder) => _folder = folder;
+    private readonly Certificates _made;
+    private (string Certificate, string Key) _own;
+
+    private Slapd(string folder, Certificates made) => (_folder, _made) = (folder, made);
 
     public int Port { get; } = FreePort.Next();
 
@@ -23,16 +26,16 @@ internal sealed class Slapd : IAsyncDisposable
     public int TlsPort { get; } = FreePort.Next();
 
     /// <summary>The certificate of the authority that signed the server's.</summary>
-    public string Authority => Path.Combine(_folder, "ca.crt");
+    public string Authority => _made.Authority;
 
     /// <param name="name">What the server's certificate says it is, as openssl has it.</param>
     /// <param name="people">Name and password of each.</param>
     public static async Task<Slapd> StartAsync(string name, params (string Uid, string Password)[] people)
     {
-        var server = new Slapd(OrdinaryUser.CreateFolder());
+        var server = new Slapd(OrdinaryUser.CreateFolder(), await Certificates.CreateAsync());
         try
         {
-            await server.MakeCertificatesAsync(name);
+            server._own = await server._made.SignAsync("/CN=slapd", name);
             await server.FillAsync(people);
             await server.RunAsync();
             return server;
@@ -49,21 +52,7 @@ internal sealed class Slapd : IAsyncDisposable
         if (_process != null)
             await _process.DisposeAsync();
         Directory.Delete(_folder, recursive: true);
-    }
-
-    private async Task MakeCertificatesAsync(string name)
-    {
-        await OpensslAsync("req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=authority", "-keyout", "ca.key", "-out", "ca.crt");
-        await OpensslAsync("req", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=slapd", "-keyout", "slapd.key", "-out", "slapd.csr");
-        await File.WriteAllTextAsync(Path.Combine(_folder, "slapd.ext"), $"subjectAltName = {name}\n");
-        await OpensslAsync("x509", "-req", "-in", "slapd.csr", "-CA", "ca.crt", "-CAkey", "ca.key", "-CAcreateserial", "-days", "2", "-extfile", "slapd.ext", "-out", "slapd.crt");
-        File.SetUnixFileMode(Path.Combine(_folder, "slapd.key"), (UnixFileMode)0b110_100_100);
-    }
-
-    private async Task OpensslAsync(params string[] arguments)
-    {
-        await using ChildProcess openssl = ChildProcess.Start(_folder, ["openssl", .. arguments]);
-        Assert.True(await openssl.WaitForExitAsync(Patience.Default) && openssl.ExitCode == 0, openssl.Log);
+        _made.Dispose();
     }
 
     private async Task FillAsync((string Uid, string Password)[] people)
@@ -75,9 +64,9 @@ internal sealed class Slapd : IAsyncDisposable
             modulepath /usr/lib/ldap
             moduleload back_mdb
             pidfile {_folder}/slapd.pid
-            TLSCACertificateFile {_folder}/ca.crt
-            TLSCertificateFile {_folder}/slapd.crt
-            TLSCertificateKeyFile {_folder}/slapd.key
+            TLSCACertificateFile {_made.Authority}
+            TLSCertificateFile {_own.Certificate}
+            TLSCertificateKeyFile {_own.Key}
             allow bind_anon_cred bind_anon_dn
             database mdb
             suffix "dc=example,dc=net"
