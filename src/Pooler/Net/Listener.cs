@@ -118,17 +118,22 @@ internal sealed class Listener : PollTarget
         if (_isShared)
         {
             Close(); // Its queue is for whoever gets it next, and it must not become deaf.
-            closed();
         }
-        else if (othersListen && !_closed && Syscalls.Deafen(_fd, toAll: false) >= 0)
+        else if (othersListen && !_closed)
         {
-            new RetireTimer(this, closed).Arm(LastConnectsMicroseconds);
+            int result = Syscalls.Deafen(_fd, toAll: false);
+            if (result >= 0)
+            {
+                new RetireTimer(this, closed).Arm(LastConnectsMicroseconds);
+                return;
+            }
+
+            _warn($"the kernel lets this user attach no socket filter ({Syscalls.ErrorText(-result)}): who is just connecting to {Name} may be reset; "
+                + "give the process CAP_NET_ADMIN, or set net.ipv4.tcp_migrate_req = 1");
         }
-        else
-        {
-            AcceptLast();
-            closed();
-        }
+
+        AcceptLast();
+        closed();
     }
 
     /// <summary>Stops listening at once; on the owner's thread.</summary>

@@ -15,6 +15,9 @@ internal static class OrdinaryUser
     /// <summary>What has to stand before a command line.</summary>
     public static string[] Prefix => Name is null ? [] : ["setpriv", $"--reuid={Name}", $"--regid={GroupOf(Name)}", "--clear-groups", "--"];
 
+    /// <summary>The same with CAP_NET_ADMIN, without which some kernels refuse socket filters; only root can give it.</summary>
+    public static string[] PrefixWithNetAdmin => Name is null ? [] : [.. Prefix[..^1], "--inh-caps=+net_admin", "--ambient-caps=+net_admin", "--"];
+
     /// <summary>A new folder that belongs to this user.</summary>
     public static string CreateFolder()
     {

@@ -67,7 +67,8 @@ internal sealed class PoolerProcess : IAsyncDisposable
     public static async Task<PoolerProcess> StartBesideAsync(PoolerIni ini, int port)
     {
         string folder = OrdinaryUser.CreateFolder();
-        var pooler = new PoolerProcess(ChildProcess.Start(folder, RunnableBinary(folder), ini.Write(folder, port)), folder, port);
+        string[] command = [.. OrdinaryUser.PrefixWithNetAdmin, RunnableBinary(folder), ini.Write(folder, port)];
+        var pooler = new PoolerProcess(ChildProcess.StartAsWeAre(folder, command), folder, port);
         await Eventually.BecomesAsync("the process is up", () => Task.FromResult(pooler.Log), static log => log.Contains("process up:", StringComparison.Ordinal));
         return pooler;
     }
