@@ -159,8 +159,10 @@ internal sealed class PoolerService : IHostedService, IDisposable
             _log.Warn(missing);
         }
 
-        _clientOptions = PoolSource.SocketOptionsOf(config);
+        SocketOptions options = _clientOptions = PoolSource.SocketOptionsOf(config);
+        _threads[0].Post(() => _listeners.ForEach(l => l.HandDown(options)));
         _keys.Keep(config.Secrets, _fetched);
+        _context.Credentials.Forget();
         _secretQueries.Reconfigure();
         _clusters.Apply(config);
         _names.Expire();
@@ -362,7 +364,11 @@ internal sealed class PoolerService : IHostedService, IDisposable
         IoThread thread = _threads[_nextThread++ % _threads.Length];
         bool isUnix = listener.IsUnix;
         _context.Sessions.Connected();
-        _clientOptions.Apply(fd, isUnix);
+        if (isUnix)
+        {
+            _clientOptions.Apply(fd, isUnix);
+        }
+
         if (thread.IsCurrent)
         {
             Login(thread, fd, isUnix);

@@ -77,14 +77,17 @@ internal sealed class Authentication(ClientLogin login, Credentials credentials,
         };
     }
 
-    private async ValueTask<string?> RunAsync(AuthType type, string user)
+    private ValueTask<string?> RunAsync(AuthType type, string user)
     {
         string? secret = credentials.SecretOf(user);
-        if (secret != null || type == AuthType.Any || database == null || login.AuthUserOf(database) == null)
-        {
-            return await RunAsync(type, user, secret);
-        }
+        return secret != null || type == AuthType.Any || database == null || login.AuthUserOf(database) == null
+            ? RunAsync(type, user, secret)
+            : AskAsync(type, user, database);
+    }
 
+    /// <summary>By the secret that auth_query gives.</summary>
+    private async ValueTask<string?> AskAsync(AuthType type, string user, DatabaseConfig database)
+    {
         if (await login.AskSecretAsync(database, user) is not { } answer)
         {
             return WrongPassword; // The login has been refused with a better reason.
@@ -103,25 +106,17 @@ internal sealed class Authentication(ClientLogin login, Credentials credentials,
         return refusal;
     }
 
-    private async ValueTask<string?> RunAsync(AuthType type, string user, string? secret)
+    private ValueTask<string?> RunAsync(AuthType type, string user, string? secret) => type switch
     {
-        switch (type)
-        {
-            case AuthType.Any:
-                return null;
-            case AuthType.Trust:
-                return secret != null ? null : UntrustedUser;
-            case AuthType.Plain:
-                return await PlainAsync(user, secret);
-            case AuthType.Md5 when !credentials.IsVerifier(user, secret):
-                return await Md5Async(user, secret);
-            case AuthType.Md5 or AuthType.ScramSha256:
-                // PgBouncer: with md5 a user whose secret is a SCRAM verifier is asked by SCRAM.
-                return await ScramAsync(user, secret);
-            default:
-                return $"auth_type {type} is not supported";
-        }
-    }
+        AuthType.Any => ValueTask.FromResult<string?>(null),
+        AuthType.Trust => ValueTask.FromResult(secret != null ? null : UntrustedUser),
+        AuthType.Plain => PlainAsync(user, secret),
+        AuthType.Md5 when !credentials.IsVerifier(user, secret) => Md5Async(user, secret),
+
+        // PgBouncer: with md5 a user whose secret is a SCRAM verifier is asked by SCRAM.
+        AuthType.Md5 or AuthType.ScramSha256 => ScramAsync(user, secret),
+        _ => ValueTask.FromResult<string?>($"auth_type {type} is not supported"),
+    };
 
     /// <summary>The user is named by a certificate that one of our authorities has signed, and the client has its key (PostgreSQL documentation, 20.12).</summary>
     private async ValueTask<string?> CertAsync(HbaRules? rules, string? map, HbaClientName kind, string user) =>
@@ -207,7 +202,7 @@ internal sealed class Authentication(ClientLogin login, Credentials credentials,
             return SaslFailed;
         }
 
-        var server = new ScramServer(verifier, endPoint);
+        ScramServer server = NewServer(verifier, endPoint);
         byte[]? first = await login.ReadFrameAsync(FrontendMessage.Password, StartupLimit);
         if (first == null || !TryChallenge(server, first, out byte[] challenge))
         {
@@ -224,6 +219,13 @@ internal sealed class Authentication(ClientLogin login, Credentials credentials,
         credentials.Learn(user, secret, server.Keys);
         Writer.WriteAuthenticationSaslFinal(proof);
         return null;
+    }
+
+    private static ScramServer NewServer(ScramVerifier verifier, byte[]? endPoint)
+    {
+        Span<byte> random = stackalloc byte[ScramServer.NonceBytes];
+        Syscalls.FillRandom(random);
+        return new ScramServer(verifier, endPoint, random);
     }
 
     private static bool TryChallenge(ScramServer server, byte[] first, out byte[] challenge)

@@ -134,8 +134,7 @@ internal sealed class Connection : PollTarget
             Owner.Wheel.Clear(_linger);
         }
 
-        Owner.Engine.Remove(Fd, this);
-        Syscalls.Close(Fd);
+        Owner.Engine.Close(Fd, this);
         Owner.Counters.Connections--;
         Outbox.Clear();
         Tls?.Dispose();
