@@ -58,7 +58,7 @@ internal sealed class PoolerService : IHostedService, IDisposable
         _keys = new ClientKeys();
         _names = new HostNames(live, log);
         Pools pools = null!;
-        _clusters = new Clusters(new ClusterFile(live.Current.ClusterStateFile, log), _names, log, (cluster, before, after) => pools.HostsChanged(cluster, before, after));
+        _clusters = new Clusters(new ClusterFile(live.Current.ClusterStateFile, log), _names, _passwords, log, (cluster, before, after) => pools.HostsChanged(cluster, before, after));
         var source = new PoolSource(live, _keys, _fetched, _clusters, _names, _passwords);
         pools = new Pools(_threads, source, new ServerJournal(live, log));
         _secretQueries = new SecretQueries(_threads[0], live, source, pools.Statements);

@@ -26,6 +26,13 @@ internal sealed record ClusterConfig
 
     public string? MonitorPassword { get; init; }
 
+    /// <summary>What prints that password where there is none; how long it may take, and how long its answer is good.</summary>
+    public string? MonitorCommand { get; init; }
+
+    public TimeSpan MonitorCommandTimeout { get; init; }
+
+    public TimeSpan MonitorCommandTtl { get; init; }
+
     /// <summary>TLS with the hosts, as for servers; null: none.</summary>
     public ServerTls? Tls { get; init; }
 

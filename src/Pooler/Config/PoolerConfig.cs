@@ -161,6 +161,7 @@ internal sealed class PoolerConfig
             return null;
         }
 
+        TimeSpan commandTimeout = Get(Settings.PasswordCommandTimeout);
         string monitor = database.MonitorUser ?? Get(Settings.MonitorUser) ?? Get(Settings.AuthUser) ?? database.ForcedUser ?? "postgres";
         return new ClusterConfig
         {
@@ -171,6 +172,9 @@ internal sealed class PoolerConfig
             Routing = routing,
             MonitorUser = monitor,
             MonitorPassword = (monitor == database.ForcedUser ? database.Password : null) ?? Secrets.GetValueOrDefault(monitor),
+            MonitorCommand = PasswordCommandOf(database),
+            MonitorCommandTimeout = commandTimeout > TimeSpan.Zero ? commandTimeout : Get(Settings.ServerConnectTimeout),
+            MonitorCommandTtl = Get(Settings.PasswordCommandTtl),
             Tls = ServerTls,
             HealthCheckInterval = database.HealthCheckInterval ?? Get(Settings.HealthCheckInterval),
             HealthCheckTimeout = database.HealthCheckTimeout ?? Get(Settings.HealthCheckTimeout),
