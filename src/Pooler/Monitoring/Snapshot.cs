@@ -17,5 +17,34 @@ internal sealed class Snapshot(AdminConsole console)
 
     public List<DatabaseFacts> Databases => field ??= DatabaseFacts.ReadAll(console);
 
+    /// <summary>By user, database and host; of each I/O thread that has seen one.</summary>
+    public List<HostTimes> Times => field ??= ReadTimes();
+
+    /// <summary>Counters of every pool that clients belong to, by I/O thread.</summary>
+    public List<(PoolKey Key, PoolStats[] Parts)> PoolStats => field ??= ReadPoolStats();
+
     public Dictionary<string, int> Lists => field ??= new(ShowLists.Read(console));
+
+    /// <summary>Of all I/O threads.</summary>
+    public long Sum(Func<IoCounters, long> which) => console.Threads.Sum(t => which(t.Counters));
+
+    private List<HostTimes> ReadTimes()
+    {
+        List<HostTimes> times = [];
+        console.Pools.Read(all =>
+        {
+            foreach (ServerPool pool in all)
+            {
+                times.AddRange(pool.Times.Select(t => new HostTimes(pool.Key.Database, pool.Key.User, $"{t.Key}", [.. t.Value.OfType<ServerTimes>()])));
+            }
+        });
+        return times;
+    }
+
+    private List<(PoolKey Key, PoolStats[] Parts)> ReadPoolStats()
+    {
+        List<(PoolKey, PoolStats[])> stats = [];
+        console.Pools.Read(all => stats.AddRange(all.Where(static p => p.Key.Host == null).Select(static p => (p.Key, p.Stats))));
+        return stats;
+    }
 }
