@@ -46,7 +46,8 @@ internal sealed record LoginContext(
     public string LogName(Connection client, ClientIdentity? identity) => ClientIdentity.LogName(client, identity, Live.Current.Get(Settings.ListenPort));
 
     /// <summary>The lines of a client that goes.</summary>
-    public void NoteEnd(string name, string reason, bool isError, long ageSeconds)
+    /// <param name="cause">What only the log is told.</param>
+    public void NoteEnd(string name, string reason, bool isError, long ageSeconds, string? cause = null)
     {
         PoolerConfig config = Live.Current;
         if (config.Get(Settings.LogDisconnections))
@@ -57,6 +58,10 @@ internal sealed record LoginContext(
         if (isError && config.Get(Settings.LogPoolerErrors))
         {
             Log.PoolerError(name, reason);
+            if (cause != null)
+            {
+                Log.LoginRefused(name, cause);
+            }
         }
     }
 
