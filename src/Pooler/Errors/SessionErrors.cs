@@ -60,7 +60,7 @@ internal static class SessionErrors
 
     // The session goes on.
     public static readonly ClientError Canceled = Rows.Add("canceling statement due to user request", "57014",
-        "The client has cancelled a request that still waited for a server.", "Nothing: it was not sent.", severity: Error);
+        "The client has cancelled a request that no server had run yet.", "Nothing: it was not run.", severity: Error);
     public static readonly ClientError PinRefused = Rows.Add("{0} needs a server of its own (pin = refuse)", "0A000",
         "The statement leaves state on its server that other clients must not meet, and pin = refuse lets no client keep a server.", "Use a database with pool_mode = session, or set pin = auto.", Settings.Pin, severity: Error);
     public static readonly ClientError WroteOnReplica = Rows.Add("{0}", "25006",

@@ -503,7 +503,7 @@ internal sealed class ClientSession
     /// <summary>The client has cancelled a request that no server has seen: in PostgreSQL's words, and the session goes on.</summary>
     private void AnswerCanceled()
     {
-        _reader.Refuse(_client, Told(SessionErrors.Canceled.Because("It waited for a server and was not sent.")));
+        _reader.Refuse(_client, Told(SessionErrors.Canceled.Because("No server has run anything of it.")));
         Clock.IdleSince = Thread.Now;
         Enter(SessionPhase.Idle);
         _exchange!.RequestEnded();

@@ -148,7 +148,7 @@ public sealed partial class RoomTests
         Assert.Contains("ClientSession", TypesOf("Session"));
         Assert.Contains("SessionPhase", TypesOf("Session"));
         Assert.Contains("PoolKey", TypesOf("Pooling"));
-        Assert.Equal(["Config", "Net", "Telemetry"], VisibleFrom("Net").Order());
+        Assert.Equal(["Config", "Errors", "Net", "Telemetry"], VisibleFrom("Net").Order());
         Assert.DoesNotContain("Admin", VisibleFrom("Frontend"));
         SourceFile login = Assert.Single(SourceFile.OfPooler, static f => f.Path.EndsWith("/ClientLogin.cs", StringComparison.Ordinal));
         Assert.Contains("ClientSession", login.LeadingNames.Concat(RoomName().Matches(login.Code).Select(static m => m.Groups["next"].Value)));
