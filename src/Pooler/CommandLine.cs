@@ -17,7 +17,7 @@ internal sealed record CommandLine(
           -V, --version     print the version and end
           -h, --help        print this and end
         Without FILE.ini the configuration comes from the environment alone (POOLER_LISTEN_PORT=6432,
-        POOLER_DATABASES__app="host=… dbname=…", …).
+        POOLER_DATABASES__app="host=… dbname=…", POOLER_USERLIST__app_FILE=/run/secrets/app, …; docs/containers.md).
         """;
 
     private const string NoReboot =

@@ -23,6 +23,14 @@ public sealed class CommandLineTests(PostgresCluster postgres)
     }
 
     [Fact]
+    public async Task WithoutAFileTheEnvironmentNamesADatabase()
+    {
+        using var folder = new RunFolder();
+        await using ChildProcess process = ChildProcess.Start(folder.Path, "env", "-i", PoolerProcess.RunnableBinary(folder.Path));
+        await process.AssertEndAsync(1, "environment: there is no database: name a configuration file, or set POOLER_DATABASES__name");
+    }
+
+    [Fact]
     public async Task ADaemonIsUpWhenItsParentEndsAndLeavesNothingBehind()
     {
         string database = await postgres.CreateDatabaseAsync();
