@@ -8,6 +8,7 @@ using Pooler.Backend;
 using Pooler.Cluster;
 using Pooler.Config;
 using Pooler.Frontend;
+using Pooler.Monitoring;
 using Pooler.Net;
 using Pooler.Pooling;
 using Pooler.Session;
@@ -39,7 +40,9 @@ internal sealed class PoolerService : IHostedService, IDisposable
     private readonly LoginContext _context;
     private readonly List<Listener> _listeners = [];
     private readonly List<string> _socketFiles = [];
+    private readonly HttpServer _http;
     private int _nextThread, _listening;
+    private volatile bool _isUp;
 
     public PoolerService(
         LiveConfig live, Dictionary<string, string> environment, ILogger<PoolerService> log, LogOutput? output = null,
@@ -69,6 +72,15 @@ internal sealed class PoolerService : IHostedService, IDisposable
         var control = new ConfigControl(live, pools, environment, log, Apply);
         _shutdown = new Shutdown(_threads, live, pools, sessions, log, StopListening, () => Volatile.Read(ref _listening) > 0, () => lifetime?.StopApplication());
         _console = new AdminConsole(_threads, live, _clusters, _names, pools, sessions, _peers, control, _shutdown, log, Version);
+        var readiness = new Readiness(_console, () => _isUp);
+        _http = new HttpServer(
+            live,
+            [
+                new HealthEndpoint(_threads),
+                new ReadinessEndpoint("/readyz", "ready", readiness.Read),
+                new ReadinessEndpoint("/startupz", "started", readiness.ReadStart),
+            ],
+            log);
         _signals = new Signals(control, pools, _shutdown, _systemd, log);
         _context = new LoginContext(live, pools, sessions, new Credentials(live, _keys, _fetched), log, _console.Enter, _console.Cancel, _peers)
         {
@@ -81,7 +93,7 @@ internal sealed class PoolerService : IHostedService, IDisposable
     public static string Version { get; } =
         "pooler " + (Assembly.GetExecutingAssembly().GetCustomAttribute<AssemblyInformationalVersionAttribute>()?.InformationalVersion.Split('+')[0] ?? "0");
 
-    public Task StartAsync(CancellationToken cancellationToken)
+    public async Task StartAsync(CancellationToken cancellationToken)
     {
         PoolerConfig config = _live.Current;
         foreach (string warning in config.Warnings)
@@ -90,6 +102,7 @@ internal sealed class PoolerService : IHostedService, IDisposable
         }
 
         RaiseDescriptorLimit(config);
+        Task listensForHttp = _http.StartAsync();
         if (!ListenOnHandedOver())
         {
             Listen(config);
@@ -110,6 +123,8 @@ internal sealed class PoolerService : IHostedService, IDisposable
             _log.Listening(listener.IsUnix ? $"unix:{listener.Name}" : listener.Name);
         }
 
+        _isUp = true;
+        await listensForHttp;
         _signals.Register();
         if (config.Get(Settings.PidFile) is { Length: > 0 } pidFile)
         {
@@ -123,14 +138,13 @@ internal sealed class PoolerService : IHostedService, IDisposable
         {
             Daemon.LetGoOfTerminal();
         }
-
-        return Task.CompletedTask;
     }
 
     public async Task StopAsync(CancellationToken cancellationToken)
     {
         _log.Note("stopping");
         _signals.Unregister();
+        await _http.DisposeAsync();
         await _clusters.StopAsync();
         foreach (IoThread thread in _threads)
         {
@@ -167,6 +181,7 @@ internal sealed class PoolerService : IHostedService, IDisposable
         _passwords.Expire();
         _tokens.Forget();
         _peers.Apply(config);
+        _http.Changed();
         LimitLogins(config);
         _context.Sessions.Keys.Node = config.Get(Settings.PeerId);
         int reads = config.Get(Settings.SBufLoopCount);
@@ -191,6 +206,7 @@ internal sealed class PoolerService : IHostedService, IDisposable
     private void StopListening()
     {
         _systemd.Stopping();
+        _isUp = false;
         bool othersListen = _live.Current.Get(Settings.SoReusePort);
         _threads[0].Post(() => _listeners.Where(static l => !l.IsUnix).ToList().ForEach(l => l.Retire(othersListen, () => Interlocked.Decrement(ref _listening))));
     }

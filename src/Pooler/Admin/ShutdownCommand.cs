@@ -20,7 +20,7 @@ internal sealed class ShutdownCommand : ConsoleCommand
         {
             await ConsoleWait.Until(session, static () => false); // The end of the process is the answer.
         }
-        else if (hasBegun || session.Console.Shutdown.Mode == mode)
+        else if (hasBegun || session.Console.Shutdown.IsUnderWay(mode))
         {
             session.Complete("SHUTDOWN");
         }

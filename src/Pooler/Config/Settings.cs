@@ -100,6 +100,10 @@ internal static class Settings
         "Ours: a host whose probe takes longer, connect included, is down.");
     public static readonly Setting<TimeSpan> IdleTransactionTimeout = Row("idle_transaction_timeout", Seconds, "0", Global | User,
         "Closes a client idle in a transaction that long; 0 = never.");
+    public static readonly Setting<ImmutableArray<string>> HttpListenAddr = Row("http_listen_addr", NameList, "127.0.0.1", Global,
+        "Ours: addresses of the HTTP listener for metrics and health; * = all; whoever reaches it may read, without a password.");
+    public static readonly Setting<int> HttpListenPort = Row("http_listen_port", PortOrNone, "9127", Global,
+        "Ours: its port; that it is taken is a warning, and tried again; 0 = no HTTP.");
     public static readonly Setting<ImmutableArray<string>> IgnoreStartupParameters = Row("ignore_startup_parameters", NameList, "", Global,
         "Startup parameters that are swallowed instead of followed; options = those in options that servers do not report.");
     public static readonly Setting<IoEngine> IoEngine = Row("io_engine", IoEngineWord, "auto", Global,
@@ -180,6 +184,12 @@ internal static class Settings
         "Ours: for OAuth, the claim of a token that is the user's name, or that map= of a line of auth_hba_file finds in auth_ident_file.");
     public static readonly Setting<TwoPrimariesRule> OnTwoPrimaries = Row("on_two_primaries", TwoPrimariesWord, "stay", Global | Database,
         "Ours: while a second host takes writes: stay = with the primary as long as it answers; hold = nobody writes, unless the second is on an older timeline; newest = to the newer timeline.");
+    public static readonly Setting<string?> OtlpEndpoint = Row("otlp_endpoint", OptionalUrl, null, Global,
+        "Ours: where telemetry is sent by OTLP over HTTP (protobuf), as in http://collector:4318; /v1/metrics is put behind it; left out or empty = nowhere.");
+    public static readonly Setting<string?> OtlpHeaders = Row("otlp_headers", OptionalText, null, Global,
+        "Ours: headers for otlp_endpoint, name=value separated by commas, with what is special in URLs encoded (%20).", secret: true);
+    public static readonly Setting<TimeSpan> OtlpInterval = Row("otlp_interval", Seconds, "60", Global,
+        "Ours: pause between two sendings of metrics to otlp_endpoint; 0 = no metrics are sent there.");
     public static readonly Setting<string> PamService = Row("pam_service", Text, "pgbouncer", Global,
         "Ours: the service (a file of /etc/pam.d) by which PAM checks passwords, unless a line of auth_hba_file has its own pamservice.");
     public static readonly Setting<string?> PasswordCommand = Row("password_command", OptionalText, null, Global | Database,
@@ -264,6 +274,8 @@ internal static class Settings
         "TLS versions offered to servers: tlsv1.0 to tlsv1.3, all, secure (1.2 and 1.3).");
     public static readonly Setting<SslMode> ServerTlsSslMode = Row("server_tls_sslmode", SslModeWord, "prefer", Global,
         "TLS with servers: disable, allow and prefer (if the server can), require, verify-ca (signed by server_tls_ca_file), verify-full (and made out to the host).");
+    public static readonly Setting<TimeSpan> ShutdownDelay = Row("shutdown_delay", Seconds, "0", Global,
+        "Ours: SIGTERM, SIGINT and SHUTDOWN WAIT_FOR_… begin so much later, while /readyz fails already: load balancers look elsewhere before new clients are refused.");
     public static readonly Setting<TimeSpan> ShutdownTimeout = Row("shutdown_timeout", Seconds, "0", Global,
         "Ours: longest wait of SIGTERM for clients to leave, then it goes on as SIGINT; longest wait of SIGINT for transactions to end, then clients are cut with 57P01; 0 = no limit.");
     public static readonly Setting<bool> SoReusePort = Row("so_reuseport", Switch, "0", Global,

@@ -133,6 +133,9 @@ internal sealed class ServerPool
     /// <summary>Why the last login failed; null after one that succeeded.</summary>
     public ErrorFields? LoginFailure { get; set; }
 
+    /// <summary>Thread clock, microseconds, when that was.</summary>
+    public long LoginFailedAt { get; private set; }
+
     /// <summary>Thread clock, microseconds: no new login before.</summary>
     public long RetryAt { get; set; }
 
@@ -311,6 +314,8 @@ internal sealed class ServerPool
     public List<Waiter>? RecordLoginFailure(ErrorFields? failure, long now)
     {
         LoginFailure = failure ?? new ErrorFields("FATAL", "08006", "server conn crashed?", null, null);
+
+        LoginFailedAt = now;
 
         // A server that is starting or full will soon take logins again; anything else waits as PgBouncer does.
         bool isHeld = IsHeldBy(LoginFailure), soon = isHeld || LoginFailure.SqlState is "57P03" or "53300";

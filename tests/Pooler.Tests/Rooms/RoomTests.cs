@@ -6,13 +6,13 @@ namespace Pooler.Tests.Rooms;
 
 /// <summary>
 /// The rooms of src/Pooler (folder = namespace) and who may see whom:
-/// Config &lt; Net &lt; Backend &lt; Cluster &lt; Pooling &lt; Routing &lt; Session &lt; Frontend, Replication, Admin &lt; Program.
+/// Config &lt; Net &lt; Backend &lt; Cluster &lt; Pooling &lt; Routing &lt; Session &lt; Frontend, Replication, Admin &lt; Monitoring &lt; Program.
 /// Each sees those on its left, rooms between commas do not see each other, Telemetry is seen by all and sees nobody.
 /// </summary>
 public sealed partial class RoomTests
 {
     private static readonly string[][] Order =
-        [["Config"], ["Net"], ["Backend"], ["Cluster"], ["Pooling"], ["Routing"], ["Session"], ["Frontend", "Replication", "Admin"], [SourceFile.Program]];
+        [["Config"], ["Net"], ["Backend"], ["Cluster"], ["Pooling"], ["Routing"], ["Session"], ["Frontend", "Replication", "Admin"], ["Monitoring"], [SourceFile.Program]];
 
     private const string Telemetry = "Telemetry";
 
