@@ -14,6 +14,7 @@ public sealed class CommandLineTests(PostgresCluster postgres)
     [InlineData("-vR", 1, "so_reuseport")]
     [InlineData("-x", 1, "unknown option -x")]
     [InlineData("--user", 1, "--user needs a name")]
+    [InlineData("--probe=readyz", 1, "does not answer")]
     [InlineData("no-such-file.ini", 1, "no-such-file.ini")]
     public async Task OneClearMessageAndItsStatus(string word, int status, string text)
     {
