@@ -10,13 +10,15 @@ RUN apt-get update \
 WORKDIR /build
 COPY global.json ./
 COPY src/ src/
-RUN dotnet publish src/Pooler -c Release -o /out
+RUN dotnet publish src/Pooler -c Release -o /out && mkdir /state
 
 # No shell, no package manager: one binary, the C library and OpenSSL.
 FROM mcr.microsoft.com/dotnet/runtime-deps:10.0-noble-chiseled
 LABEL org.opencontainers.image.title="Pooler" \
       org.opencontainers.image.description="Connection pooler and router for PostgreSQL"
 COPY --from=build /out/pooler /usr/local/bin/pooler
+# For a volume, if cluster_state_file is to outlive the container.
+COPY --from=build --chown=1654:1654 /state /var/lib/pooler
 
 # What is of use only in a container; like all variables they beat a file. Nothing is written: no Unix socket, the log on standard error.
 # Ten seconds is what docker stop waits: four for clients to leave, four for transactions to end.
