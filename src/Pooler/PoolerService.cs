@@ -76,6 +76,7 @@ internal sealed class PoolerService : IHostedService, IDisposable
         _http = new HttpServer(
             live,
             [
+                new MetricsEndpoint(_console),
                 new HealthEndpoint(_threads),
                 new ReadinessEndpoint("/readyz", "ready", readiness.Read),
                 new ReadinessEndpoint("/startupz", "started", readiness.ReadStart),

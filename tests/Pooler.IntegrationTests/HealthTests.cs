@@ -72,8 +72,7 @@ public sealed class HealthTests(PostgresCluster postgres)
         }
 
         client.Dispose();
-        Assert.True(await ready.Pooler.WaitForExitAsync(Patience.Default));
-        await ready.Pooler.EndAsync();
+        await ready.EndsAsync();
     }
 
     /// <summary>Its port may still be held by the process before it: it starts all the same, and listens as soon as it can.</summary>
@@ -129,6 +128,7 @@ public sealed class HealthTests(PostgresCluster postgres)
     private sealed class Ready(PoolerProcess pooler, string database, int httpPort) : IAsyncDisposable
     {
         private readonly HttpClient _http = new() { Timeout = Patience.Default };
+        private bool _hasEnded;
 
         public PoolerProcess Pooler => pooler;
 
@@ -163,10 +163,18 @@ public sealed class HealthTests(PostgresCluster postgres)
             Assert.Contains(text.Split('\n'), l => l.StartsWith(line, StringComparison.Ordinal));
         }
 
+        public async Task EndsAsync()
+        {
+            Assert.True(await pooler.WaitForExitAsync(Patience.Default));
+            await pooler.EndAsync();
+            _hasEnded = true;
+        }
+
         public async ValueTask DisposeAsync()
         {
             _http.Dispose();
-            await pooler.DisposeAsync();
+            if (!_hasEnded)
+                await pooler.DisposeAsync();
         }
     }
 }

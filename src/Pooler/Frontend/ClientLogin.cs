@@ -445,6 +445,7 @@ internal sealed class ClientLogin
         _context.Sessions.Disconnected();
         if (_refusal is { } refusal && !_isCancel)
         {
+            _context.CountRefusal(_identity, refusal);
             _context.NoteEnd(_name ?? _context.LogName(Client, _identity), refusal.Message, isError: true, (Client.Owner.Now - _startedAt) / 1_000_000);
             if (!_getsNoAnswer)
             {

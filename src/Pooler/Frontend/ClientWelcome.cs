@@ -138,6 +138,7 @@ internal sealed class ClientWelcome : Waiter
         };
         _context.Sessions.Add(session);
         pool.Stats[Client.Owner.Index].Logins++;
+        _context.Pools.Counts.Logins.Add("ok");
         return session;
     }
 

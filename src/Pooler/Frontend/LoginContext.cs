@@ -2,6 +2,7 @@ using Microsoft.Extensions.Logging;
 using Pooler.Config;
 using Pooler.Net;
 using Pooler.Pooling;
+using Pooler.Protocol;
 using Pooler.Session;
 using Pooler.Telemetry;
 
@@ -60,11 +61,37 @@ internal sealed record LoginContext(
         }
     }
 
+    /// <summary>A login has ended without a session.</summary>
+    public void CountRefusal(ClientIdentity? identity, ErrorFields refusal)
+    {
+        // Whoever has not proved who he is may ask for any name: only those there are get counters of their own.
+        string database = identity is { } asked && Live.Current.Databases.ContainsKey(asked.Database) ? asked.Database : CloseCause.Other;
+        Count(database, refusal.Message, refusal);
+        Pools.Counts.Logins.Add("failed");
+    }
+
+    private void Count(string database, string reason, ErrorFields? error)
+    {
+        string cause = CloseCause.OfClient(reason, error);
+        Pools.Counts.ClientCloses.Add(database, cause);
+        if (error != null)
+        {
+            Pools.Counts.Errors.Add(database, cause);
+        }
+    }
+
     private void Ended(ClientSession session, SessionEnd end)
     {
         Sessions.Remove(session);
         Sessions.Disconnected();
         Pools.UncountClient(session.Pool, session.Identity.User);
+        string database = session.Pool.Key.Database;
+        Count(database, end.Reason, end.Error);
+        if (end.Error is { SqlState: SessionEnd.Unknown })
+        {
+            Pools.Counts.UnknownCommits.Add(database);
+        }
+
         PoolerConfig config = Live.Current;
         if (config.Get(Settings.LogDisconnections) || (end.Error != null && config.Get(Settings.LogPoolerErrors)))
         {

@@ -25,23 +25,33 @@ internal sealed class HttpServer(LiveConfig live, IReadOnlyList<HttpEndpoint> en
     private readonly SemaphoreSlim _changed = new(0);
     private readonly CancellationTokenSource _end = new();
     private readonly TaskCompletionSource _tried = new(TaskCreationOptions.RunContinuationsAsynchronously);
-    private Task _running = Task.CompletedTask;
+    private Task? _running;
 
-    /// <summary>Begins, and completes when it listens, or has found that it cannot.</summary>
+    /// <summary>Begins, and completes when it listens, or has found that it cannot; off, there is nothing to begin.</summary>
     public Task StartAsync()
     {
-        _running = Task.Run(KeepAsync);
+        if (HttpAddress.Of(live.Current).IsOff)
+        {
+            return Task.CompletedTask;
+        }
+
+        _running ??= Task.Run(KeepAsync);
         return Task.WhenAny(_tried.Task, _running);
     }
 
-    /// <summary>The configuration is another. Any thread.</summary>
-    public void Changed() => _changed.Release();
+    /// <summary>The configuration is another. Any thread, one at a time.</summary>
+    public void Changed()
+    {
+        _ = StartAsync();
+        _changed.Release();
+    }
 
     public async ValueTask DisposeAsync()
     {
         await _end.CancelAsync();
-        await _running.WaitAsync(2 * s_deadline).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
-        if (_running.IsCompleted)
+        Task running = _running ?? Task.CompletedTask;
+        await running.WaitAsync(2 * s_deadline).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+        if (running.IsCompleted)
         {
             _changed.Dispose();
             _end.Dispose();

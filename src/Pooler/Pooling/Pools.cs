@@ -3,6 +3,7 @@ using Pooler.Cluster;
 using Pooler.Config;
 using Pooler.Net;
 using Pooler.Protocol;
+using Pooler.Telemetry;
 
 namespace Pooler.Pooling;
 
@@ -35,6 +36,9 @@ internal sealed partial class Pools
 
     /// <summary>The prepared statements that clients and servers share.</summary>
     public StatementCatalogue Statements { get; } = new();
+
+    /// <summary>What has happened to clients and servers, by cause.</summary>
+    public EventCounts Counts { get; } = new();
 
     /// <summary>The pool of a database entry and user, made at first use.</summary>
     public ServerPool Get(DatabaseConfig database, string user)
@@ -407,6 +411,7 @@ internal sealed partial class Pools
 
         todo.Do();
         _source.ServerGone(slot, failure, wasLogin);
+        Counts.ServerCloses.Add(slot.Pool.Key.Database, $"{slot.Server.Host}", CloseCause.OfServer(failure, wasLogin));
         _journal.Removed(slot, failure, wasLogin);
         failed?.ForEach(static w => w.PostWake());
     }
@@ -427,6 +432,7 @@ internal sealed partial class Pools
             welcomed = pool.DequeueLogins(WaiterState.Granted);
         }
 
+        slot.Times.Connect.Record(IoThread.Clock() - slot.Server.StartedAt);
         _source.ServerOpened(slot);
         _journal.LoggedIn(slot);
         welcomed.ForEach(static w => w.PostWake());

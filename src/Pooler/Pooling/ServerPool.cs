@@ -12,6 +12,7 @@ namespace Pooler.Pooling;
 internal sealed class ServerPool
 {
     private readonly List<ServerPool> _borrowers = [];
+    private readonly Dictionary<HostAddress, ServerTimes?[]> _times = [];
     private WelcomeSet? _welcome, _welcomeOfReplica;
 
     public ServerPool(PoolKey key, ServerPool? front, int threads, ServerCount database, ServerCount user)
@@ -70,6 +71,9 @@ internal sealed class ServerPool
 
     /// <summary>Counters by I/O thread.</summary>
     public PoolStats[] Stats { get; }
+
+    /// <summary>How long things took with its servers, by host and I/O thread; null: nothing was seen there yet.</summary>
+    public IReadOnlyDictionary<HostAddress, ServerTimes?[]> Times => _times;
 
     /// <summary>Every server of the pool, whatever it does.</summary>
     public HashSet<ServerSlot> Slots { get; } = [];
@@ -162,6 +166,17 @@ internal sealed class ServerPool
 
             return count;
         }
+    }
+
+    /// <summary>Those of one host.</summary>
+    public ServerTimes?[] TimesOf(HostAddress host)
+    {
+        if (!_times.TryGetValue(host, out ServerTimes?[]? times))
+        {
+            _times.Add(host, times = new ServerTimes?[Stats.Length]);
+        }
+
+        return times;
     }
 
     /// <summary>A server of the pool, or of one of its hosts, has logged in and reports this.</summary>

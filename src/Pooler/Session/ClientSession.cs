@@ -463,6 +463,13 @@ internal sealed class ClientSession
             return;
         }
 
+        Stats.Waits.Record(Thread.Now - Clock.WaitSince);
+        if (SplitRoute is { IsRead: true } route)
+        {
+            Stats.ReplicaReads += route.IsOnReplica ? 1 : 0;
+            Stats.PrimaryReads += route.IsOnReplica ? 0 : 1;
+        }
+
         _reader.Restart();
         _exchange!.Hold(slot);
     }

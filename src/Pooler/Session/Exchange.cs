@@ -26,6 +26,8 @@ internal sealed class Exchange : ServerOwner
     private readonly ClientStatements _statements;
     private readonly SessionPins _pins;
 
+    private LeaseTimes _times;
+
     private Cancellation? _cancellation;
     private ServerSlot? _slot;
     private int _generation, _unsentTries;
@@ -36,6 +38,7 @@ internal sealed class Exchange : ServerOwner
         _session = session;
         _client = session.Client;
         _clock = clock;
+        _times = new LeaseTimes(session.Client);
         _pins = new SessionPins(session);
         _statements = new ClientStatements(session, _pins, _replies, catalogue);
         _forwarder = new RequestForwarder(_statements, _pins, _replies, disablePqExec, maxPacketSize) { LooksForDefault = session.Startup.Count > 0 };
@@ -121,10 +124,12 @@ internal sealed class Exchange : ServerOwner
         if (LeaseBegin.Write(server, _session, _replies, _statements.IsOn))
         {
             server.Outbox.Flush();
+            _times.BeginSync(slot.Times);
             _session.Enter(SessionPhase.Syncing);
         }
         else
         {
+            _times.Begin(slot.Times);
             _session.Enter(SessionPhase.Leased);
         }
     }
@@ -176,6 +181,7 @@ internal sealed class Exchange : ServerOwner
         {
             _clock.QueryStart = Thread.Now;
             _clock.TransactionStart = IsInTransaction ? _clock.TransactionStart : _clock.QueryStart;
+            _times.Sent();
         }
 
         _clock.Arm(Thread);
@@ -217,6 +223,7 @@ internal sealed class Exchange : ServerOwner
 
         if (slot != null)
         {
+            _times.End();
             LeaseEnd.Abandon(slot, _replies, _session.Settings, _forwarder.IsInFrame, finishFirst: _isTerminating);
         }
 
@@ -226,6 +233,7 @@ internal sealed class Exchange : ServerOwner
     internal override int Receive(ServerConnection server, ReadOnlySpan<byte> data)
     {
         int used = _replyForwarder.Forward(server, data);
+        _times.PassedOn();
         if (_isRefused)
         {
             if (_replies.IsSettled && used == data.Length && server.Failure == null)
@@ -261,6 +269,7 @@ internal sealed class Exchange : ServerOwner
         bool isMissed = !goesElsewhere && !CanSpare(server);
         _statements.Undo();
         _slot = null;
+        _times.End();
         slot.Pools.Remove(slot, server.Failure);
         if (goesElsewhere)
         {
@@ -313,6 +322,7 @@ internal sealed class Exchange : ServerOwner
     internal void RequestEnded()
     {
         _session.CountAnswered();
+        _times.Answered();
         if (_slot is { Server.Status: (byte)'I' })
         {
             _session.SplitRoute?.Answered();
@@ -336,6 +346,7 @@ internal sealed class Exchange : ServerOwner
 
         ServerSlot slot = _slot!;
         _slot = null;
+        _times.End();
         server.Owner = slot;
         _statements.Undo();
         server.Close(goodbye);
@@ -412,6 +423,7 @@ internal sealed class Exchange : ServerOwner
     /// <summary>The leased server has said something: it is alive and the request is its own.</summary>
     internal void Replied()
     {
+        _times.Replied();
         if (_forwarder.Retained > 0)
         {
             if (_client.Input.IsFull)
@@ -432,6 +444,7 @@ internal sealed class Exchange : ServerOwner
     {
         if (_session.Phase == SessionPhase.Syncing)
         {
+            _times.Synced();
             _session.Enter(SessionPhase.Leased);
             _session.Wake();
         }
@@ -529,6 +542,7 @@ internal sealed class Exchange : ServerOwner
     {
         ServerSlot slot = _slot!;
         _slot = null;
+        _times.End();
         _session.EnterIdle(_forwarder.TakeLeftOut());
         if (_client.Input.UnreadLength > 0)
         {

@@ -7,7 +7,7 @@ namespace Pooler.Session;
 internal sealed record SessionEnd(string Reason, ErrorFields? Error)
 {
     /// <summary>transaction_resolution_unknown.</summary>
-    private const string Unknown = "08007";
+    public const string Unknown = "08007";
 
     public static SessionEnd Quiet(string reason) => new(reason, null);
 
