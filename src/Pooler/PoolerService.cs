@@ -11,6 +11,7 @@ using Pooler.Frontend;
 using Pooler.Net;
 using Pooler.Pooling;
 using Pooler.Session;
+using Pooler.Statements;
 using Pooler.Telemetry;
 
 namespace Pooler;
@@ -35,6 +36,7 @@ internal sealed class PoolerService : IHostedService, IDisposable
     private readonly OAuthTokens _tokens;
     private readonly HostNames _names;
     private readonly ServerPasswords _passwords = new();
+    private readonly StatementTables _statements;
     private readonly Peers _peers;
     private readonly LoginContext _context;
     private readonly List<Listener> _listeners = [];
@@ -65,14 +67,16 @@ internal sealed class PoolerService : IHostedService, IDisposable
         _tokens = new OAuthTokens(log);
         _names.Changed = pools.AddressesChanged;
         var sessions = new SessionTable();
+        _statements = new StatementTables(_threads, log);
         _peers = new Peers(_threads[0], live, _names);
         var control = new ConfigControl(live, pools, environment, log, Apply);
         _shutdown = new Shutdown(_threads, live, pools, sessions, log, StopListening, () => Volatile.Read(ref _listening) > 0, () => lifetime?.StopApplication());
-        _console = new AdminConsole(_threads, live, _clusters, _names, pools, sessions, _peers, control, _shutdown, log, Version);
+        _console = new AdminConsole(_threads, live, _clusters, _names, pools, sessions, _statements, _peers, control, _shutdown, log, Version);
         _signals = new Signals(control, pools, _shutdown, _systemd, log);
         _context = new LoginContext(live, pools, sessions, new Credentials(live, _keys, _fetched), log, _console.Enter, _console.Cancel, _peers)
         {
             SecretQueries = _secretQueries,
+            Statements = _statements,
             Tokens = _tokens,
             IsStopping = isUnix => _shutdown.Mode > StopMode.WaitForClients || (isUnix && _shutdown.Mode != StopMode.None),
         };
@@ -137,6 +141,7 @@ internal sealed class PoolerService : IHostedService, IDisposable
             thread.Stop(TimeSpan.FromSeconds(2));
         }
 
+
         _socketFiles.ForEach(File.Delete);
         if (_live.Current.Get(Settings.PidFile) is { Length: > 0 } pidFile)
         {
@@ -167,6 +172,7 @@ internal sealed class PoolerService : IHostedService, IDisposable
         _passwords.Expire();
         _tokens.Forget();
         _peers.Apply(config);
+        _statements.Apply(config);
         LimitLogins(config);
         _context.Sessions.Keys.Node = config.Get(Settings.PeerId);
         int reads = config.Get(Settings.SBufLoopCount);

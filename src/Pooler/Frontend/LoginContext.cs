@@ -3,6 +3,7 @@ using Pooler.Config;
 using Pooler.Net;
 using Pooler.Pooling;
 using Pooler.Session;
+using Pooler.Statements;
 using Pooler.Telemetry;
 
 namespace Pooler.Frontend;
@@ -30,6 +31,9 @@ internal sealed record LoginContext(
 
     /// <summary>Checks the tokens of OAuth logins.</summary>
     public required OAuthTokens Tokens { get; init; }
+
+    /// <summary>What clients run is counted here; null: nowhere.</summary>
+    public StatementTables? Statements { get; init; }
 
     /// <summary>Who has failed to log in lately.</summary>
     public LoginFailures Failures { get; } = new(Live, Log);

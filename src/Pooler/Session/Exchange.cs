@@ -26,6 +26,7 @@ internal sealed class Exchange : ServerOwner
     private readonly ClientStatements _statements;
     private readonly SessionPins _pins;
 
+    private StatementWatch? _watch;
     private Cancellation? _cancellation;
     private ServerSlot? _slot;
     private int _generation, _unsentTries;
@@ -83,6 +84,9 @@ internal sealed class Exchange : ServerOwner
     /// <summary>The reasons for which it keeps its server beyond the transaction.</summary>
     public PinReason PinReasons => _pins.Held | (_isPinned || _statements.IsRaw ? PinReason.PreparedStatement : PinReason.None);
 
+    /// <summary>Follows its statements; null while nobody wants to know of them.</summary>
+    public StatementWatch? Watch => _watch;
+
     private bool IsPinned => PinReasons != PinReason.None;
 
     private IoThread Thread => _client.Owner;
@@ -116,6 +120,8 @@ internal sealed class Exchange : ServerOwner
         server.Socket.DispatchFirst = false;
         _session.Stats.Assignments++;
         _pins.Begin(server);
+        LookForWatch();
+        _watch?.Leased(server, _clock.WaitSince);
         _forwarder.AnswersOwn = _session.Pool.ByHost != null;
         _forwarder.Route = _session.SplitRoute is { IsOnReplica: true } route && _session.Mode != PoolMode.Session ? route : null;
         if (LeaseBegin.Write(server, _session, _replies, _statements.IsOn))
@@ -141,6 +147,11 @@ internal sealed class Exchange : ServerOwner
         if (_replies.IsSettled)
         {
             _forwarder.Settle(server);
+        }
+
+        if (_replies.Statements == 0)
+        {
+            LookForWatch();
         }
 
         bool wasIdle = _replies.Count == 0;
@@ -210,6 +221,7 @@ internal sealed class Exchange : ServerOwner
     {
         ServerSlot? slot = _slot;
         _slot = null;
+        _watch?.Ended();
         if (_statements.End())
         {
             slot?.Server.MarkDirty();
@@ -370,6 +382,7 @@ internal sealed class Exchange : ServerOwner
         _isRefused = false;
         _isReadyToForward = false;
         _replies.Clear();
+        _watch?.Clear();
         _forwarder.TakeBack();
         _session.EnterIdle(leftOut: 0);
         _session.Wake();
@@ -391,6 +404,7 @@ internal sealed class Exchange : ServerOwner
         _hasRetried = true;
         _isReadyToForward = true;
         _replies.Clear();
+        _watch?.Clear();
         _replies.Push(ReplyKind.Sync, ReplyUse.Swallow); // It goes its way and ends the failed batch.
         _forwarder.TakeBack();
         _session.Wake();
@@ -406,6 +420,7 @@ internal sealed class Exchange : ServerOwner
     internal void Refuse(bool isWrite)
     {
         _forwarder.Route!.Refuse(isWrite);
+        _watch?.Clear();
         _isRefused = true;
     }
 
@@ -568,6 +583,23 @@ internal sealed class Exchange : ServerOwner
         }
 
         return true;
+    }
+
+    /// <summary>No statement is under way: whether they are followed may change.</summary>
+    private void LookForWatch()
+    {
+        if (_session.Statements is not { IsOn: true } table)
+        {
+            _watch = null;
+        }
+        else if (_watch == null)
+        {
+            _watch = new StatementWatch(_session, table);
+            _watch.Leased(_slot!.Server, asked: Thread.Now);
+        }
+
+        _forwarder.Watch = _watch;
+        _watch?.Look();
     }
 
     private ForwardResult PassOn(ServerConnection server)
