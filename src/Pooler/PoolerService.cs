@@ -8,6 +8,7 @@ using Pooler.Backend;
 using Pooler.Cluster;
 using Pooler.Config;
 using Pooler.Frontend;
+using Pooler.Monitoring;
 using Pooler.Net;
 using Pooler.Pooling;
 using Pooler.Session;
@@ -37,6 +38,7 @@ internal sealed class PoolerService : IHostedService, IDisposable
     private readonly HostNames _names;
     private readonly ServerPasswords _passwords = new();
     private readonly StatementTables _statements;
+    private readonly TraceExport _traces;
     private readonly Peers _peers;
     private readonly LoginContext _context;
     private readonly List<Listener> _listeners = [];
@@ -68,6 +70,7 @@ internal sealed class PoolerService : IHostedService, IDisposable
         _names.Changed = pools.AddressesChanged;
         var sessions = new SessionTable();
         _statements = new StatementTables(_threads, log);
+        _traces = new TraceExport(_statements.Traces, Version, log);
         _peers = new Peers(_threads[0], live, _names);
         var control = new ConfigControl(live, pools, environment, log, Apply);
         _shutdown = new Shutdown(_threads, live, pools, sessions, log, StopListening, () => Volatile.Read(ref _listening) > 0, () => lifetime?.StopApplication());
@@ -141,6 +144,7 @@ internal sealed class PoolerService : IHostedService, IDisposable
             thread.Stop(TimeSpan.FromSeconds(2));
         }
 
+        await _traces.StopAsync();
 
         _socketFiles.ForEach(File.Delete);
         if (_live.Current.Get(Settings.PidFile) is { Length: > 0 } pidFile)
@@ -172,6 +176,7 @@ internal sealed class PoolerService : IHostedService, IDisposable
         _passwords.Expire();
         _tokens.Forget();
         _peers.Apply(config);
+        _traces.Apply(config);
         _statements.Apply(config);
         LimitLogins(config);
         _context.Sessions.Keys.Node = config.Get(Settings.PeerId);
