@@ -12,6 +12,7 @@ using Pooler.Monitoring;
 using Pooler.Net;
 using Pooler.Pooling;
 using Pooler.Session;
+using Pooler.Statements;
 using Pooler.Telemetry;
 
 namespace Pooler;
@@ -36,6 +37,8 @@ internal sealed class PoolerService : IHostedService, IDisposable
     private readonly OAuthTokens _tokens;
     private readonly HostNames _names;
     private readonly ServerPasswords _passwords = new();
+    private readonly StatementTables _statements;
+    private readonly TraceExport _traces;
     private readonly Peers _peers;
     private readonly LoginContext _context;
     private readonly List<Listener> _listeners = [];
@@ -68,10 +71,12 @@ internal sealed class PoolerService : IHostedService, IDisposable
         _tokens = new OAuthTokens(log);
         _names.Changed = pools.AddressesChanged;
         var sessions = new SessionTable();
+        _statements = new StatementTables(_threads, log);
+        _traces = new TraceExport(_statements.Traces, Version, log);
         _peers = new Peers(_threads[0], live, _names);
         var control = new ConfigControl(live, pools, environment, log, Apply);
         _shutdown = new Shutdown(_threads, live, pools, sessions, log, StopListening, () => Volatile.Read(ref _listening) > 0, () => lifetime?.StopApplication());
-        _console = new AdminConsole(_threads, live, _clusters, _names, pools, sessions, _peers, control, _shutdown, log, Version);
+        _console = new AdminConsole(_threads, live, _clusters, _names, pools, sessions, _statements, _peers, control, _shutdown, log, Version);
         var readiness = new Readiness(_console, () => _isUp);
         _http = new HttpServer(
             live,
@@ -86,6 +91,7 @@ internal sealed class PoolerService : IHostedService, IDisposable
         _context = new LoginContext(live, pools, sessions, new Credentials(live, _keys, _fetched), log, _console.Enter, _console.Cancel, _peers)
         {
             SecretQueries = _secretQueries,
+            Statements = _statements,
             Tokens = _tokens,
             IsStopping = isUnix => _shutdown.Mode > StopMode.WaitForClients || (isUnix && _shutdown.Mode != StopMode.None),
         };
@@ -152,6 +158,8 @@ internal sealed class PoolerService : IHostedService, IDisposable
             thread.Stop(TimeSpan.FromSeconds(2));
         }
 
+        await _traces.StopAsync();
+
         _socketFiles.ForEach(File.Delete);
         if (_live.Current.Get(Settings.PidFile) is { Length: > 0 } pidFile)
         {
@@ -185,6 +193,8 @@ internal sealed class PoolerService : IHostedService, IDisposable
         _tokens.Forget();
         _peers.Apply(config);
         _http.Changed();
+        _traces.Apply(config);
+        _statements.Apply(config);
         LimitLogins(config);
         _context.Sessions.Keys.Node = config.Get(Settings.PeerId);
         int reads = config.Get(Settings.SBufLoopCount);

@@ -30,6 +30,7 @@ internal sealed class Show : ConsoleCommand
         ["servers"] = new ShowServers(),
         ["sockets"] = new ShowSockets(onlyActive: false),
         ["state"] = new ShowState(),
+        ["statements"] = new ShowStatements(),
         ["stats"] = new ShowStats(),
         ["stats_averages"] = new ShowStatsAverages(),
         ["stats_totals"] = new ShowStatsTotals(),

@@ -124,8 +124,12 @@ internal static class Settings
         "Logs every login.");
     public static readonly Setting<bool> LogDisconnections = Row("log_disconnections", Switch, "1", Global,
         "Logs every disconnect with its reason.");
+    public static readonly Setting<int> LogMinDurationStatement = Row("log_min_duration_statement", MillisecondsOrOff, "-1", Global,
+        "Ours, PostgreSQL's name and meaning: logs statements that take at least so many milliseconds, their wait for a server included, without their values; 0 = all, -1 = none (docs/statements.md).");
     public static readonly Setting<bool> LogPoolerErrors = Row("log_pooler_errors", Switch, "1", Global,
         "Logs the errors sent to clients.");
+    public static readonly Setting<int> LogStatementLimit = Row("log_statement_limit", Count, "100", Global,
+        "Ours: most lines a second that log_min_duration_statement and LOG QUERIES write; how many were left out is said; 0 = no limit.");
     public static readonly Setting<bool> LogStats = Row("log_stats", Switch, "1", Global,
         "Logs the figures of each stats_period.");
     public static readonly Setting<string> LogFile = Row("logfile", Text, "", Global,
@@ -185,7 +189,7 @@ internal static class Settings
     public static readonly Setting<TwoPrimariesRule> OnTwoPrimaries = Row("on_two_primaries", TwoPrimariesWord, "stay", Global | Database,
         "Ours: while a second host takes writes: stay = with the primary as long as it answers; hold = nobody writes, unless the second is on an older timeline; newest = to the newer timeline.");
     public static readonly Setting<string?> OtlpEndpoint = Row("otlp_endpoint", OptionalUrl, null, Global,
-        "Ours: where telemetry is sent by OTLP over HTTP (protobuf), as in http://collector:4318; /v1/metrics is put behind it; left out or empty = nowhere.");
+        "Ours: where telemetry is sent by OTLP over HTTP (protobuf), as in http://collector:4318; /v1/metrics and /v1/traces are put behind it; left out or empty = nowhere.");
     public static readonly Setting<string?> OtlpHeaders = Row("otlp_headers", OptionalText, null, Global,
         "Ours: headers for otlp_endpoint, name=value separated by commas, with what is special in URLs encoded (%20).", secret: true);
     public static readonly Setting<TimeSpan> OtlpInterval = Row("otlp_interval", Seconds, "60", Global,
@@ -282,6 +286,8 @@ internal static class Settings
         "Lets several processes listen on the same port: for a restart without a gap start the new one, then end the old one with SIGTERM.", AtRestart);
     public static readonly Setting<StartupParameterRule> StartupParameters = Row("startup_parameters", StartupParameterWord, "follow", Global,
         "Ours: follow = startup parameters are set on every server a client is lent; refuse = as PgBouncer, the login fails over those servers do not report.");
+    public static readonly Setting<long> StatementStatistics = Row("statement_statistics", Bytes, "4194304", Global,
+        "Ours: memory for the figures of SHOW STATEMENTS; what was not used for longest makes room; 0 = they are not kept (docs/statements.md).");
     public static readonly Setting<TimeSpan> StatsPeriod = Row("stats_period", WholeSeconds, "60", Global,
         "Interval of averages and of log_stats.");
     public static readonly Setting<ImmutableArray<string>> StatsUsers = Row("stats_users", NameList, "", Global,
@@ -317,6 +323,8 @@ internal static class Settings
     public static readonly Setting<ImmutableArray<string>> TrackExtraParameters =
         Row("track_extra_parameters", NameList, "IntervalStyle", Global,
         "With startup_parameters = refuse, further parameters a client may give; all that servers report are kept per client.", AtRestart);
+    public static readonly Setting<double> TraceSampleRatio = Row("trace_sample_ratio", Share, "0", Global,
+        "Ours: share of the statements without a trace of their own that are traced (docs/tracing.md); of those with one (traceparent in a comment) its flag decides; 0 = no traces at all.");
     public static readonly Setting<TimeSpan> TransactionTimeout = Row("transaction_timeout", Seconds, "0", Global | User,
         "Closes a client whose transaction lasts longer; 0 = never.");
     public static readonly Setting<string> UnixSocketDir = Row("unix_socket_dir", SocketDirectory, "/tmp", Global,

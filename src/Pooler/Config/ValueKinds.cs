@@ -41,6 +41,14 @@ internal static class ValueKinds
     public static ValueKind<TimeSpan> WholeSeconds { get; } = new("whole seconds", "a whole number of seconds without a unit, at least 0",
         ParseWholeSeconds, static value => ((long)value.TotalSeconds).ToString());
 
+    /// <summary>As PostgreSQL's log_min_duration_statement: -1 is never, 0 always.</summary>
+    public static ValueKind<int> MillisecondsOrOff { get; } = Int32Kind("milliseconds", -1, int.MaxValue);
+
+    public static ValueKind<double> Share { get; } = new("number", "a number from 0 to 1",
+        static (string text, out double value) =>
+            double.TryParse(text, NumberStyles.AllowDecimalPoint | NumberStyles.AllowExponent, CultureInfo.InvariantCulture, out value) && value is >= 0 and <= 1,
+        static value => value.ToString("R", CultureInfo.InvariantCulture));
+
     public static ValueKind<string> Text { get; } = new("text", "a text", KeepText, static value => value);
 
     /// <summary>Text that is null when it is not set: PgBouncer shows NULL for it on the console.</summary>

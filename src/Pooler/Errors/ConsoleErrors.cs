@@ -39,6 +39,7 @@ internal static class ConsoleErrors
     public static readonly ClientError CannotSwitch = Rows.Add("{0}", "55000", "SWITCHOVER was refused or has failed; the primary is the one before.", "SHOW HOSTS tells what each host is; docs/failover.md has the steps.", shown: "(why SWITCHOVER was refused or failed)");
     public static readonly ClientError SwitchCanceled = Rows.Add("{0}", "57014", "Ctrl-C during SWITCHOVER; the primary is the one before.", "Give it again.", shown: "(what SWITCHOVER was at)");
     public static readonly ClientError Switching = Rows.Add("a switchover is under way already", "55006", "One at a time.", "Wait for it; SHOW HOSTS tells what each host is.");
+    public static readonly ClientError WhichQueries = Rows.Add("use LOG QUERIES CLIENT <client_id>, USER <user> or DATABASE <db>, FOR 1 to {0} seconds, or LOG QUERIES OFF", "22023", "LOG QUERIES was not told whose queries to log.", "Give it again as the message says; SHOW CLIENTS has the ids.");
 
     // The protocol's.
     public static readonly ClientError NoParameters = Rows.Add("commands of the console take no parameters: write the value into the command", "0A000", "Parse or Bind came with parameters.", "Do what the message says.");

@@ -136,6 +136,7 @@ internal sealed class ClientWelcome : Waiter
         {
             HasLongKey = HasLongKey,
             Startup = startup,
+            Statements = _context.Statements?.Of(Client.Owner),
             StartupRoute = _route,
             Unreported = unreported,
         };

@@ -5,6 +5,7 @@ using Pooler.Net;
 using Pooler.Pooling;
 using Pooler.Protocol;
 using Pooler.Session;
+using Pooler.Statements;
 using Pooler.Telemetry;
 
 namespace Pooler.Frontend;
@@ -32,6 +33,9 @@ internal sealed record LoginContext(
 
     /// <summary>Checks the tokens of OAuth logins.</summary>
     public required OAuthTokens Tokens { get; init; }
+
+    /// <summary>What clients run is counted here; null: nowhere.</summary>
+    public StatementTables? Statements { get; init; }
 
     /// <summary>Who has failed to log in lately.</summary>
     public LoginFailures Failures { get; } = new(Live, Log);

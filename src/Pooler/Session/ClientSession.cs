@@ -7,6 +7,7 @@ using Pooler.Pooling;
 using Pooler.Protocol;
 using Pooler.Routing;
 using Pooler.Sql;
+using Pooler.Statements;
 
 namespace Pooler.Session;
 
@@ -76,6 +77,9 @@ internal sealed class ClientSession
 
     /// <summary>What its startup packet asked for: what a RESET goes back to.</summary>
     public StartupParameters Startup { get; init; } = StartupParameters.Empty;
+
+    /// <summary>What is known of statements on its thread; null: nobody asks.</summary>
+    public StatementTable? Statements { get; init; }
 
     /// <summary>pooler.route of its startup packet.</summary>
     public RouteHint StartupRoute { get; init; }

@@ -28,7 +28,7 @@ internal sealed class Exchange : ServerOwner
     private readonly SessionPins _pins;
 
     private LeaseTimes _times;
-
+    private StatementWatch? _watch;
     private Cancellation? _cancellation;
     private ServerSlot? _slot;
     private int _generation, _unsentTries;
@@ -87,6 +87,9 @@ internal sealed class Exchange : ServerOwner
     /// <summary>The reasons for which it keeps its server beyond the transaction.</summary>
     public PinReason PinReasons => _pins.Held | (_isPinned || _statements.IsRaw ? PinReason.PreparedStatement : PinReason.None);
 
+    /// <summary>Follows its statements; null while nobody wants to know of them.</summary>
+    public StatementWatch? Watch => _watch;
+
     private bool IsPinned => PinReasons != PinReason.None;
 
     private IoThread Thread => _client.Owner;
@@ -120,6 +123,8 @@ internal sealed class Exchange : ServerOwner
         server.Socket.DispatchFirst = false;
         _session.Stats.Assignments++;
         _pins.Begin(server);
+        LookForWatch();
+        _watch?.Leased(server, _clock.WaitSince);
         _forwarder.AnswersOwn = _session.Pool.ByHost != null;
         _forwarder.Route = _session.SplitRoute is { IsOnReplica: true } route && _session.Mode != PoolMode.Session ? route : null;
         if (LeaseBegin.Write(server, _session, _replies, _statements.IsOn))
@@ -147,6 +152,11 @@ internal sealed class Exchange : ServerOwner
         if (_replies.IsSettled)
         {
             _forwarder.Settle(server);
+        }
+
+        if (_replies.Statements == 0)
+        {
+            LookForWatch();
         }
 
         bool wasIdle = _replies.Count == 0;
@@ -217,6 +227,7 @@ internal sealed class Exchange : ServerOwner
     {
         ServerSlot? slot = _slot;
         _slot = null;
+        _watch?.Ended();
         if (_statements.End())
         {
             slot?.Server.MarkDirty();
@@ -382,6 +393,7 @@ internal sealed class Exchange : ServerOwner
         _isRefused = false;
         _isReadyToForward = false;
         _replies.Clear();
+        _watch?.Clear();
         _forwarder.TakeBack();
         _session.EnterIdle(leftOut: 0);
         _session.Wake();
@@ -403,6 +415,7 @@ internal sealed class Exchange : ServerOwner
         _hasRetried = true;
         _isReadyToForward = true;
         _replies.Clear();
+        _watch?.Clear();
         _replies.Push(ReplyKind.Sync, ReplyUse.Swallow); // It goes its way and ends the failed batch.
         _forwarder.TakeBack();
         _session.Wake();
@@ -418,6 +431,7 @@ internal sealed class Exchange : ServerOwner
     internal void Refuse(bool isWrite)
     {
         _forwarder.Route!.Refuse(isWrite);
+        _watch?.Clear();
         _isRefused = true;
     }
 
@@ -583,6 +597,23 @@ internal sealed class Exchange : ServerOwner
         }
 
         return true;
+    }
+
+    /// <summary>No statement is under way: whether they are followed may change.</summary>
+    private void LookForWatch()
+    {
+        if (_session.Statements is not { IsOn: true } table)
+        {
+            _watch = null;
+        }
+        else if (_watch == null)
+        {
+            _watch = new StatementWatch(_session, table);
+            _watch.Leased(_slot!.Server, asked: Thread.Now);
+        }
+
+        _forwarder.Watch = _watch;
+        _watch?.Look();
     }
 
     private ForwardResult PassOn(ServerConnection server)

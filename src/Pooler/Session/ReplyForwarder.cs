@@ -30,7 +30,8 @@ internal sealed class ReplyForwarder(ClientSession session, Exchange exchange, C
             return Drop(server, data);
         }
 
-        int at = 0, runStart = 0;
+        StatementWatch? watch = exchange.Watch;
+        int at = 0, runStart = 0, counted = 0;
         _lastWords = null;
         while (at < data.Length && !session.IsEnding)
         {
@@ -100,7 +101,10 @@ internal sealed class ReplyForwarder(ClientSession session, Exchange exchange, C
                 break; // Left where it is until it is known whether more follows.
             }
 
-            if (!Take(server, isOurs && !isWhole, type, body, isOurs))
+            int taken = (int)Math.Min(length, rest.Length);
+            watch?.Count(at - counted + (isOurs ? 0 : taken));
+            counted = at + taken;
+            if (!(watch == null ? Take(server, isOurs && !isWhole, type, body, isOurs) : TakeWatched(watch, server, isOurs && !isWhole, type, body, isOurs)))
             {
                 session.Client.Outbox.Append(data[runStart..at]);
                 session.Client.Outbox.Append(_instead);
@@ -116,11 +120,11 @@ internal sealed class ReplyForwarder(ClientSession session, Exchange exchange, C
                 continue;
             }
 
-            int taken = (int)Math.Min(length, rest.Length);
             server.FrameRemaining = length - taken;
             at += taken;
         }
 
+        watch?.Count(at - counted);
         if (replies.IsAnswerDue && server.FrameRemaining == 0 && !session.IsEnding && !exchange.MayRefuse)
         {
             session.Client.Outbox.Append(data[runStart..at]);
@@ -257,6 +261,16 @@ internal sealed class ReplyForwarder(ClientSession session, Exchange exchange, C
         }
 
         return false;
+    }
+
+    /// <summary>The same; whoever follows the client's statements is told what it says of them.</summary>
+    private bool TakeWatched(StatementWatch watch, ServerConnection server, bool isImpossible, byte type, ReadOnlySpan<byte> body, bool isOurs)
+    {
+        int open = replies.Statements;
+        bool isOfStatement = open > 0 && !isOurs && replies.Head is ReplyKind.Query or ReplyKind.Execute;
+        bool goes = Take(server, isImpossible, type, body, isOurs);
+        watch.Replied(type, body, isOfStatement, open - replies.Statements);
+        return goes;
     }
 
     private static bool MattersAsWhole(byte type) => type is BackendMessage.CommandComplete or BackendMessage.ReadyForQuery

@@ -118,6 +118,9 @@ internal sealed class RequestForwarder(ClientStatements statements, SessionPins 
     /// <summary>On a server of a replica: what may follow there.</summary>
     public SessionRoute? Route { get; set; }
 
+    /// <summary>Is told of what is sent.</summary>
+    public StatementWatch? Watch { get; set; }
+
     /// <summary>Texts are searched for DEFAULT: the client has startup parameters, which that goes back to.</summary>
     public bool LooksForDefault { get; set; }
 
@@ -254,11 +257,17 @@ internal sealed class RequestForwarder(ClientStatements statements, SessionPins 
             // Architecture rule 11: COPY frames that no COPY can be waiting for go nowhere.
             _isSwallowing = isCopyFrame && !replies.InCopy && replies.Count == 0;
             int taken = (int)Math.Min(length, rest.Length);
+            int statementsBefore = replies.Statements;
             StatementUse use = StatementUse.Untouched;
             if (!_isSwallowing && !Admit(ref run, server, rest[..taken], isWhole, out use))
             {
                 result = ForwardResult.Violation;
                 break;
+            }
+
+            if (Watch is { } watch && !_isSwallowing && !isCopyFrame)
+            {
+                watch.Sent(rest[..taken], runs: replies.Statements > statementsBefore, statements.IsOn ? statements.Last : null);
             }
 
             _frameRemaining = length - taken;
