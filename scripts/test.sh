@@ -30,6 +30,7 @@ cd "$root" || exit 1
 # Without a driver its test fails; without a version of PostgreSQL its tests are skipped, and say so.
 (need node python libpq java) && install_node_drivers || say "not every driver is there"
 need openssl
+(need prometheus) || say "without prometheus the tests of metrics fail"
 (need slapd) || say "without slapd the tests of LDAP fail"
 scripts/postgres.sh 15 16 17 18 || say "not every version of PostgreSQL is there"
 results=$(mktemp -d)
