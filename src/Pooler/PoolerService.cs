@@ -44,6 +44,7 @@ internal sealed class PoolerService : IHostedService, IDisposable
     private readonly List<Listener> _listeners = [];
     private readonly List<string> _socketFiles = [];
     private readonly HttpServer _http;
+    private readonly OtlpSender _otlp;
     private int _nextThread, _listening;
     private volatile bool _isUp;
 
@@ -87,6 +88,7 @@ internal sealed class PoolerService : IHostedService, IDisposable
                 new ReadinessEndpoint("/startupz", "started", readiness.ReadStart),
             ],
             log);
+        _otlp = new OtlpSender(_console, log);
         _signals = new Signals(control, pools, _shutdown, _systemd, log);
         _context = new LoginContext(live, pools, sessions, new Credentials(live, _keys, _fetched), log, _console.Enter, _console.Cancel, _peers)
         {
@@ -151,7 +153,6 @@ internal sealed class PoolerService : IHostedService, IDisposable
     {
         _log.Note("stopping");
         _signals.Unregister();
-        await _http.DisposeAsync();
         await _clusters.StopAsync();
         foreach (IoThread thread in _threads)
         {
@@ -159,6 +160,8 @@ internal sealed class PoolerService : IHostedService, IDisposable
         }
 
         await _traces.StopAsync();
+        await _http.DisposeAsync();
+        await _otlp.DisposeAsync();
 
         _socketFiles.ForEach(File.Delete);
         if (_live.Current.Get(Settings.PidFile) is { Length: > 0 } pidFile)
@@ -195,6 +198,7 @@ internal sealed class PoolerService : IHostedService, IDisposable
         _http.Changed();
         _traces.Apply(config);
         _statements.Apply(config);
+        _otlp.Changed();
         LimitLogins(config);
         _context.Sessions.Keys.Node = config.Get(Settings.PeerId);
         int reads = config.Get(Settings.SBufLoopCount);

@@ -38,6 +38,7 @@ internal struct LeaseTimes(Connection client)
     /// <summary>A request has gone out to a server that owed nothing.</summary>
     public void Sent()
     {
+        SettleTransfer(); // Of the reply before, while nothing of the next is in the outbox.
         _sentAt = IoThread.Clock();
         _leasedAt = _leasedAt == 0 ? _sentAt : _leasedAt;
     }
@@ -85,6 +86,7 @@ internal struct LeaseTimes(Connection client)
             _leasedAt = 0;
         }
 
+        _sentAt = 0;
         SettleTransfer();
     }
 
