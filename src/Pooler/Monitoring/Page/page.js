@@ -116,7 +116,7 @@ function tile(name, text, note, value) {
 function render(state) {
   const before = last != null && state.clock > last.clock ? last : null, seconds = before ? (state.clock - before.clock) / 1e6 : 0;
   last = state;
-  put($('about'), `${state.version}, up ${time(state.uptime * 1e6)}`);
+  put($('about'), `${state.version.replace(/^pooler /, '')}, up ${time(state.uptime * 1e6)}`);
   const problems = [...state.problems];
   if (state.phase === 'paused' || state.phase === 'suspended') problems.unshift(`All databases are ${state.phase} (RESUME on the console ends that).`);
   if (state.pins == null) problems.unshift('An I/O thread does not answer.');
@@ -138,12 +138,12 @@ function render(state) {
   const now = sums(state), then = sums(before);
   const tx = since(then, now, 'transactions', seconds), queries = since(then, now, 'queries', seconds), wait = each(then, now, 'waitTime', 'assignments');
   const query = each(then, now, 'queryTime', 'queries');
-  tile('clients', count(state.clients), `of at most ${count(state.maxClients)}`, state.clients);
-  tile('waiting', count(waiting), waiting ? `the oldest for ${time(oldest)}` : 'nobody', waiting);
+  tile('clients', count(state.clients), `at most ${count(state.maxClients)}`, state.clients);
+  tile('waiting', count(waiting), waiting ? `for a server, ${time(oldest)}` : 'nobody', waiting);
   tile('servers', count(active), `of ${count(open)} open`, active);
   tile('tx', tx == null ? '–' : rate(tx), `${count(now.transactions)} in all`, tx);
   tile('queries', queries == null ? '–' : rate(queries), query == null ? '' : `${time(query)} each`, queries);
-  tile('wait', wait == null ? '–' : time(wait), wait == null ? 'no lease in this second' : '', wait);
+  tile('wait', wait == null ? '–' : time(wait), wait == null ? 'nobody asked' : 'for a server', wait);
 
   const limit = (value, most) => most > 0 ? `${count(value)} of ${count(most)}` : count(value);
   const database = keyOf('name'), oldDatabases = index(before?.databases, database);
