@@ -6,7 +6,7 @@ namespace Pooler.Protocol;
 internal static class ScramProof
 {
     /// <summary>Bytes of random that make a nonce; base64 makes 24 characters of them, none a comma.</summary>
-    private const int NonceBytes = 18;
+    public const int NonceBytes = 18;
 
     public static string NewNonce() => Convert.ToBase64String(RandomNumberGenerator.GetBytes(NonceBytes));
 

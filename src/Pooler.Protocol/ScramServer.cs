@@ -17,6 +17,9 @@ public sealed class ScramServer
     /// <summary>The mechanism's name when it binds to the channel.</summary>
     public const string PlusMechanism = "SCRAM-SHA-256-PLUS";
 
+    /// <summary>Bytes of random that make a nonce.</summary>
+    public const int NonceBytes = ScramProof.NonceBytes;
+
     /// <summary>Longest message taken from a client, as in PostgreSQL.</summary>
     public const int MaxMessageLength = 1024;
 
@@ -34,9 +37,12 @@ public sealed class ScramServer
 
     /// <summary>A login against this verifier, which may be a mock.</summary>
     /// <param name="endPoint">What a client may bind to (tls-server-end-point); null: nothing, -PLUS is not offered.</param>
-    public ScramServer(ScramVerifier verifier, byte[]? endPoint = null)
-        : this(verifier, ScramProof.NewNonce(), endPoint)
+    /// <param name="random"><see cref="NonceBytes"/> fresh ones; empty: they are fetched.</param>
+    public ScramServer(ScramVerifier verifier, byte[]? endPoint = null, ReadOnlySpan<byte> random = default)
+        : this(verifier, random.IsEmpty ? ScramProof.NewNonce() : Convert.ToBase64String(random), endPoint)
     {
+        if (!random.IsEmpty)
+            ArgumentOutOfRangeException.ThrowIfNotEqual(random.Length, NonceBytes);
     }
 
     internal ScramServer(ScramVerifier verifier, string nonce, byte[]? endPoint = null)

@@ -61,7 +61,7 @@ internal sealed class PoolerService : IHostedService, IDisposable
         _keys = new ClientKeys();
         _names = new HostNames(live, log);
         Pools pools = null!;
-        _clusters = new Clusters(new ClusterFile(live.Current.ClusterStateFile, log), _names, log, (cluster, before, after) => pools.HostsChanged(cluster, before, after));
+        _clusters = new Clusters(new ClusterFile(live.Current.ClusterStateFile, log), _names, _passwords, log, (cluster, before, after) => pools.HostsChanged(cluster, before, after));
         var source = new PoolSource(live, _keys, _fetched, _clusters, _names, _passwords);
         pools = new Pools(_threads, source, new ServerJournal(live, log));
         _secretQueries = new SecretQueries(_threads[0], live, source, pools.Statements);
@@ -177,8 +177,10 @@ internal sealed class PoolerService : IHostedService, IDisposable
             _log.Warn(missing);
         }
 
-        _clientOptions = PoolSource.SocketOptionsOf(config);
+        SocketOptions options = _clientOptions = PoolSource.SocketOptionsOf(config);
+        _threads[0].Post(() => _listeners.ForEach(l => l.HandDown(options)));
         _keys.Keep(config.Secrets, _fetched);
+        _context.Credentials.Forget();
         _secretQueries.Reconfigure();
         _clusters.Apply(config);
         _names.Expire();
@@ -382,7 +384,11 @@ internal sealed class PoolerService : IHostedService, IDisposable
         IoThread thread = _threads[_nextThread++ % _threads.Length];
         bool isUnix = listener.IsUnix;
         _context.Sessions.Connected();
-        _clientOptions.Apply(fd, isUnix);
+        if (isUnix)
+        {
+            _clientOptions.Apply(fd, isUnix);
+        }
+
         if (thread.IsCurrent)
         {
             Login(thread, fd, isUnix);

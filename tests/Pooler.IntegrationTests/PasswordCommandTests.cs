@@ -127,6 +127,29 @@ public sealed class PasswordCommandTests(PostgresCluster postgres)
         Assert.Single(await RunsAsync(pooler));
     }
 
+    /// <summary>The probes of an entry with routing log in by it too, and ask again when what it printed is not good any more.</summary>
+    [Fact]
+    public async Task ProbesLogInByIt()
+    {
+        Case test = await CaseAsync();
+        await postgres.ExecuteAsync(PostgresCluster.Superuser, $"GRANT pg_monitor TO {test.Member}");
+        await using PoolerProcess pooler = await StartAsync(test, Command, ini =>
+        {
+            ini.Databases[test.Database] += $" routing=primary monitor_user={test.Member}";
+            ini.Passwords.Remove(test.Member);
+            ini.Settings["health_check_interval"] = "0.1";
+        });
+        await SeesAsync("up");
+        await File.WriteAllTextAsync(Path.Combine(pooler.Folder, "token"), Second);
+        await postgres.ExecuteAsync(PostgresCluster.Superuser, $"ALTER ROLE {test.Member} PASSWORD '{Second}'");
+        await postgres.ExecuteAsync(PostgresCluster.Superuser, $"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = '{test.Member}'");
+        await Eventually.BecomesAsync("it was asked again", async () => (await RunsAsync(pooler)).Length, static runs => runs == 2);
+        await SeesAsync("up");
+        Assert.DoesNotContain("token", pooler.Log, StringComparison.Ordinal);
+
+        Task SeesAsync(string status) => Eventually.EqualsAsync("the host is", status, async () => (await pooler.ConsoleAsync("SHOW HOSTS")).Single()["status"] ?? "");
+    }
+
     private async Task<Case> CaseAsync() =>
         new(await postgres.CreateDatabaseAsync(), await postgres.CreateMemberAsync(PostgresCluster.ByScram, First));
 

@@ -1,5 +1,6 @@
 using Microsoft.Extensions.Logging;
 using Pooler.Config;
+using Pooler.Errors;
 using Pooler.Net;
 using Pooler.Pooling;
 using Pooler.Session;
@@ -23,7 +24,6 @@ internal sealed class Shutdown(
     private const long LastWordsMicroseconds = 500_000;
 
     // Class 57P01 (admin_shutdown): drivers and pools take it for what it is.
-    private const string SqlState = "57P01";
 
     private readonly Lock _lock = new();
     private volatile StopMode _mode, _announced;
@@ -120,11 +120,11 @@ internal sealed class Shutdown(
                 {
                     if (mode == StopMode.Immediate)
                     {
-                        session.EndByForce("pooler is shutting down", SqlState);
+                        session.EndByForce(SessionErrors.Stopping.Fields());
                     }
                     else
                     {
-                        session.EndIfFree("server shutting down", SqlState);
+                        session.EndIfFree(SessionErrors.StoppingGently.Fields());
                     }
                 }
             });

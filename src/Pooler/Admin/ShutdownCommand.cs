@@ -1,3 +1,4 @@
+using Pooler.Errors;
 using Pooler.Telemetry;
 
 namespace Pooler.Admin;
@@ -26,7 +27,7 @@ internal sealed class ShutdownCommand : ConsoleCommand
         }
         else
         {
-            session.Error("already shutting down");
+            session.Error(ConsoleErrors.AlreadyStopping.Fields());
         }
     }
 

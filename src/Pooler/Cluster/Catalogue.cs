@@ -1,5 +1,6 @@
 using Microsoft.Extensions.Logging;
 using Npgsql;
+using Pooler.Backend;
 using Pooler.Config;
 using Pooler.Net;
 using Pooler.Sql;
@@ -12,7 +13,7 @@ namespace Pooler.Cluster;
 /// when their server is lost. Asked of the primary, or of a host that serves reads while there is none, on a connection of its own and
 /// off the I/O threads. Until it is known every query may write.
 /// </summary>
-internal sealed class Catalogue(HostCluster cluster, ILogger log)
+internal sealed class Catalogue(HostCluster cluster, ServerPasswords passwords, ILogger log)
 {
     /// <summary>Longest look, connect included; it takes a few hundred milliseconds in a database of many views.</summary>
     private static readonly TimeSpan Deadline = TimeSpan.FromSeconds(30);
@@ -93,12 +94,12 @@ internal sealed class Catalogue(HostCluster cluster, ILogger log)
         }
     }
 
-    private static async Task<List<(char Kind, string Name)>> ReadAsync(ClusterConfig config, HostAddress host, CancellationToken deadline)
+    private async Task<List<(char Kind, string Name)>> ReadAsync(ClusterConfig config, HostAddress host, CancellationToken deadline)
     {
-        NpgsqlConnectionStringBuilder connect = HostProbe.ConnectString(config, host);
+        NpgsqlConnectionStringBuilder connect = MonitorLogin.ConnectString(config, host);
         connect.ApplicationName = "pooler catalogue";
         connect.Options = "-c jit=off";
-        await using NpgsqlDataSource source = HostProbe.Encrypt(connect, config.Tls, host).EnableArrays().Build();
+        await using NpgsqlDataSource source = new MonitorLogin(config, host, passwords).SourceOf(connect).EnableArrays().Build();
         await using NpgsqlConnection connection = await source.OpenConnectionAsync(deadline).ConfigureAwait(false);
         await using var command = new NpgsqlCommand(CatalogueQuery.Text, connection);
         command.Parameters.Add(new NpgsqlParameter<string[]> { TypedValue = [.. config.ReadOnlyFunctions] });

@@ -1,12 +1,13 @@
 using System.Collections.Immutable;
 using Microsoft.Extensions.Logging;
+using Pooler.Backend;
 using Pooler.Config;
 using Pooler.Net;
 
 namespace Pooler.Cluster;
 
 /// <summary>The clusters of the configuration in force, by the name of their database entry.</summary>
-internal sealed class Clusters(ClusterFile file, HostNames names, ILogger log, Action<HostCluster, ClusterState, ClusterState> changed)
+internal sealed class Clusters(ClusterFile file, HostNames names, ServerPasswords passwords, ILogger log, Action<HostCluster, ClusterState, ClusterState> changed)
 {
     private ImmutableSortedDictionary<string, HostCluster> _clusters = ImmutableSortedDictionary.Create<string, HostCluster>(StringComparer.Ordinal);
 
@@ -34,7 +35,7 @@ internal sealed class Clusters(ClusterFile file, HostNames names, ILogger log, A
             }
             else
             {
-                after[database.Name] = new HostCluster(wanted, file, names, log, changed);
+                after[database.Name] = new HostCluster(wanted, file, names, passwords, log, changed);
             }
         }
 

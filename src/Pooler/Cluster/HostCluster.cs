@@ -1,6 +1,8 @@
 using System.Collections.Immutable;
 using Microsoft.Extensions.Logging;
+using Pooler.Backend;
 using Pooler.Config;
+using Pooler.Errors;
 using Pooler.Net;
 using Pooler.Protocol;
 
@@ -24,7 +26,8 @@ internal sealed class HostCluster : IAsyncDisposable
     private long _wantedAfter = long.MinValue / 2, _heldUntil;
 
     /// <param name="changed">Told, on any thread, when requests have to go other ways: this, what was known before, what is now.</param>
-    public HostCluster(ClusterConfig config, ClusterFile file, HostNames names, ILogger log, Action<HostCluster, ClusterState, ClusterState> changed)
+    public HostCluster(
+        ClusterConfig config, ClusterFile file, HostNames names, ServerPasswords passwords, ILogger log, Action<HostCluster, ClusterState, ClusterState> changed)
     {
         _config = config;
         _file = file;
@@ -37,8 +40,8 @@ internal sealed class HostCluster : IAsyncDisposable
             Timeline = known?.Timeline ?? 0,
         };
         _state = _state.Under(config, now: 0);
-        Catalogue = new Catalogue(this, log);
-        _monitors = [.. config.Hosts.Select((_, index) => new HostMonitor(this, index, names))];
+        Catalogue = new Catalogue(this, passwords, log);
+        _monitors = [.. config.Hosts.Select((_, index) => new HostMonitor(this, index, names, passwords))];
         _running = Task.WhenAll([.. _monitors.Select(monitor => Task.Run(() => monitor.RunAsync(_end.Token))), Task.Run(() => Catalogue.KeepAsync(_end.Token))]);
     }
 
@@ -65,9 +68,9 @@ internal sealed class HostCluster : IAsyncDisposable
     {
         get
         {
-            string missing = _config.Routing == RoutingRule.Replica ? "no replica is up and fresh enough" : "no host takes writes";
-            return new ErrorFields("FATAL", "57P03", $"{missing}, for longer than failover_hold_time (database \"{_config.Name}\")", null,
-                "SHOW HOSTS on the console tells what each host is.");
+            ClientError error = _config.Routing == RoutingRule.Replica ? SessionErrors.NoReplica : SessionErrors.NoPrimary;
+            string hosts = string.Join("; ", State.Hosts.Select(static host => host.Describe()));
+            return error.Because($"{hosts}.", _config.FailoverHoldPlace, _config.Name);
         }
     }
 

@@ -1,4 +1,5 @@
 using Npgsql;
+using Pooler.Backend;
 using Pooler.Net;
 
 namespace Pooler.Cluster;
@@ -7,7 +8,7 @@ namespace Pooler.Cluster;
 /// Asks one host again and again, one probe at a time: each health_check_interval, and more often while somebody waits for what it
 /// says. Runs on ordinary threads.
 /// </summary>
-internal sealed class HostMonitor(HostCluster cluster, int index, HostNames names) : IDisposable
+internal sealed class HostMonitor(HostCluster cluster, int index, HostNames names, ServerPasswords passwords) : IDisposable
 {
     /// <summary>However often it is woken (µs).</summary>
     private const long LeastPeriod = 5_000;
@@ -29,7 +30,7 @@ internal sealed class HostMonitor(HostCluster cluster, int index, HostNames name
 
     public async Task RunAsync(CancellationToken end)
     {
-        await using var probe = new HostProbe(cluster.Config, cluster.Config.Hosts[index], names);
+        await using var probe = new HostProbe(cluster.Config, cluster.Config.Hosts[index], names, passwords);
         while (!end.IsCancellationRequested)
         {
             Interlocked.Exchange(ref _isWoken, 0); // Who wakes it from now on wants an answer asked for later than this.

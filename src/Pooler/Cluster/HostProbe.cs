@@ -1,4 +1,5 @@
 using Npgsql;
+using Pooler.Backend;
 using Pooler.Config;
 using Pooler.Net;
 
@@ -8,43 +9,12 @@ namespace Pooler.Cluster;
 /// Asks one host what it is, on a connection of its own that stays open between probes. Runs on ordinary threads, never on an I/O
 /// thread.
 /// </summary>
-internal sealed class HostProbe(ClusterConfig config, HostAddress host, HostNames names) : IAsyncDisposable
+internal sealed class HostProbe(ClusterConfig config, HostAddress host, HostNames names, ServerPasswords passwords) : IAsyncDisposable
 {
     private readonly Dictionary<HostAddress, NpgsqlDataSource> _sources = [];
+    private readonly MonitorLogin _login = new(config, host, passwords);
     private ProbeConnection? _connection;
     private HostAddress _connectedTo;
-
-    /// <summary>How a host is asked about itself and its database; the caller's deadlines are the ones.</summary>
-    internal static NpgsqlConnectionStringBuilder ConnectString(ClusterConfig config, HostAddress host) => new()
-    {
-        Host = host.Name.Length == 0 ? config.UnixSocketDirectory : host.Name,
-        Port = host.Port,
-        Database = config.DbName,
-        Username = config.MonitorUser,
-        Password = config.MonitorPassword,
-        ApplicationName = "pooler monitor",
-        SslMode = Npgsql.SslMode.Disable,
-        Pooling = false,
-        Timeout = 0,
-        CommandTimeout = 0,
-        CancellationTimeout = -1, // A host that does not answer does not answer a CancelRequest either.
-    };
-
-    /// <summary>With TLS as towards servers, to the host of this name wherever its address is.</summary>
-    internal static NpgsqlSlimDataSourceBuilder Encrypt(NpgsqlConnectionStringBuilder connect, ServerTls? tls, HostAddress host)
-    {
-        if (tls == null || tls.Mode == Config.SslMode.Disable || host.IsUnixSocket)
-        {
-            return new NpgsqlSlimDataSourceBuilder(connect.ConnectionString);
-        }
-
-        // Whom to believe is said by the callback alone.
-        connect.SslMode = tls.IsRequired ? Npgsql.SslMode.Require : Npgsql.SslMode.Prefer;
-        connect.SslNegotiation = tls.IsDirect ? SslNegotiation.Direct : SslNegotiation.Postgres;
-        return new NpgsqlSlimDataSourceBuilder(connect.ConnectionString)
-            .EnableTransportSecurity()
-            .UseSslClientAuthenticationOptionsCallback(options => tls.Complete(options, host.Name));
-    }
 
     /// <summary>
     /// The host as it is now. Fails with whatever Npgsql says, once a new connection has failed as well: one that was open may have
@@ -91,8 +61,13 @@ internal sealed class HostProbe(ClusterConfig config, HostAddress host, HostName
             _connection ??= new ProbeConnection(await OpenAsync(deadline).ConfigureAwait(false));
             return await _connection.AskAsync(interval).WaitAsync(deadline).ConfigureAwait(false);
         }
-        catch
+        catch (Exception fault)
         {
+            if (fault is PostgresException { SqlState: PostgresErrorCodes.InvalidPassword })
+            {
+                _login.Refused();
+            }
+
             Disconnect();
             throw;
         }
@@ -164,7 +139,7 @@ internal sealed class HostProbe(ClusterConfig config, HostAddress host, HostName
     {
         if (!_sources.TryGetValue(address, out NpgsqlDataSource? source))
         {
-            _sources.Add(address, source = Encrypt(ConnectString(config, address), config.Tls, host).Build());
+            _sources.Add(address, source = _login.SourceOf(MonitorLogin.ConnectString(config, address)).Build());
         }
 
         return source;

@@ -26,6 +26,13 @@ internal sealed record ClusterConfig
 
     public string? MonitorPassword { get; init; }
 
+    /// <summary>What prints that password where there is none; how long it may take, and how long its answer is good.</summary>
+    public string? MonitorCommand { get; init; }
+
+    public TimeSpan MonitorCommandTimeout { get; init; }
+
+    public TimeSpan MonitorCommandTtl { get; init; }
+
     /// <summary>TLS with the hosts, as for servers; null: none.</summary>
     public ServerTls? Tls { get; init; }
 
@@ -43,6 +50,9 @@ internal sealed record ClusterConfig
 
     /// <summary>How long work waits for a host that may take it.</summary>
     public required TimeSpan FailoverHoldTime { get; init; }
+
+    /// <summary>Where that stands.</summary>
+    public required SettingPlace FailoverHoldPlace { get; init; }
 
     /// <summary>What happens while a second host takes writes.</summary>
     public required TwoPrimariesRule OnTwoPrimaries { get; init; }
@@ -82,6 +92,7 @@ internal sealed record ClusterConfig
             MaxReplicaLag = other.MaxReplicaLag,
             MaxReplicaLagTime = other.MaxReplicaLagTime,
             FailoverHoldTime = other.FailoverHoldTime,
+            FailoverHoldPlace = other.FailoverHoldPlace,
             OnTwoPrimaries = other.OnTwoPrimaries,
             LoadBalance = other.LoadBalance,
             SwitchoverCommand = other.SwitchoverCommand,

@@ -161,6 +161,7 @@ internal sealed class PoolerConfig
             return null;
         }
 
+        TimeSpan commandTimeout = Get(Settings.PasswordCommandTimeout);
         string monitor = database.MonitorUser ?? Get(Settings.MonitorUser) ?? Get(Settings.AuthUser) ?? database.ForcedUser ?? "postgres";
         return new ClusterConfig
         {
@@ -171,12 +172,16 @@ internal sealed class PoolerConfig
             Routing = routing,
             MonitorUser = monitor,
             MonitorPassword = (monitor == database.ForcedUser ? database.Password : null) ?? Secrets.GetValueOrDefault(monitor),
+            MonitorCommand = PasswordCommandOf(database),
+            MonitorCommandTimeout = commandTimeout > TimeSpan.Zero ? commandTimeout : Get(Settings.ServerConnectTimeout),
+            MonitorCommandTtl = Get(Settings.PasswordCommandTtl),
             Tls = ServerTls,
             HealthCheckInterval = database.HealthCheckInterval ?? Get(Settings.HealthCheckInterval),
             HealthCheckTimeout = database.HealthCheckTimeout ?? Get(Settings.HealthCheckTimeout),
             MaxReplicaLag = database.MaxReplicaLag ?? Get(Settings.MaxReplicaLag),
             MaxReplicaLagTime = database.MaxReplicaLagTime ?? Get(Settings.MaxReplicaLagTime),
             FailoverHoldTime = database.FailoverHoldTime ?? Get(Settings.FailoverHoldTime),
+            FailoverHoldPlace = SettingPlace.Of(this, Settings.FailoverHoldTime, database.Name, ""),
             OnTwoPrimaries = database.OnTwoPrimaries ?? Get(Settings.OnTwoPrimaries),
             ReadAfterWrite = database.ReadAfterWrite ?? Get(Settings.ReadAfterWrite),
             SwitchoverCommand = database.SwitchoverCommand ?? Get(Settings.SwitchoverCommand),

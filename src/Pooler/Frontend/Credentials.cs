@@ -20,11 +20,14 @@ internal sealed class Credentials(LiveConfig live, ClientKeys keys, FetchedSecre
     private readonly byte[] _seed = Syscalls.RandomBytes(32);
     private readonly ConcurrentDictionary<(string User, string Secret), ScramVerifier> _derived = new(), _strangers = new();
 
+    // By user, and the text he is looked up by; null: it is no verifier.
+    private readonly ConcurrentDictionary<(string User, string Look), (ScramVerifier Stored, ScramVerifier Mock)?> _parsed = new();
+
     /// <summary>The secret of a user, null when there is no such user; an empty one refuses the login.</summary>
     public string? SecretOf(string user) => live.Current.Secrets.GetValueOrDefault(user);
 
     /// <summary>Whether this login is by SCRAM whatever auth_type says: the secret is a verifier, or for a stranger seems to be one.</summary>
-    public bool IsVerifier(string user, string? secret) => ScramVerifier.TryParse(LookOf(user, secret), out _);
+    public bool IsVerifier(string user, string? secret) => Parse(user, LookOf(user, secret)) != null;
 
     /// <summary>The SCRAM verifier for a login, if it has not to be derived first.</summary>
     public ScramVerifier? ReadyVerifierFor(string user, string? secret) => VerifierFor(user, secret, mayDerive: false);
@@ -38,9 +41,8 @@ internal sealed class Credentials(LiveConfig live, ClientKeys keys, FetchedSecre
     {
         bool isStranger = string.IsNullOrEmpty(secret);
         string look = LookOf(user, secret);
-        if (ScramVerifier.TryParse(look, out ScramVerifier? stored))
+        if (Parse(user, look) is var (stored, strangers))
         {
-            ScramVerifier strangers = ScramVerifier.Mock(_seed, user, stored.Iterations, stored.Salt.Length); // It takes its time for everybody.
             return isStranger ? strangers : stored;
         }
 
@@ -58,10 +60,17 @@ internal sealed class Credentials(LiveConfig live, ClientKeys keys, FetchedSecre
         return isStranger && derived != null ? mock : derived;
     }
 
+    /// <summary>After a RELOAD: what belongs to secrets that are gone is not kept.</summary>
+    public void Forget()
+    {
+        _parsed.Clear();
+        _derived.Clear();
+    }
+
     /// <summary>A client has proved itself by SCRAM against the verifier that was stored for it.</summary>
     public void Learn(string user, string? secret, ScramKeys? proved)
     {
-        if (proved != null && secret != null && ScramVerifier.TryParse(secret, out _))
+        if (proved != null && secret != null && Parse(user, secret) != null)
         {
             keys.Learn(user, secret, proved);
         }
@@ -78,9 +87,8 @@ internal sealed class Credentials(LiveConfig live, ClientKeys keys, FetchedSecre
     public bool Matches(string user, string? secret, byte[] password)
     {
         bool isStranger = string.IsNullOrEmpty(secret);
-        if (ScramVerifier.TryParse(LookOf(user, secret), out ScramVerifier? stored))
+        if (Parse(user, LookOf(user, secret)) is var (stored, strangers))
         {
-            ScramVerifier strangers = ScramVerifier.Mock(_seed, user, stored.Iterations, stored.Salt.Length);
             ScramKeys? proved = (isStranger ? strangers : stored).KeysOf(password);
             Learn(user, secret, proved);
             return proved != null;
@@ -89,6 +97,25 @@ internal sealed class Credentials(LiveConfig live, ClientKeys keys, FetchedSecre
         return !isStranger && (Md5Password.IsHash(secret)
             ? Md5Password.VerifyPassword(secret!, password, Encoding.UTF8.GetBytes(user))
             : CryptographicOperations.FixedTimeEquals(Encoding.UTF8.GetBytes(secret!), password));
+    }
+
+    /// <summary>What a text is as a verifier, and what a stranger is shown in its place: found, or made, in the same time for everybody.</summary>
+    private (ScramVerifier Stored, ScramVerifier Mock)? Parse(string user, string look)
+    {
+        if (_parsed.TryGetValue((user, look), out (ScramVerifier, ScramVerifier)? known))
+        {
+            return known;
+        }
+
+        if (_parsed.Count >= MaxKept)
+        {
+            _parsed.Clear();
+        }
+
+        (ScramVerifier, ScramVerifier)? parsed = ScramVerifier.TryParse(look, out ScramVerifier? stored)
+            ? (stored, ScramVerifier.Mock(_seed, user, stored.Iterations, stored.Salt.Length))
+            : null;
+        return _parsed[(user, look)] = parsed;
     }
 
     private static ScramVerifier? FindDerived(ConcurrentDictionary<(string, string), ScramVerifier> kept, string user, string secret, int iterations) =>

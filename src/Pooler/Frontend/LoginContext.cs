@@ -1,5 +1,6 @@
 using Microsoft.Extensions.Logging;
 using Pooler.Config;
+using Pooler.Errors;
 using Pooler.Net;
 using Pooler.Pooling;
 using Pooler.Protocol;
@@ -47,7 +48,8 @@ internal sealed record LoginContext(
     public string LogName(Connection client, ClientIdentity? identity) => ClientIdentity.LogName(client, identity, Live.Current.Get(Settings.ListenPort));
 
     /// <summary>The lines of a client that goes.</summary>
-    public void NoteEnd(string name, string reason, bool isError, long ageSeconds)
+    /// <param name="cause">What only the log is told.</param>
+    public void NoteEnd(string name, string reason, bool isError, long ageSeconds, string? cause = null)
     {
         PoolerConfig config = Live.Current;
         if (config.Get(Settings.LogDisconnections))
@@ -58,6 +60,10 @@ internal sealed record LoginContext(
         if (isError && config.Get(Settings.LogPoolerErrors))
         {
             Log.PoolerError(name, reason);
+            if (cause != null)
+            {
+                Log.LoginRefused(name, cause);
+            }
         }
     }
 
@@ -87,7 +93,7 @@ internal sealed record LoginContext(
         Pools.UncountClient(session.Pool, session.Identity.User);
         string database = session.Pool.Key.Database;
         Count(database, end.Reason, end.Error);
-        if (end.Error is { SqlState: SessionEnd.Unknown })
+        if (end.Error?.SqlState == SessionErrors.Doubted.SqlState)
         {
             Pools.Counts.UnknownCommits.Add(database);
         }

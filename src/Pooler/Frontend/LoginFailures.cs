@@ -31,7 +31,7 @@ internal sealed class LoginFailures(LiveConfig live, ILogger log)
     public long DelayOf(string address, string user, long now)
     {
         int limit = Limit;
-        if (limit <= 0)
+        if (limit <= 0 || _failures.IsEmpty)
         {
             return 0;
         }

@@ -14,9 +14,13 @@ internal sealed class LoginTally
 
     private readonly long[] _words = new long[Sets * Ways];
 
+    /// <summary>Nothing has ever been counted.</summary>
+    public bool IsEmpty { get; private set; } = true;
+
     /// <summary>Counts one more within the window; a window begins with the first. Returns how many it has by now.</summary>
     public int Add(string key, long seconds, long window)
     {
+        IsEmpty = false;
         (int set, long tag) = Place(key);
         while (true)
         {

@@ -62,11 +62,23 @@ internal abstract class Engine
         return result;
     }
 
-    /// <summary>No more events of this descriptor, which is about to be closed.</summary>
+    /// <summary>No more events of this descriptor, for now.</summary>
     public void Remove(int fd, PollTarget target)
     {
         _byFd[fd] = null;
         Unwatch(fd, target);
+    }
+
+    /// <summary>No more events of this descriptor, and it is closed.</summary>
+    public void Close(int fd, PollTarget target)
+    {
+        _byFd[fd] = null;
+        if (!ForgetsByClose)
+        {
+            Unwatch(fd, target);
+        }
+
+        Syscalls.Close(fd);
     }
 
     protected PollTarget? Find(int fd, uint generation) =>
@@ -75,6 +87,9 @@ internal abstract class Engine
     internal bool Owns(Connection connection) => Find(connection.Fd, connection.Generation) == connection;
 
     internal void Forget(int fd) => _byFd[fd] = null;
+
+    /// <summary>The kernel forgets a descriptor that is closed by itself.</summary>
+    protected abstract bool ForgetsByClose { get; }
 
     protected abstract int Watch(int fd, PollTarget target);
 

@@ -39,6 +39,9 @@ internal sealed class EpollEngine : Engine
         Dispatch(count, idleServers: false);
     }
 
+    // epoll(7), question 6. A child that is between fork and exec still has it; what epoll reports then finds no target.
+    protected override bool ForgetsByClose => true;
+
     public override int Receive(Connection connection, Span<byte> buffer)
     {
         int result;

@@ -106,6 +106,15 @@ internal sealed class Listener : PollTarget
         return new Listener(owner, fd, isUnix ? name : EndpointText.Join(name, port), isUnix, accepted, warn) { _isShared = true };
     }
 
+    /// <summary>What it accepts from now on has these, unless it is a Unix socket; on the owner's thread.</summary>
+    public void HandDown(SocketOptions options)
+    {
+        if (!_closed && !IsUnix)
+        {
+            options.HandDown(_fd);
+        }
+    }
+
     public void Start() => _owner.Post(() => _owner.Engine.Add(_fd, this));
 
     /// <summary>
@@ -143,8 +152,7 @@ internal sealed class Listener : PollTarget
         {
             _closed = true;
             _owner.Wheel.Clear(_resume);
-            _owner.Engine.Remove(_fd, this);
-            Syscalls.Close(_fd);
+            _owner.Engine.Close(_fd, this);
         }
     }
 

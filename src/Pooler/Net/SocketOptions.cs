@@ -30,6 +30,30 @@ internal sealed record SocketOptions(bool KeepAlive, int KeepCount, int KeepIdle
         }
     }
 
+    /// <summary>
+    /// What this listener accepts from now on has them, without a system call for each: the kernel hands them down. A number that has
+    /// been taken back becomes what a new socket has.
+    /// </summary>
+    public void HandDown(int listener)
+    {
+        if (BufferBytes > 0)
+        {
+            Syscalls.SetOption(listener, SOL_SOCKET, SO_SNDBUF, BufferBytes);
+            Syscalls.SetOption(listener, SOL_SOCKET, SO_RCVBUF, BufferBytes);
+        }
+
+        Syscalls.SetOption(listener, IPPROTO_TCP, TCP_NODELAY, 1);
+        Syscalls.SetOption(listener, IPPROTO_TCP, TCP_USER_TIMEOUT, UserTimeoutMilliseconds);
+        Syscalls.SetOption(listener, SOL_SOCKET, SO_KEEPALIVE, KeepAlive ? 1 : 0);
+        int fresh = Syscalls.Socket(Syscalls.AF_INET);
+        foreach ((int name, int value) in (ReadOnlySpan<(int, int)>)[(TCP_KEEPCNT, KeepCount), (TCP_KEEPIDLE, KeepIdle), (TCP_KEEPINTVL, KeepInterval)])
+        {
+            Syscalls.SetOption(listener, IPPROTO_TCP, name, value > 0 ? value : Syscalls.Option(fresh, IPPROTO_TCP, name));
+        }
+
+        Syscalls.Close(fresh);
+    }
+
     private static void SetIf(int fd, int level, int name, int value)
     {
         if (value > 0)

@@ -31,6 +31,12 @@ internal static unsafe partial class Syscalls
 
     private static readonly int EpollDataOffset = Packed ? 4 : 8;
 
+    [ThreadStatic]
+    private static byte[]? t_random;
+
+    [ThreadStatic]
+    private static int t_randomLeft;
+
     public static int EpollCreate() => Result(epoll_create1(EPOLL_CLOEXEC));
 
     public static int EpollAdd(int epoll, int fd, uint events, ulong data)
@@ -166,6 +172,14 @@ internal static unsafe partial class Syscalls
     public static void ShutdownWrite(int fd) => _ = shutdown(fd, SHUT_WR);
 
     public static void Close(int fd) => _ = close(fd);
+
+    /// <summary>The value of a socket's option, or the negative errno.</summary>
+    public static int Option(int fd, int level, int name)
+    {
+        int value, size = 4;
+        int result = Result(getsockopt(fd, level, name, (byte*)&value, &size));
+        return result < 0 ? result : value;
+    }
 
     public static int SetOption(int fd, int level, int name, int value) => Result(setsockopt(fd, level, name, (byte*)&value, 4));
 
@@ -313,11 +327,29 @@ internal static unsafe partial class Syscalls
     public static byte[] RandomBytes(int count)
     {
         byte[] bytes = new byte[count];
-        fixed (byte* p = bytes)
+        FillRandom(bytes);
+        return bytes;
+    }
+
+    /// <summary>The same without an array. Each thread fetches some for several times, and keeps none that was given out.</summary>
+    public static void FillRandom(Span<byte> bytes)
+    {
+        // Up to 256 bytes come whole, and no signal interrupts.
+        const int most = 256;
+        ArgumentOutOfRangeException.ThrowIfGreaterThan(bytes.Length, most);
+        byte[] kept = t_random ??= new byte[most];
+        if (t_randomLeft < bytes.Length)
         {
-            // Up to 256 bytes come whole, and no signal interrupts.
-            return getrandom(p, (nuint)count, 0) == count ? bytes : throw new IOException("getrandom failed");
+            fixed (byte* p = kept)
+            {
+                t_randomLeft = getrandom(p, most, 0) == most ? most : throw new IOException("getrandom failed");
+            }
         }
+
+        Span<byte> given = kept.AsSpan(t_randomLeft - bytes.Length, bytes.Length);
+        given.CopyTo(bytes);
+        given.Clear();
+        t_randomLeft -= bytes.Length;
     }
 
     [LibraryImport("libc")]

@@ -97,6 +97,8 @@ internal sealed class UringEngine : Engine
         return 0;
     }
 
+    protected override bool ForgetsByClose => false;
+
     protected override void Unwatch(int fd, PollTarget target)
     {
         _ring.Flush(fd);

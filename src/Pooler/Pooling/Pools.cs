@@ -34,6 +34,21 @@ internal sealed partial class Pools
         _growth = new PoolGrowth(this, threads);
     }
 
+    /// <summary>What it is told, the log tells; it knows the configuration in force.</summary>
+    public ServerJournal Journal => _journal;
+
+    /// <summary>Why a waiter waits, for whoever gives up over it.</summary>
+    public string DescribeWait(Waiter waiter)
+    {
+        PoolView view;
+        lock (_lock)
+        {
+            view = PoolView.Of(waiter.Pool!);
+        }
+
+        return view.ToString();
+    }
+
     /// <summary>The prepared statements that clients and servers share.</summary>
     public StatementCatalogue Statements { get; } = new();
 
@@ -445,19 +460,19 @@ internal sealed partial class Pools
     /// A client enters a pool, unless there are as many as may be of its database or its user (0: no limit): then the setting that
     /// says so. The user is who logged in, under a forced user too (PgBouncer).
     /// </summary>
-    public string? CountClient(ServerPool pool, string user, int mostOfDatabase, int mostOfUser)
+    public Setting? CountClient(ServerPool pool, string user, int mostOfDatabase, int mostOfUser)
     {
         lock (_lock)
         {
             ServerCount perUser = CountOf(_users, user);
             if (mostOfDatabase > 0 && pool.Database.Clients >= mostOfDatabase)
             {
-                return Settings.MaxDbClientConnections.Name;
+                return Settings.MaxDbClientConnections;
             }
 
             if (mostOfUser > 0 && perUser.Clients >= mostOfUser)
             {
-                return Settings.MaxUserClientConnections.Name;
+                return Settings.MaxUserClientConnections;
             }
 
             pool.Clients++;

@@ -1,6 +1,7 @@
 using Pooler.Backend;
 using Pooler.Cluster;
 using Pooler.Config;
+using Pooler.Errors;
 using Pooler.Protocol;
 
 namespace Pooler.Pooling;
@@ -275,7 +276,7 @@ internal sealed class ServerPool
     }
 
     /// <summary>Takes those out of the queues that no host could take for too long.</summary>
-    public void DequeueHeld(long since, ErrorFields error, List<Waiter> failed)
+    public void DequeueHeld(long since, HostCluster cluster, List<Waiter> failed)
     {
         foreach (WaiterQueue queue in Waiters)
         {
@@ -286,7 +287,7 @@ internal sealed class ServerPool
                 {
                     Dequeue(waiter);
                     waiter.State = WaiterState.Failed;
-                    waiter.Error = error;
+                    waiter.Error = cluster.Shortage;
                     failed.Add(waiter);
                 }
             }
@@ -315,9 +316,10 @@ internal sealed class ServerPool
     }
 
     /// <summary>What a client is told that asks for the first server while logins fail.</summary>
-    public ErrorFields CachedFailure => LoginFailure! with
+    public ErrorFields CachedFailure => ServerErrors.LoginFailing.Because(
+        LoginFailure!.Detail ?? "", SettingPlace.Global(Config.Settings.ServerLoginRetry, Config.Settings.ServerLoginRetry.Format(Settings.ServerLoginRetry)), LoginFailure.Message) with
     {
-        Message = $"server login has been failing, cached error: {LoginFailure!.Message} (server_login_retry)",
+        SqlState = LoginFailure.SqlState,
     };
 
     /// <summary>
@@ -328,7 +330,7 @@ internal sealed class ServerPool
     /// <summary>A login has failed. Those who fail with it, if it was the pool's only server.</summary>
     public List<Waiter>? RecordLoginFailure(ErrorFields? failure, long now)
     {
-        LoginFailure = failure ?? new ErrorFields("FATAL", "08006", "server conn crashed?", null, null);
+        LoginFailure = failure ?? ServerErrors.Crashed.Fields();
 
         LoginFailedAt = now;
 

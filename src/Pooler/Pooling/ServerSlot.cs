@@ -1,5 +1,6 @@
 using Pooler.Backend;
 using Pooler.Config;
+using Pooler.Errors;
 using Pooler.Net;
 using Pooler.Protocol;
 
@@ -90,7 +91,7 @@ internal sealed class ServerSlot : ServerOwner
             if (!isExpected || !BackendFrame.IsPossible(type, length) || length > BlockPool.BlockSize)
             {
                 bool isPossible = BackendFrame.IsPossible(type, length);
-                server.Close(isPossible ? $"idle server sent {BackendFrame.Describe(type)}: out of step" : BackendFrame.Problem(rest), "08P01");
+                server.Close(ServerErrors.Violation.Fields(isPossible ? $"idle server sent {BackendFrame.Describe(type)}: out of step" : BackendFrame.Problem(rest)));
                 return data.Length;
             }
 
@@ -244,7 +245,7 @@ internal sealed class ServerSlot : ServerOwner
         catch (Exception e)
         {
             IoThread.Defect($"Warm-up: {e}");
-            Server.Close("internal error", "XX000");
+            Server.Close(ServerErrors.Internal.Fields());
         }
     }
 }

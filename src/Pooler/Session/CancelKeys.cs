@@ -62,14 +62,15 @@ internal sealed class CancelKeys
     /// <summary>A key nobody can guess; whether it is in use already the table knows.</summary>
     public CancelKey New()
     {
-        byte[] random = Syscalls.RandomBytes(sizeof(int) + ShortSecret);
+        Span<byte> random = stackalloc byte[sizeof(int) + ShortSecret];
+        Syscalls.FillRandom(random);
         int node = _node, id = BinaryPrimitives.ReadInt32BigEndian(random) & int.MaxValue;
         if (node > 0)
         {
             id = (id & ~PeerBits) | ((node & 0xFF) << 16) | (node & 0xFF00);
         }
 
-        return new CancelKey(Math.Max(id, 1), BinaryPrimitives.ReadUInt32BigEndian(random.AsSpan(sizeof(int))) | HopBits);
+        return new CancelKey(Math.Max(id, 1), BinaryPrimitives.ReadUInt32BigEndian(random[sizeof(int)..]) | HopBits);
     }
 
     /// <summary>The secret of a key as its client is told it.</summary>

@@ -1,5 +1,6 @@
 using Pooler.Backend;
 using Pooler.Config;
+using Pooler.Errors;
 using Pooler.Net;
 using Pooler.Pooling;
 using Pooler.Protocol;
@@ -287,11 +288,11 @@ internal sealed class Exchange : ServerOwner
     }
 
     /// <summary>PgBouncer: the client of such a server ends with it, and so learns that its session is another now.</summary>
-    internal override void EndIfFree(ServerConnection server, string reason)
+    internal override void EndIfFree(ServerConnection server, ErrorFields reason)
     {
         if (_slot?.Server == server && server.FrameRemaining == 0 && !_forwarder.IsInFrame)
         {
-            _session.EndIfFree(reason, "08P01");
+            _session.EndIfFree(reason);
         }
     }
 
@@ -464,7 +465,7 @@ internal sealed class Exchange : ServerOwner
     {
         if (server.Status != 'I' || server.FrameRemaining > 0)
         {
-            server.Close("a refused read has left the server in a transaction", "08P01"); // Closed goes on from here.
+            server.Close(ServerErrors.Violation.Fields("a refused read has left the server in a transaction")); // Closed goes on from here.
             return;
         }
 
@@ -621,7 +622,7 @@ internal sealed class Exchange : ServerOwner
                 _session.End(SessionEnd.Goodbye);
                 return SessionNeed.Wake;
             case ForwardResult.Violation:
-                _session.End(SessionEnd.Fatal(_forwarder.Problem!));
+                _session.End(SessionEnd.Over(_forwarder.Problem!));
                 return SessionNeed.Wake;
             case ForwardResult.Held:
                 return SessionNeed.Wake;

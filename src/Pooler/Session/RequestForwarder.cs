@@ -1,4 +1,5 @@
 using Pooler.Backend;
+using Pooler.Errors;
 using Pooler.Net;
 using Pooler.Protocol;
 using Pooler.Sql;
@@ -132,7 +133,7 @@ internal sealed class RequestForwarder(ClientStatements statements, SessionPins 
     /// <summary>Bytes the last round took.</summary>
     public int LastForwarded { get; private set; }
 
-    public string? Problem { get; private set; }
+    public ErrorFields? Problem { get; private set; }
 
     /// <summary>The lease is over: of a message that goes nowhere so much is still to come, which is the reader's to drop.</summary>
     public long TakeLeftOut()
@@ -202,7 +203,7 @@ internal sealed class RequestForwarder(ClientStatements statements, SessionPins 
 
             if (length - 1 > maxPacketSize)
             {
-                Problem = "packet too large (max_packet_size)";
+                Problem = SessionErrors.PacketTooLarge.Because($"The message has {length - 1} bytes, max_packet_size is {maxPacketSize}.");
                 result = ForwardResult.Violation;
                 break;
             }
@@ -217,7 +218,7 @@ internal sealed class RequestForwarder(ClientStatements statements, SessionPins 
             {
                 if (rest.Length > BlockPool.BlockSize / 2)
                 {
-                    Problem = "name of a prepared statement too long";
+                    Problem = SessionErrors.NameTooLong.Fields();
                     result = ForwardResult.Violation;
                 }
 
@@ -324,13 +325,13 @@ internal sealed class RequestForwarder(ClientStatements statements, SessionPins 
         if (replies.InCopy && type is not (FrontendMessage.CopyData or FrontendMessage.CopyDone or FrontendMessage.CopyFail
             or FrontendMessage.Flush or FrontendMessage.Sync))
         {
-            Problem = $"unexpected message type '{(char)type}' during COPY from stdin";
+            Problem = SessionErrors.NotInCopy.Fields((char)type);
             return false;
         }
 
         if (type == FrontendMessage.Query && disablePqExec)
         {
-            Problem = "PQexec disallowed";
+            Problem = SessionErrors.NoSimpleQueries.Fields();
             return false;
         }
 

@@ -20,6 +20,9 @@ internal static partial class Log
     [LoggerMessage(Level = LogLevel.Warning, Message = "{Client} {Method} authentication failed: {Reason}")]
     public static partial void PasswordCheckFailed(this ILogger log, string client, string method, string reason);
 
+    [LoggerMessage(Level = LogLevel.Information, Message = "{Client} login refused: {Cause}")]
+    public static partial void LoginRefused(this ILogger log, string client, string cause);
+
     [LoggerMessage(Level = LogLevel.Information, Message = "{Client} OAuth token refused: {Problem}")]
     public static partial void OAuthRefused(this ILogger log, string client, string problem);
 

@@ -45,6 +45,8 @@ internal sealed class HostileEpoll(Hostility hostility) : Engine
         }
     }
 
+    protected override bool ForgetsByClose => false;
+
     public override int Receive(Connection connection, Span<byte> buffer)
     {
         if (hostility.Chance(1, 6))

@@ -50,7 +50,7 @@ internal sealed class PoolerRig : IDisposable
         var keys = new ClientKeys();
         var names = new HostNames(live, NullLogger.Instance);
         var fetched = new FetchedSecrets();
-        var source = new PoolSource(live, keys, fetched, new Clusters(new ClusterFile(null, NullLogger.Instance), names, NullLogger.Instance, static (_, _, _) => { }), names, new ServerPasswords());
+        var source = new PoolSource(live, keys, fetched, new Clusters(new ClusterFile(null, NullLogger.Instance), names, new ServerPasswords(), NullLogger.Instance, static (_, _, _) => { }), names, new ServerPasswords());
         Pools = new Pools(Threads, source, new ServerJournal(live, NullLogger.Instance));
         Sessions = new SessionTable();
         _context = new LoginContext(live, Pools, Sessions, new Credentials(live, keys, fetched), NullLogger.Instance, static (client, _, _) => client.CloseGracefully(), static (_, _) => false, new Peers(Threads[0], live, names))
