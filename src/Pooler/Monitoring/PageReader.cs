@@ -19,10 +19,10 @@ internal sealed class PageReader(AdminConsole console, Readiness readiness, Func
 
     public async Task<PageState> ReadAsync()
     {
+        List<PinFacts>? pinned = await InTimeAsync(Survey.RunOffThreads(console.Threads, _ => console.Clients.OfCurrentThread(), PinFacts.Copy));
+        List<StatementRow>? counted = statements != null ? await InTimeAsync(statements()) : null;
         var snapshot = new Snapshot(console);
         PoolerConfig config = console.Live.Current;
-        Task<List<PinFacts>> pins = Survey.RunOffThreads(console.Threads, _ => console.Clients.OfCurrentThread(), PinFacts.Copy);
-        await ((Task)pins).WaitAsync(s_patience).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
         return new PageState
         {
             At = DateTimeOffset.UtcNow.ToUnixTimeMilliseconds(),
@@ -37,9 +37,16 @@ internal sealed class PageReader(AdminConsole console, Readiness readiness, Func
             Pools = List(snapshot.Pools.Select(Row), static p => ((long)p.Waiting << 32) + p.Active),
             Hosts = List(HostsOf(snapshot), static h => h.Active),
             Routes = List(console.Clusters.All.Select(c => Row(c, snapshot)), static _ => 0),
-            Pins = pins.IsCompletedSuccessfully ? List((await pins).Select(p => Row(p, snapshot.Now)), static p => p.Age) : null,
-            Statements = statements != null ? List(await statements(), static s => s.TotalTime, MostStatements) : null,
+            Pins = pinned != null ? List(pinned.Select(p => Row(p, snapshot.Now)), static p => p.Age) : null,
+            Statements = counted != null ? List(counted, static s => s.TotalTime, MostStatements) : null,
         };
+    }
+
+    /// <summary>Null when an I/O thread keeps us waiting.</summary>
+    private static async Task<List<T>?> InTimeAsync<T>(Task<List<T>> asked)
+    {
+        await ((Task)asked).WaitAsync(s_patience).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+        return asked.IsCompletedSuccessfully ? await asked : null;
     }
 
     /// <summary>As they come; of too many those with the highest weight.</summary>
