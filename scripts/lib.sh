@@ -34,7 +34,7 @@ find_postgres() {
   [ -n "$dir" ] && [ -x "$dir/postgres" ] && [ -x "$dir/pgbench" ] && printf '%s\n' "$dir"
 }
 
-# need [postgresql] [aot] [pgbouncer] [node] [python] [libpq] [java] [slapd] [openssl] [prometheus] [systemd]: installs what is missing, and asks nothing of apt when nothing is.
+# need [postgresql] [aot] [pgbouncer] [node] [python] [libpq] [java] [slapd] [openssl] [prometheus] [systemd] [chromium]: installs what is missing, and asks nothing of apt when nothing is.
 need() {
   local what packages=()
   for what in "$@"; do
@@ -56,6 +56,7 @@ need() {
         command -v javac >/dev/null || packages+=(default-jdk-headless)
         [ -e /usr/share/java/postgresql.jar ] || packages+=(libpostgresql-jdbc-java)
         ;;
+      chromium) [ -x /usr/bin/chromium ] || packages+=(chromium) ;;
       systemd) command -v systemd-analyze >/dev/null || packages+=(systemd) ;;
       openssl) command -v openssl >/dev/null || packages+=(openssl) ;;
       prometheus) command -v prometheus >/dev/null && command -v promtool >/dev/null || packages+=(prometheus) ;;

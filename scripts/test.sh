@@ -29,6 +29,7 @@ need postgresql aot
 cd "$root" || exit 1
 # Without a driver its test fails; without a version of PostgreSQL its tests are skipped, and say so.
 (need node python libpq java) && install_node_packages tests/Drivers/node || say "not every driver is there"
+(need node chromium) && install_node_packages tests/Browser || say "without a browser the test of the live page fails"
 need openssl
 (need node) && install_node_packages tests/Manifests || say "without Node.js and its packages the tests of manifests fail"
 (need prometheus systemd) || say "without Prometheus or systemd their tests are skipped"

@@ -79,6 +79,7 @@ internal sealed class PoolerService : IHostedService, IDisposable
         _shutdown = new Shutdown(_threads, live, pools, sessions, log, StopListening, () => Volatile.Read(ref _listening) > 0, () => lifetime?.StopApplication());
         _console = new AdminConsole(_threads, live, _clusters, _names, pools, sessions, _statements, _peers, control, _shutdown, log, Version);
         var readiness = new Readiness(_console, () => _isUp);
+        var feed = new PageFeed(new PageReader(_console, readiness), live, output, what => log.Defect(what));
         _http = new HttpServer(
             live,
             [
@@ -86,6 +87,8 @@ internal sealed class PoolerService : IHostedService, IDisposable
                 new HealthEndpoint(_threads),
                 new ReadinessEndpoint("/readyz", "ready", readiness.Read),
                 new ReadinessEndpoint("/startupz", "started", readiness.ReadStart),
+                new PageTextEndpoint(live),
+                new PageEventsEndpoint(live, feed),
             ],
             log);
         _otlp = new OtlpSender(_console, log);

@@ -104,6 +104,8 @@ internal static class Settings
         "Ours: addresses of the HTTP listener for metrics and health; * = all; whoever reaches it may read, without a password.");
     public static readonly Setting<int> HttpListenPort = Row("http_listen_port", PortOrNone, "9127", Global,
         "Ours: its port; that it is taken is a warning, and tried again; 0 = no HTTP.");
+    public static readonly Setting<bool> HttpPage = Row("http_page", Switch, "1", Global,
+        "Ours: there is a live page at / of that listener (docs/page.md).");
     public static readonly Setting<ImmutableArray<string>> IgnoreStartupParameters = Row("ignore_startup_parameters", NameList, "", Global,
         "Startup parameters that are swallowed instead of followed; options = those in options that servers do not report.");
     public static readonly Setting<IoEngine> IoEngine = Row("io_engine", IoEngineWord, "auto", Global,

@@ -81,7 +81,8 @@ internal readonly record struct LogLine(LogLevel Level, DateTime Time, string Me
             });
     }
 
-    private static string Word(LogLevel level) => level switch
+    /// <summary>PgBouncer's words for levels.</summary>
+    public static string Word(LogLevel level) => level switch
     {
         LogLevel.Trace or LogLevel.Debug => "DEBUG",
         LogLevel.Information => "LOG",
