@@ -34,7 +34,7 @@ find_postgres() {
   [ -n "$dir" ] && [ -x "$dir/postgres" ] && [ -x "$dir/pgbench" ] && printf '%s\n' "$dir"
 }
 
-# need [postgresql] [aot] [pgbouncer] [node] [python] [libpq] [java] [slapd] [openssl]: installs what is missing, and asks nothing of apt when nothing is.
+# need [postgresql] [aot] [pgbouncer] [node] [python] [libpq] [java] [slapd] [openssl] [prometheus] [systemd] [chromium]: installs what is missing, and asks nothing of apt when nothing is.
 need() {
   local what packages=()
   for what in "$@"; do
@@ -56,7 +56,10 @@ need() {
         command -v javac >/dev/null || packages+=(default-jdk-headless)
         [ -e /usr/share/java/postgresql.jar ] || packages+=(libpostgresql-jdbc-java)
         ;;
+      chromium) [ -x /usr/bin/chromium ] || packages+=(chromium) ;;
+      systemd) command -v systemd-analyze >/dev/null || packages+=(systemd) ;;
       openssl) command -v openssl >/dev/null || packages+=(openssl) ;;
+      prometheus) command -v prometheus >/dev/null && command -v promtool >/dev/null || packages+=(prometheus) ;;
       slapd)
         # The server is started by the tests alone; clients ask it through libldap, which comes with it.
         [ -x /usr/sbin/slapd ] || packages+=(slapd)
@@ -84,9 +87,9 @@ install_packages() {
       as_root "${apt[@]}" install --no-install-recommends postgresql-common &&
         as_root mkdir -p "${own%/*}" && echo 'create_main_cluster = false' | as_root tee "$own"
     esac
-    # Nor is a directory to be made and served (invoke-rc.d asks policy-rc.d; a machine may have one of its own).
-    case " $* " in *" slapd "*)
-      echo 'slapd slapd/no_configuration boolean true' | as_root debconf-set-selections
+    # Nor is a directory to be made and served, or this machine to be watched (invoke-rc.d asks policy-rc.d; a machine may have one of its own).
+    case " $* " in *" slapd "*) echo 'slapd slapd/no_configuration boolean true' | as_root debconf-set-selections ;; esac
+    case " $* " in *" slapd "* | *" prometheus "*)
       if [ ! -e /usr/sbin/policy-rc.d ]; then
         policy=/usr/sbin/policy-rc.d
         printf '#!/bin/sh\nexit 101\n' | as_root tee "$policy" && as_root chmod 755 "$policy"

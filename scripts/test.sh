@@ -19,17 +19,20 @@ for argument in "$@"; do
   esac
 done
 
-# What tests/Drivers/node/package-lock.json names, unless it is there.
-install_node_drivers() {
-  local folder=tests/Drivers/node
+# install_node_packages FOLDER: what its package-lock.json names, unless it is there.
+install_node_packages() {
+  local folder=$1
   [ "$folder/node_modules/.package-lock.json" -nt "$folder/package-lock.json" ] || npm ci --silent --no-audit --no-fund --prefix "$folder"
 }
 
 need postgresql aot
 cd "$root" || exit 1
 # Without a driver its test fails; without a version of PostgreSQL its tests are skipped, and say so.
-(need node python libpq java) && install_node_drivers || say "not every driver is there"
+(need node python libpq java) && install_node_packages tests/Drivers/node || say "not every driver is there"
+(need node chromium) && install_node_packages tests/Browser || say "without a browser the test of the live page fails"
 need openssl
+(need node) && install_node_packages tests/Manifests || say "without Node.js and its packages the tests of manifests fail"
+(need prometheus systemd) || say "without Prometheus or systemd their tests are skipped"
 (need slapd) || say "without slapd the tests of LDAP fail"
 scripts/postgres.sh 15 16 17 18 || say "not every version of PostgreSQL is there"
 results=$(mktemp -d)

@@ -51,17 +51,27 @@ public sealed record ErrorFields(string Severity, string SqlState, string Messag
     }
 
     /// <summary>Whether a field of this code has this value. Only the first field of a code counts, and no text that looks like one.</summary>
-    public static bool Has(ReadOnlySpan<byte> body, byte code, ReadOnlySpan<byte> value)
+    public static bool Has(ReadOnlySpan<byte> body, byte code, ReadOnlySpan<byte> value) => TryFind(body, code, out ReadOnlySpan<byte> found) && found.SequenceEqual(value);
+
+    /// <summary>The SQLSTATE as it stands there, without an object for it; <c>XX000</c> if there is none of that shape.</summary>
+    public static ReadOnlySpan<byte> CodeOf(ReadOnlySpan<byte> body) => TryFind(body, (byte)'C', out ReadOnlySpan<byte> found) && IsSqlState(found) ? found : "XX000"u8;
+
+    private static bool TryFind(ReadOnlySpan<byte> body, byte code, out ReadOnlySpan<byte> value)
     {
         while (!body.IsEmpty && body[0] != 0)
         {
             int end = body.IndexOf((byte)0);
             ReadOnlySpan<byte> field = end < 0 ? body : body[..end];
             if (field[0] == code)
-                return field[1..].SequenceEqual(value);
+            {
+                value = field[1..];
+                return true;
+            }
+
             body = end < 0 ? default : body[(end + 1)..];
         }
 
+        value = default;
         return false;
     }
 

@@ -27,6 +27,9 @@ public sealed class ReplyQueue
 
     public bool IsFull => Count >= Capacity;
 
+    /// <summary>Those of them that run something of the client's: Query and Execute.</summary>
+    public int Statements { get; private set; }
+
     /// <summary>Extended-protocol messages were sent after the last Sync: the server owes no ReadyForQuery for them.</summary>
     public bool BatchOpen { get; private set; }
 
@@ -120,7 +123,7 @@ public sealed class ReplyQueue
     /// <summary>Forgets everything: the server that owed it is gone.</summary>
     public void Clear()
     {
-        (_head, _runs, Count, _dropped) = (0, 0, 0, 0);
+        (_head, _runs, Count, _dropped, Statements) = (0, 0, 0, 0, 0);
         _isAnswered = _isDoubtful = false;
         BatchOpen = Skipping = InCopy = false;
     }
@@ -247,6 +250,7 @@ public sealed class ReplyQueue
     private void Append(ReplyKind kind, ReplyUse use, bool isNoted)
     {
         Count++;
+        Statements += IsStatement(kind, use);
         if (_runs > 0)
         {
             ref Entry last = ref _entries[(_head + _runs - 1) & (_entries.Length - 1)];
@@ -278,12 +282,15 @@ public sealed class ReplyQueue
     {
         Count--;
         _isAnswered = false;
+        Statements -= IsStatement(Head, HeadUse);
         if (--_entries[_head].Length == 0)
         {
             _head = (_head + 1) & (_entries.Length - 1);
             _runs--;
         }
     }
+
+    private static int IsStatement(ReplyKind kind, ReplyUse use) => kind is ReplyKind.Query or ReplyKind.Execute && use == ReplyUse.Forward ? 1 : 0;
 
     private void DropToSync()
     {
@@ -314,7 +321,7 @@ public sealed class ReplyQueue
 
         _isAnswered = _isDoubtful = false;
         bool inCopy = true, hasData = false, isWhole = true, batchOpen = rest[0].Kind == ReplyKind.Execute;
-        (_runs, Count, _head) = (0, 0, 0);
+        (_runs, Count, Statements, _head) = (0, 0, 0, 0);
         Skipping = false;
         for (int i = 0; i < rest.Length; i++)
         {

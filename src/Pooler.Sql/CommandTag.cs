@@ -49,6 +49,18 @@ public static class CommandTag
             || (isAlter && what.SequenceEqual("TABLE"u8));
     }
 
+    /// <summary>The rows it was about, the number at its end; 0 without one.</summary>
+    public static long RowsOf(ReadOnlySpan<byte> tag)
+    {
+        long rows = 0, unit = 1;
+        for (int i = tag.Length - 1; i >= 0 && tag[i] is >= (byte)'0' and <= (byte)'9' && unit <= 1_000_000_000_000_000_000; i--, unit *= 10)
+        {
+            rows += (tag[i] - '0') * unit;
+        }
+
+        return rows < 0 ? 0 : rows;
+    }
+
     /// <summary>Whether the command has brought the session back to its login.</summary>
     public static bool DiscardsAll(ReadOnlySpan<byte> tag) => tag.SequenceEqual("DISCARD ALL"u8);
 

@@ -9,9 +9,7 @@ public static class StatementClassifier
     /// <summary>Classes a text of one or several statements, as of Query or Parse. Allocates nothing.</summary>
     public static StatementSummary Classify(ReadOnlySpan<byte> text, in ClassifierContext context)
     {
-        // The trail byte of such a letter may be a backslash or a name's letter.
-        bool isHidden = context.Encoding == TextEncoding.MixedBytes && !System.Text.Ascii.IsValid(text);
-        return isHidden
+        return StatementText.IsHidden(text, context.Encoding)
             ? new StatementSummary { Class = StatementClass.Write, Cause = StatementCause.Unreadable, IsSeveral = true, IsSerializable = true }
             : new StatementWalk(text, context).Run();
     }

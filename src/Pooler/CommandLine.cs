@@ -5,7 +5,7 @@ namespace Pooler;
 /// <summary>What the process was called with: PgBouncer's options (src/main.c), alone or several letters behind one dash.</summary>
 /// <param name="Problem">Not null: the words are off, and why.</param>
 internal sealed record CommandLine(
-    string? ConfigFile, bool CheckOnly, bool ShowHelp, bool ShowVersion, bool IsDaemon, bool IsQuiet, int Verbosity, string? User, string? Problem)
+    string? ConfigFile, bool CheckOnly, bool ShowHelp, bool ShowVersion, bool IsDaemon, bool IsQuiet, int Verbosity, string? User, string? Probe, string? Problem)
 {
     public const string Usage = """
         Usage: pooler [options] FILE.ini
@@ -13,11 +13,12 @@ internal sealed record CommandLine(
           -q, --quiet       write no log to standard error
           -u, --user=NAME   change to this system user; beats the setting
           -v, --verbose     log more; may be given several times
+          --probe=PATH      ask the process that runs here, on POOLER_HTTP_LISTEN_PORT or 9127: healthz, readyz, startupz
           --check           read the configuration, report every error in it, and end
           -V, --version     print the version and end
           -h, --help        print this and end
         Without FILE.ini the configuration comes from the environment alone (POOLER_LISTEN_PORT=6432,
-        POOLER_DATABASES__app="host=… dbname=…", …).
+        POOLER_DATABASES__app="host=… dbname=…", POOLER_USERLIST__app_FILE=/run/secrets/app, …; docs/containers.md).
         """;
 
     private const string NoReboot =
@@ -25,7 +26,7 @@ internal sealed record CommandLine(
 
     public static CommandLine Parse(string[] arguments)
     {
-        var line = new CommandLine(null, false, false, false, false, false, 0, null, null);
+        var line = new CommandLine(null, false, false, false, false, false, 0, null, null, null);
         for (int i = 0; i < arguments.Length && line.Problem == null; i++)
         {
             string argument = arguments[i];
@@ -87,6 +88,7 @@ internal sealed record CommandLine(
         "--verbose" => Option('v', argument),
         "--version" => Option('V', argument),
         _ when argument.StartsWith("--user=", StringComparison.Ordinal) => this with { User = argument["--user=".Length..] },
+        _ when argument.StartsWith("--probe=", StringComparison.Ordinal) => this with { Probe = argument["--probe=".Length..] },
         ['-', ..] => Option('-', argument),
         _ when ConfigFile != null => this with { Problem = "only one configuration file can be given" },
         _ => this with { ConfigFile = argument },

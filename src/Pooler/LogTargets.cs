@@ -1,4 +1,5 @@
 using Pooler.Config;
+using Pooler.Monitoring;
 using Pooler.Telemetry;
 
 namespace Pooler;
@@ -14,6 +15,7 @@ internal static class LogTargets
         log.Open(config.Get(Settings.Syslog)
             ? new SyslogSocket(config.Get(Settings.SyslogSocket), config.Get(Settings.SyslogIdent), config.Get(Settings.SyslogFacility))
             : null);
+        log.Recent = PageEndpoint.IsShown(config) ? log.Recent ?? new RecentLines() : null;
         return log.Open(config.Get(Settings.LogFile));
     }
 }

@@ -8,9 +8,11 @@ using Pooler.Backend;
 using Pooler.Cluster;
 using Pooler.Config;
 using Pooler.Frontend;
+using Pooler.Monitoring;
 using Pooler.Net;
 using Pooler.Pooling;
 using Pooler.Session;
+using Pooler.Statements;
 using Pooler.Telemetry;
 
 namespace Pooler;
@@ -35,11 +37,16 @@ internal sealed class PoolerService : IHostedService, IDisposable
     private readonly OAuthTokens _tokens;
     private readonly HostNames _names;
     private readonly ServerPasswords _passwords = new();
+    private readonly StatementTables _statements;
+    private readonly TraceExport _traces;
     private readonly Peers _peers;
     private readonly LoginContext _context;
     private readonly List<Listener> _listeners = [];
     private readonly List<string> _socketFiles = [];
+    private readonly HttpServer _http;
+    private readonly OtlpSender _otlp;
     private int _nextThread, _listening;
+    private volatile bool _isUp;
 
     public PoolerService(
         LiveConfig live, Dictionary<string, string> environment, ILogger<PoolerService> log, LogOutput? output = null,
@@ -65,14 +72,31 @@ internal sealed class PoolerService : IHostedService, IDisposable
         _tokens = new OAuthTokens(log);
         _names.Changed = pools.AddressesChanged;
         var sessions = new SessionTable();
+        _statements = new StatementTables(_threads, log);
+        _traces = new TraceExport(_statements.Traces, Version, log);
         _peers = new Peers(_threads[0], live, _names);
         var control = new ConfigControl(live, pools, environment, log, Apply);
         _shutdown = new Shutdown(_threads, live, pools, sessions, log, StopListening, () => Volatile.Read(ref _listening) > 0, () => lifetime?.StopApplication());
-        _console = new AdminConsole(_threads, live, _clusters, _names, pools, sessions, _peers, control, _shutdown, log, Version);
+        _console = new AdminConsole(_threads, live, _clusters, _names, pools, sessions, _statements, _peers, control, _shutdown, log, Version);
+        var readiness = new Readiness(_console, () => _isUp);
+        var feed = new PageFeed(new PageReader(_console, readiness), live, output, what => log.Defect(what));
+        _http = new HttpServer(
+            live,
+            [
+                new MetricsEndpoint(_console),
+                new HealthEndpoint(_threads),
+                new ReadinessEndpoint("/readyz", "ready", readiness.Read),
+                new ReadinessEndpoint("/startupz", "started", readiness.ReadStart),
+                new PageTextEndpoint(live),
+                new PageEventsEndpoint(live, feed),
+            ],
+            log);
+        _otlp = new OtlpSender(_console, log);
         _signals = new Signals(control, pools, _shutdown, _systemd, log);
         _context = new LoginContext(live, pools, sessions, new Credentials(live, _keys, _fetched), log, _console.Enter, _console.Cancel, _peers)
         {
             SecretQueries = _secretQueries,
+            Statements = _statements,
             Tokens = _tokens,
             IsStopping = isUnix => _shutdown.Mode > StopMode.WaitForClients || (isUnix && _shutdown.Mode != StopMode.None),
         };
@@ -81,7 +105,7 @@ internal sealed class PoolerService : IHostedService, IDisposable
     public static string Version { get; } =
         "pooler " + (Assembly.GetExecutingAssembly().GetCustomAttribute<AssemblyInformationalVersionAttribute>()?.InformationalVersion.Split('+')[0] ?? "0");
 
-    public Task StartAsync(CancellationToken cancellationToken)
+    public async Task StartAsync(CancellationToken cancellationToken)
     {
         PoolerConfig config = _live.Current;
         foreach (string warning in config.Warnings)
@@ -90,6 +114,7 @@ internal sealed class PoolerService : IHostedService, IDisposable
         }
 
         RaiseDescriptorLimit(config);
+        Task listensForHttp = _http.StartAsync();
         if (!ListenOnHandedOver())
         {
             Listen(config);
@@ -110,6 +135,8 @@ internal sealed class PoolerService : IHostedService, IDisposable
             _log.Listening(listener.IsUnix ? $"unix:{listener.Name}" : listener.Name);
         }
 
+        _isUp = true;
+        await listensForHttp;
         _signals.Register();
         if (config.Get(Settings.PidFile) is { Length: > 0 } pidFile)
         {
@@ -123,8 +150,6 @@ internal sealed class PoolerService : IHostedService, IDisposable
         {
             Daemon.LetGoOfTerminal();
         }
-
-        return Task.CompletedTask;
     }
 
     public async Task StopAsync(CancellationToken cancellationToken)
@@ -136,6 +161,10 @@ internal sealed class PoolerService : IHostedService, IDisposable
         {
             thread.Stop(TimeSpan.FromSeconds(2));
         }
+
+        await _traces.StopAsync();
+        await _http.DisposeAsync();
+        await _otlp.DisposeAsync();
 
         _socketFiles.ForEach(File.Delete);
         if (_live.Current.Get(Settings.PidFile) is { Length: > 0 } pidFile)
@@ -169,6 +198,10 @@ internal sealed class PoolerService : IHostedService, IDisposable
         _passwords.Expire();
         _tokens.Forget();
         _peers.Apply(config);
+        _http.Changed();
+        _traces.Apply(config);
+        _statements.Apply(config);
+        _otlp.Changed();
         LimitLogins(config);
         _context.Sessions.Keys.Node = config.Get(Settings.PeerId);
         int reads = config.Get(Settings.SBufLoopCount);
@@ -193,6 +226,7 @@ internal sealed class PoolerService : IHostedService, IDisposable
     private void StopListening()
     {
         _systemd.Stopping();
+        _isUp = false;
         bool othersListen = _live.Current.Get(Settings.SoReusePort);
         _threads[0].Post(() => _listeners.Where(static l => !l.IsUnix).ToList().ForEach(l => l.Retire(othersListen, () => Interlocked.Decrement(ref _listening))));
     }

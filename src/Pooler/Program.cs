@@ -27,6 +27,11 @@ if (Daemon.IsThisProcess)
 
 Dictionary<string, string> environment = Environment.GetEnvironmentVariables().Cast<DictionaryEntry>()
     .ToDictionary(static e => (string)e.Key, static e => (string?)e.Value ?? "");
+if (line.Probe != null)
+{
+    return await Probe.AskAsync(line.Probe, environment);
+}
+
 line.AddTo(environment);
 ConfigResult result = ConfigLoader.Load(line.ConfigFile, environment);
 foreach (ConfigError error in result.Errors)

@@ -47,7 +47,7 @@ internal sealed class Signals(ConfigControl control, Pools pools, Shutdown shutd
 
     private void Stop(string signal, StopMode mode, string what)
     {
-        bool isSecond = mode != StopMode.Immediate && shutdown.Mode != StopMode.None;
+        bool isSecond = mode != StopMode.Immediate && shutdown.IsLeaving;
         log.Note(isSecond ? $"got {signal} while shutting down, fast exit" : $"got {signal}, shutting down, {what}");
         shutdown.Begin(isSecond ? StopMode.Immediate : mode);
     }

@@ -14,12 +14,21 @@ public sealed class CommandLineTests(PostgresCluster postgres)
     [InlineData("-vR", 1, "so_reuseport")]
     [InlineData("-x", 1, "unknown option -x")]
     [InlineData("--user", 1, "--user needs a name")]
+    [InlineData("--probe=readyz", 1, "does not answer")]
     [InlineData("no-such-file.ini", 1, "no-such-file.ini")]
     public async Task OneClearMessageAndItsStatus(string word, int status, string text)
     {
         using var folder = new RunFolder();
         await using ChildProcess process = ChildProcess.Start(folder.Path, PoolerProcess.RunnableBinary(folder.Path), word);
         await process.AssertEndAsync(status, text);
+    }
+
+    [Fact]
+    public async Task WithoutAFileTheEnvironmentNamesADatabase()
+    {
+        using var folder = new RunFolder();
+        await using ChildProcess process = ChildProcess.Start(folder.Path, "env", "-i", PoolerProcess.RunnableBinary(folder.Path));
+        await process.AssertEndAsync(1, "environment: there is no database: name a configuration file, or set POOLER_DATABASES__name");
     }
 
     [Fact]

@@ -53,7 +53,7 @@ internal static class ConsoleGolden
     };
 
     /// <summary>Tables of our own, which stats_users may see.</summary>
-    public static readonly string[] OwnTables = ["SHOW HEALTH", "SHOW HOSTS", "SHOW PINS", "SHOW PINS_TOTALS", "SHOW REPLICATION"];
+    public static readonly string[] OwnTables = ["SHOW HEALTH", "SHOW HOSTS", "SHOW PINS", "SHOW PINS_TOTALS", "SHOW REPLICATION", "SHOW STATEMENTS"];
 
     /// <summary>What stats_users get "admin access needed" for.</summary>
     public static readonly TheoryData<string> AdminOnly = 

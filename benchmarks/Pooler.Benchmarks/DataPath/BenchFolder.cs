@@ -22,6 +22,7 @@ internal sealed class BenchFolder : IDisposable
             [pgbouncer]
             listen_addr =
             listen_port = {PoolerPort}
+            http_listen_port = 0
             unix_socket_dir = {Path}
             auth_type = trust
             auth_file = {Path}/users

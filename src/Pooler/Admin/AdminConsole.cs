@@ -5,13 +5,14 @@ using Pooler.Config;
 using Pooler.Net;
 using Pooler.Pooling;
 using Pooler.Session;
+using Pooler.Statements;
 using Pooler.Telemetry;
 
 namespace Pooler.Admin;
 
 /// <summary>The database pgbouncer: what its commands need of the process, and who is logged in to it.</summary>
 internal sealed class AdminConsole(
-    IoThread[] threads, LiveConfig live, Clusters clusters, HostNames names, Pools pools, SessionTable clients, Peers peers, ConfigControl control, Shutdown shutdown, ILogger log, string version)
+    IoThread[] threads, LiveConfig live, Clusters clusters, HostNames names, Pools pools, SessionTable clients, StatementTables statements, Peers peers, ConfigControl control, Shutdown shutdown, ILogger log, string version)
 {
     private readonly ConcurrentDictionary<int, ConsoleSession> _sessions = new();
 
@@ -26,6 +27,9 @@ internal sealed class AdminConsole(
     public Pools Pools => pools;
 
     public SessionTable Clients => clients;
+
+    /// <summary>What clients have run.</summary>
+    public StatementTables Statements => statements;
 
     public Peers Peers => peers;
 

@@ -14,6 +14,10 @@ internal sealed class ConfigControl(
     LiveConfig live, Pools pools, IReadOnlyDictionary<string, string> environment, ILogger log, Action<PoolerConfig> changed)
 {
     private readonly Lock _lock = new();
+    private volatile ReloadResult _lastReload = new(IsGood: true, DateTime.UtcNow);
+
+    /// <summary>Of the last RELOAD, or of the start.</summary>
+    public ReloadResult LastReload => _lastReload;
 
     /// <summary>False: the new configuration has errors, which were logged, and the old one stays wholly in force.</summary>
     public bool Reload()
@@ -32,6 +36,7 @@ internal sealed class ConfigControl(
             if (!result.IsValid)
             {
                 log.Failed("RELOAD failed: the configuration that runs stays in force");
+                _lastReload = new ReloadResult(IsGood: false, DateTime.UtcNow);
                 return false;
             }
 
@@ -46,6 +51,7 @@ internal sealed class ConfigControl(
             }
 
             PutInForce(result.Config.KeepRestartOnly(running));
+            _lastReload = new ReloadResult(IsGood: true, DateTime.UtcNow);
             return true;
         }
     }

@@ -1,4 +1,5 @@
 using System.Collections.Immutable;
+using Pooler.Errors;
 using Pooler.Protocol;
 
 namespace Pooler.Admin;
@@ -11,8 +12,6 @@ namespace Pooler.Admin;
 internal sealed class ConsoleExtended(ConsoleSession session)
 {
     private const int MostNames = 1000;
-
-    private const string NoParameters = "commands of the console take no parameters: write the value into the command";
 
     private readonly Dictionary<string, ConsoleRequest?> _statements = [];
     private readonly Dictionary<string, ConsolePortal> _portals = [];
@@ -98,33 +97,33 @@ internal sealed class ConsoleExtended(ConsoleSession session)
 
         if (types > 0)
         {
-            session.Error(NoParameters, "0A000");
+            session.Error(ConsoleErrors.NoParameters.Fields());
         }
         else if (name.Length > 0 && _statements.ContainsKey(name))
         {
-            session.Error($"prepared statement \"{name}\" already exists", "42P05");
+            session.Error(ConsoleErrors.StatementExists.Fields(name));
         }
         else if (_statements.Count >= MostNames)
         {
-            session.Error($"more than {MostNames} prepared statements on one connection to the console: close some", "54000");
+            session.Error(ConsoleErrors.TooManyStatements.Fields(MostNames));
         }
         else if (text.AsSpan().Trim(" \t\r\n;").IsEmpty)
         {
             _statements[name] = null;
             Writer.WriteParseComplete();
         }
-        else if (ConsoleRequest.Read(text, out string problem) is { } request)
+        else if (ConsoleRequest.Read(text, out ErrorFields? problem) is { } request)
         {
             _statements[name] = request;
             Writer.WriteParseComplete();
         }
         else if (text.Contains('$'))
         {
-            session.Error(NoParameters, "0A000");
+            session.Error(ConsoleErrors.NoParameters.Fields());
         }
         else
         {
-            session.Error(problem);
+            session.Error(problem!);
         }
     }
 
@@ -152,15 +151,15 @@ internal sealed class ConsoleExtended(ConsoleSession session)
 
         if (parameters > 0)
         {
-            session.Error($"bind message supplies {parameters} parameters, but prepared statement \"{name}\" requires 0");
+            session.Error(ConsoleErrors.WrongCount.Fields(parameters, name));
         }
         else if (portal.Length > 0 && _portals.ContainsKey(portal))
         {
-            session.Error($"cursor \"{portal}\" already exists", "42P03");
+            session.Error(ConsoleErrors.PortalExists.Fields(portal));
         }
         else if (_portals.Count >= MostNames)
         {
-            session.Error($"more than {MostNames} portals on one connection to the console: close some", "54000");
+            session.Error(ConsoleErrors.TooManyPortals.Fields(MostNames));
         }
         else if (InFormats(ColumnsOf(request), formats) is { IsDefault: false } columns)
         {
@@ -174,13 +173,13 @@ internal sealed class ConsoleExtended(ConsoleSession session)
     {
         if (formats.FirstOrDefault(static f => f is not (0 or 1)) is var unknown and not 0)
         {
-            session.Error($"unsupported format code: {unknown}", "22023");
+            session.Error(ConsoleErrors.BadFormat.Fields(unknown));
             return default;
         }
 
         if (formats.Length > 1 && formats.Length != columns.Length)
         {
-            session.Error($"bind message has {formats.Length} result formats but query has {columns.Length} columns");
+            session.Error(ConsoleErrors.WrongFormats.Fields(formats.Length, columns.Length));
             return default;
         }
 
@@ -235,7 +234,7 @@ internal sealed class ConsoleExtended(ConsoleSession session)
 
         if (portal.HasRun && portal.Columns.IsEmpty)
         {
-            session.Error($"portal \"{name}\" cannot be run anymore", "55000"); // PostgreSQL's words; commands are not run twice.
+            session.Error(ConsoleErrors.PortalHasRun.Fields(name)); // PostgreSQL's words; commands are not run twice.
             return;
         }
 
@@ -286,7 +285,7 @@ internal sealed class ConsoleExtended(ConsoleSession session)
 
         if (kind is not ((byte)'S' or (byte)'P'))
         {
-            session.Error($"invalid message subtype {kind}");
+            session.Error(ConsoleErrors.BadSubtype.Fields(kind));
             return false;
         }
 
@@ -297,7 +296,7 @@ internal sealed class ConsoleExtended(ConsoleSession session)
     {
         if (!reader.IsWhole)
         {
-            session.Error("invalid message format");
+            session.Error(ConsoleErrors.BadMessage.Fields());
         }
 
         return reader.IsWhole;
@@ -310,7 +309,7 @@ internal sealed class ConsoleExtended(ConsoleSession session)
             return true;
         }
 
-        session.Error(name.Length > 0 ? $"prepared statement \"{name}\" does not exist" : "unnamed prepared statement does not exist", "26000");
+        session.Error(name.Length > 0 ? ConsoleErrors.NoStatement.Fields(name) : ConsoleErrors.NoUnnamedStatement.Fields());
         return false;
     }
 
@@ -321,7 +320,7 @@ internal sealed class ConsoleExtended(ConsoleSession session)
             return portal;
         }
 
-        session.Error($"portal \"{name}\" does not exist", "34000");
+        session.Error(ConsoleErrors.NoPortal.Fields(name));
         return null;
     }
 

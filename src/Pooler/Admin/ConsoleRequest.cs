@@ -1,4 +1,6 @@
 using System.Collections.Frozen;
+using Pooler.Errors;
+using Pooler.Protocol;
 
 namespace Pooler.Admin;
 
@@ -13,9 +15,11 @@ internal sealed record ConsoleRequest(string Text, ConsoleStatement Statement, C
         ["enable"] = new Disable("ENABLE", isDisabled: false),
         ["kill"] = new Kill(),
         ["kill_client"] = new KillClient(),
+        ["log"] = new LogQueries(),
         ["pause"] = new Pause(),
         ["reconnect"] = new Reconnect(),
         ["reload"] = new Reload(),
+        ["reset"] = new ResetStatements(),
         ["resume"] = new Resume(),
         ["select"] = new Show(),
         ["show"] = new Show(),
@@ -26,7 +30,7 @@ internal sealed record ConsoleRequest(string Text, ConsoleStatement Statement, C
     }.ToFrozenDictionary(StringComparer.OrdinalIgnoreCase);
 
     /// <summary>Null, with PgBouncer's words for the client, when there is no such command.</summary>
-    public static ConsoleRequest? Read(string text, out string problem)
+    public static ConsoleRequest? Read(string text, out ErrorFields? problem)
     {
         problem = Invalid(text);
         if (ConsoleStatement.Parse(text) is not { } statement)
@@ -36,7 +40,7 @@ internal sealed record ConsoleRequest(string Text, ConsoleStatement Statement, C
 
         if (statement.IsTooLong)
         {
-            problem = "bad arguments";
+            problem = ConsoleErrors.BadArguments.Fields();
             return null;
         }
 
@@ -44,5 +48,5 @@ internal sealed record ConsoleRequest(string Text, ConsoleStatement Statement, C
         return command != null ? new ConsoleRequest(text, statement, command) : null;
     }
 
-    public static string Invalid(string text) => $"invalid command '{text}', use SHOW HELP;";
+    public static ErrorFields Invalid(string text) => ConsoleErrors.Invalid.Fields(text);
 }

@@ -1,6 +1,7 @@
 using System.Security.Cryptography;
 using System.Text;
 using Pooler.Config;
+using Pooler.Errors;
 using Pooler.Net;
 using Pooler.Pooling;
 using Pooler.Protocol;
@@ -102,14 +103,14 @@ internal sealed class ConsoleSession(AdminConsole console, Connection client, Cl
         Writer.WriteCommandComplete(tag);
     }
 
-    public void Error(string message, string sqlState = "08P01")
+    public void Error(ErrorFields error)
     {
         if (console.Live.Current.Get(Settings.LogPoolerErrors))
         {
-            console.Log.PoolerError(LogName, message);
+            console.Log.PoolerError(LogName, error.Message);
         }
 
-        Writer.WriteErrorResponse("ERROR", sqlState, message);
+        ErrorTrail.Write(client, error);
         _extended?.Fail();
     }
 
@@ -133,7 +134,7 @@ internal sealed class ConsoleSession(AdminConsole console, Connection client, Cl
         }
         else if (request.Command.IsAdminOnly && !isAdmin)
         {
-            Error("admin access needed");
+            Error(ConsoleErrors.AdminNeeded.Fields());
         }
         else
         {
@@ -154,7 +155,7 @@ internal sealed class ConsoleSession(AdminConsole console, Connection client, Cl
         catch (Exception e)
         {
             IoThread.Defect($"Console: {e}");
-            reason = Fatal("internal error", "XX000");
+            reason = Fatal(LoginErrors.Internal.Fields());
         }
 
         console.Left(this);
@@ -204,10 +205,10 @@ internal sealed class ConsoleSession(AdminConsole console, Connection client, Cl
 
             if (_isKilled)
             {
-                return Fatal(Kill.Reason);
+                return Fatal(SessionErrors.KilledByAdmin.Because("KILL_CLIENT was given."));
             }
 
-            if (TryTakeFrame(out byte type, out byte[] body, out string? problem))
+            if (TryTakeFrame(out byte type, out byte[] body, out ErrorFields? problem))
             {
                 if (ConsoleExtended.IsOwn(type))
                 {
@@ -224,7 +225,7 @@ internal sealed class ConsoleSession(AdminConsole console, Connection client, Cl
                     int end = Array.IndexOf(body, (byte)0);
                     if (end < 0)
                     {
-                        return Fatal("incomplete query");
+                        return Fatal(ConsoleErrors.IncompleteQuery.Fields());
                     }
 
                     await QueryAsync(Encoding.UTF8.GetString(body, 0, end));
@@ -246,7 +247,7 @@ internal sealed class ConsoleSession(AdminConsole console, Connection client, Cl
         }
     }
 
-    private bool TryTakeFrame(out byte type, out byte[] body, out string? problem)
+    private bool TryTakeFrame(out byte type, out byte[] body, out ErrorFields? problem)
     {
         ReadOnlySpan<byte> data = client.Input.Unread;
         type = 0;
@@ -255,7 +256,7 @@ internal sealed class ConsoleSession(AdminConsole console, Connection client, Cl
         long length = data.Length >= FrameHeader.Size ? FrameHeader.FrameLength(data) : FrameHeader.Size;
         if (length is 0 or > BlockPool.BlockSize)
         {
-            problem = "invalid or too long message for admin console";
+            problem = ConsoleErrors.TooLong.Fields();
             return false;
         }
 
@@ -274,13 +275,13 @@ internal sealed class ConsoleSession(AdminConsole console, Connection client, Cl
     private async ValueTask QueryAsync(string text)
     {
         _extended?.Forget();
-        if (ConsoleRequest.Read(text, out string problem) is { } request)
+        if (ConsoleRequest.Read(text, out ErrorFields? problem) is { } request)
         {
             await ExecuteAsync(request);
         }
         else
         {
-            Error(problem);
+            Error(problem!);
         }
 
         _extended?.Recover();
@@ -294,14 +295,14 @@ internal sealed class ConsoleSession(AdminConsole console, Connection client, Cl
             return "client close request";
         }
 
-        Error($"unsupported packet type for admin console: {type}");
+        Error(ConsoleErrors.BadType.Fields(type));
         Writer.WriteReadyForQuery((byte)'I');
-        return Fatal("bad packet");
+        return Fatal(ConsoleErrors.BadPacket.Fields());
     }
 
-    private string Fatal(string message, string sqlState = "08P01")
+    private string Fatal(ErrorFields error)
     {
-        Writer.WriteErrorResponse("FATAL", sqlState, message);
-        return message;
+        ErrorTrail.Write(client, error);
+        return error.Message;
     }
 }

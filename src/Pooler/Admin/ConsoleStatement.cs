@@ -1,3 +1,4 @@
+using System.Collections.Immutable;
 using System.Text;
 
 namespace Pooler.Admin;
@@ -19,6 +20,9 @@ internal sealed record ConsoleStatement(string Word, string Argument, string? Va
 
     /// <summary>Of SHOW ROUTE: the database entry, if it is named.</summary>
     public string? Database { get; private init; }
+
+    /// <summary>Of LOG QUERIES CLIENT|USER|DATABASE what FOR seconds: the words behind QUERIES.</summary>
+    public ImmutableArray<string> Words { get; private init; } = [];
 
     /// <summary>PgBouncer answers "bad arguments" to what is longer.</summary>
     public bool IsTooLong => IsLonger(Word, LongestWord) || IsLonger(Argument, LongestArgument) || IsLonger(Value ?? "", LongestValue);
@@ -50,6 +54,11 @@ internal sealed record ConsoleStatement(string Word, string Argument, string? Va
             return TakeHost(ref rest, out string host) && IsEnd(rest) ? new ConsoleStatement(word, argument, host) : null;
         }
 
+        if (word.Equals("log", StringComparison.OrdinalIgnoreCase))
+        {
+            return TakeWords(ref rest) is { } words ? new ConsoleStatement(word, argument, null) { Words = words } : null;
+        }
+
         if (word.Equals("show", StringComparison.OrdinalIgnoreCase) && argument.Equals(ShowRoute.Word, StringComparison.OrdinalIgnoreCase))
         {
             bool isNamed = TakeWord(ref rest, out string database);
@@ -60,6 +69,23 @@ internal sealed record ConsoleStatement(string Word, string Argument, string? Va
 
         bool isSet = word.Equals("set", StringComparison.OrdinalIgnoreCase) && argument.Length > 0 && TakeEquals(ref rest);
         return isSet && TakeValue(ref rest, out string value) && IsEnd(rest) ? new ConsoleStatement(word, argument, value) : null;
+    }
+
+    private static ImmutableArray<string>? TakeWords(ref ReadOnlySpan<char> rest)
+    {
+        ImmutableArray<string>.Builder words = ImmutableArray.CreateBuilder<string>();
+        while (!IsEnd(rest))
+        {
+            if (!TakeValue(ref rest, out string word))
+            {
+                return null;
+            }
+
+            words.Add(word);
+            SkipBlanks(ref rest);
+        }
+
+        return words.ToImmutable();
     }
 
     private static bool IsLonger(string text, int most) => Encoding.UTF8.GetByteCount(text) > most;

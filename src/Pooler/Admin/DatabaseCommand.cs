@@ -1,4 +1,5 @@
 using Pooler.Config;
+using Pooler.Errors;
 using Pooler.Telemetry;
 
 namespace Pooler.Admin;
@@ -13,18 +14,18 @@ internal abstract class DatabaseCommand(string word, string doing) : ConsoleComm
         string? database = statement.Argument.Length > 0 ? statement.Argument : null;
         if (Refusal(session, database) is { } refusal)
         {
-            session.Error(refusal);
+            session.Error(refusal.Fields());
             return;
         }
 
         session.Console.Log.Note(database == null ? $"{word} command issued" : $"{word} '{database}' command issued");
         if (database == PoolerConfig.ConsoleDatabase)
         {
-            session.Error($"cannot {doing} admin db: {database}");
+            session.Error(ConsoleErrors.OwnDatabase.Fields(doing, database));
         }
         else if (database != null && session.Console.Live.Current.FindDatabase(database) == null)
         {
-            session.Error($"no such database: {database}");
+            session.Error(ConsoleErrors.NoDatabase.Fields(database));
         }
         else if (await DoAsync(session, database))
         {
@@ -33,7 +34,7 @@ internal abstract class DatabaseCommand(string word, string doing) : ConsoleComm
     }
 
     /// <summary>What is said before the name is looked at; null: nothing.</summary>
-    protected virtual string? Refusal(ConsoleSession session, string? database) => null;
+    protected virtual ClientError? Refusal(ConsoleSession session, string? database) => null;
 
     /// <summary>False when it has answered with an error.</summary>
     protected abstract ValueTask<bool> DoAsync(ConsoleSession session, string? database);

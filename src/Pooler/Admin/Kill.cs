@@ -1,4 +1,5 @@
 using Pooler.Config;
+using Pooler.Errors;
 using Pooler.Pooling;
 using Pooler.Session;
 
@@ -10,11 +11,8 @@ namespace Pooler.Admin;
 /// </summary>
 internal sealed class Kill() : DatabaseCommand("KILL", "kill")
 {
-    /// <summary>PgBouncer's words to whom a command of the console ends.</summary>
-    public const string Reason = "admin forced disconnect";
-
-    protected override string? Refusal(ConsoleSession session, string? database) =>
-        session.Console.Pools.PauseOfAll != PauseMode.None ? "already suspended/paused" : null;
+    protected override ClientError? Refusal(ConsoleSession session, string? database) =>
+        session.Console.Pools.PauseOfAll != PauseMode.None ? ConsoleErrors.AlreadyPaused : null;
 
     protected override async ValueTask<bool> DoAsync(ConsoleSession session, string? database)
     {
@@ -30,7 +28,7 @@ internal sealed class Kill() : DatabaseCommand("KILL", "kill")
             await Survey.Run(console.Threads, session.Client, _ => console.Clients.OfCurrentThread(), s => End(s, database));
         }
 
-        console.Pools.Change(database, static (pool, change) => change.Cut(pool, Reason, "08P01"));
+        console.Pools.Change(database, static (pool, change) => change.Cut(pool, SessionErrors.KilledByAdmin.Because("KILL was given.")));
         return true;
     }
 
@@ -45,7 +43,7 @@ internal sealed class Kill() : DatabaseCommand("KILL", "kill")
     {
         if (database == null || session.Pool.Key.Database == database)
         {
-            session.EndByForce(Reason, "08P01");
+            session.EndByForce(SessionErrors.KilledByAdmin.Because("KILL was given."));
         }
 
         return null;

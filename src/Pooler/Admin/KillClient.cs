@@ -1,4 +1,5 @@
 using System.Globalization;
+using Pooler.Errors;
 using Pooler.Session;
 
 namespace Pooler.Admin;
@@ -10,7 +11,7 @@ internal sealed class KillClient : ConsoleCommand
     {
         if (!long.TryParse(statement.Argument, NumberStyles.None, CultureInfo.InvariantCulture, out long id))
         {
-            session.Error("invalid client pointer supplied");
+            session.Error(ConsoleErrors.BadClient.Fields());
             return;
         }
 
@@ -24,7 +25,7 @@ internal sealed class KillClient : ConsoleCommand
         }
         else
         {
-            session.Error("client not found");
+            session.Error(ConsoleErrors.NoClient.Fields());
         }
     }
 
@@ -46,7 +47,7 @@ internal sealed class KillClient : ConsoleCommand
             return null;
         }
 
-        session.EndByForce(Kill.Reason, "08P01");
+        session.EndByForce(SessionErrors.KilledByAdmin.Because("KILL_CLIENT was given."));
         return session;
     }
 }

@@ -1,3 +1,4 @@
+using Pooler.Errors;
 using Pooler.Pooling;
 
 namespace Pooler.Admin;
@@ -13,20 +14,20 @@ internal sealed class Pause() : DatabaseCommand("PAUSE", "pause")
         Pools pools = session.Console.Pools;
         if (pools.PauseOfAll != PauseMode.None || (!pools.Pause(database) && database == null))
         {
-            session.Error("already suspended/paused");
+            session.Error(ConsoleErrors.AlreadyPaused.Fields());
             return false;
         }
 
         if (!await ConsoleWait.Until(session, () => pools.OpenServers(database) == 0 || !pools.IsPaused(database)))
         {
             pools.Resume(database, session.Client.Owner.Now);
-            session.Error("canceling statement due to user request", "57014");
+            session.Error(ConsoleErrors.Canceled.Fields());
             return false;
         }
 
         if (!pools.IsPaused(database))
         {
-            session.Error("RESUME ended the pause before all servers were closed", "57014");
+            session.Error(ConsoleErrors.Resumed.Fields());
             return false;
         }
 

@@ -23,6 +23,9 @@ internal sealed record PoolFacts
 
     public required int WaitingLogins { get; init; }
 
+    /// <summary>Those who wait for nothing (PgBouncer's cl_active: idle ones too).</summary>
+    public int ActiveClients => Math.Max(0, Clients - (Waiting - WaitingLogins));
+
     public int Active { get; private set; }
 
     public int Idle { get; private set; }
@@ -47,6 +50,9 @@ internal sealed record PoolFacts
 
     /// <summary>Thread clock, microseconds, since when the oldest waits; 0 when none does.</summary>
     public required long OldestWait { get; init; }
+
+    /// <summary>How long the oldest has waited by now, microseconds.</summary>
+    public long LongestWait => OldestWait > 0 ? Math.Max(0, IoThread.Clock() - OldestWait) : 0;
 
     /// <summary>All pools, by database and user as PgBouncer lists them.</summary>
     public static List<PoolFacts> ReadAll(Pools pools)

@@ -1,3 +1,4 @@
+using Pooler.Errors;
 using Pooler.Net;
 using Pooler.Telemetry;
 
@@ -17,7 +18,7 @@ internal sealed class Reload : ConsoleCommand
         }
         else
         {
-            session.Error("RELOAD failed, see logs for additional details", "F0000");
+            session.Error(ConsoleErrors.ReloadFailed.Fields());
         }
     }
 }

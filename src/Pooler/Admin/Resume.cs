@@ -1,4 +1,5 @@
 using Pooler.Config;
+using Pooler.Errors;
 using Pooler.Pooling;
 using Pooler.Telemetry;
 
@@ -15,15 +16,15 @@ internal sealed class Resume : ConsoleCommand
         bool exists = database is null or PoolerConfig.ConsoleDatabase || session.Console.Live.Current.FindDatabase(database) != null;
         if (database == null && session.Console.Shutdown.Mode != StopMode.None)
         {
-            session.Error("pooler is shutting down");
+            session.Error(ConsoleErrors.Stopping.Fields());
         }
         else if (!exists && !pools.IsPaused(database))
         {
-            session.Error($"no such database: {database}");
+            session.Error(ConsoleErrors.NoDatabase.Fields(database));
         }
         else if (!pools.Resume(database, session.Client.Owner.Now))
         {
-            session.Error(database == null ? "pooler is not paused/suspended" : $"database {database} is not paused");
+            session.Error(database == null ? ConsoleErrors.NotPaused.Fields() : ConsoleErrors.DatabaseNotPaused.Fields(database));
         }
         else
         {

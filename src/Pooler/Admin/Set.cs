@@ -1,4 +1,5 @@
 using System.Collections.Frozen;
+using Pooler.Errors;
 using Pooler.Net;
 
 namespace Pooler.Admin;
@@ -19,12 +20,12 @@ internal sealed class Set : ConsoleCommand
     {
         if (Ignored.Contains(statement.Argument))
         {
-            session.Notice("SET ignored");
+            session.Notice(ConsoleErrors.Ignored.Message);
             session.Complete("SET");
         }
         else if (!session.IsAdmin)
         {
-            session.Error("admin access needed");
+            session.Error(ConsoleErrors.AdminNeeded.Fields());
         }
         else if (await Offload.Run(
             session.Client, static s => s.Control.Set(s.Argument, s.Value!), (session.Console.Control, statement.Argument, statement.Value)))
@@ -33,7 +34,7 @@ internal sealed class Set : ConsoleCommand
         }
         else
         {
-            session.Error("SET failed");
+            session.Error(ConsoleErrors.SetFailed.Fields());
         }
     }
 }

@@ -1,5 +1,6 @@
 using System.Collections.Frozen;
 using System.Collections.Immutable;
+using Pooler.Errors;
 using Pooler.Protocol;
 
 namespace Pooler.Admin;
@@ -29,6 +30,7 @@ internal sealed class Show : ConsoleCommand
         ["servers"] = new ShowServers(),
         ["sockets"] = new ShowSockets(onlyActive: false),
         ["state"] = new ShowState(),
+        ["statements"] = new ShowStatements(),
         ["stats"] = new ShowStats(),
         ["stats_averages"] = new ShowStatsAverages(),
         ["stats_totals"] = new ShowStatsTotals(),
@@ -43,9 +45,6 @@ internal sealed class Show : ConsoleCommand
         ["standard_conforming_strings"] = new ShowFixed("standard_conforming_strings", "on"),
         ["timezone"] = new ShowFixed("timezone", "GMT"),
     }.ToFrozenDictionary(StringComparer.OrdinalIgnoreCase);
-
-    private const string NoDescriptors =
-        "SHOW FDS is not supported: no other process takes over our sockets; to restart without a gap let two processes listen on one port (so_reuseport)";
 
     internal override bool IsAdminOnly => false;
 
@@ -65,14 +64,14 @@ internal sealed class Show : ConsoleCommand
         }
         else if (statement.Argument.Equals("fds", StringComparison.OrdinalIgnoreCase))
         {
-            session.Error(session.IsAdmin ? NoDescriptors : "admin access needed", session.IsAdmin ? "0A000" : "08P01");
+            session.Error((session.IsAdmin ? ConsoleErrors.NoDescriptors : ConsoleErrors.AdminNeeded).Fields());
             return;
         }
         else if (Tables.TryGetValue(statement.Argument, out ShowCommand? command))
         {
             if (command.IsAdminOnly && !session.IsAdmin)
             {
-                session.Error("admin access needed");
+                session.Error(ConsoleErrors.AdminNeeded.Fields());
                 return;
             }
 

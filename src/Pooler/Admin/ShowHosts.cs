@@ -1,8 +1,6 @@
 using System.Globalization;
 using Pooler.Cluster;
 using Pooler.Config;
-using Pooler.Net;
-using Pooler.Pooling;
 using static Pooler.Admin.Columns;
 
 namespace Pooler.Admin;
@@ -16,42 +14,35 @@ internal sealed class ShowHosts() : ShowCommand(
 {
     protected override void Fill(Table table, AdminConsole console)
     {
-        long now = IoThread.Clock();
-        List<PoolFacts> pools = PoolFacts.ReadByHost(console.Pools);
-        foreach (HostCluster cluster in console.Clusters.All)
+        foreach (RoutedHost routed in RoutedHost.ReadAll(console))
         {
-            ClusterState state = cluster.State;
-            foreach (HostState host in state.Hosts)
-            {
-                HostFacts? facts = host.Facts;
-                PoolFacts[] own = [.. pools.Where(p => p.Database == cluster.Config.Name && p.Host == host.Address)];
-                table.Add(
-                    cluster.Config.Name,
-                    NameOf(host.Address),
-                    $"{host.Address.Port}",
-                    ClusterJournal.Word(host.Role),
-                    host.IsUp ? "up" : host.SeenAt == 0 ? "new" : "down",
-                    Settings.Routing.Format(cluster.Config.Routing),
-                    facts == null ? null : $"{facts.Timeline}",
-                    Lsn(facts?.Position),
-                    host.Lag is { } lag ? $"{lag}" : null,
-                    host.LagTime is { } time ? $"{time}" : null,
-                    host.IsUp ? $"{host.Latency}" : null,
-                    host.SeenAt == 0 ? null : $"{now - host.SeenAt}",
-                    facts?.StartedAt.ToString("yyyy-MM-dd HH:mm:ss 'UTC'", CultureInfo.InvariantCulture),
-                    facts == null ? null : $"{facts.ServerVersion}",
-                    facts?.SystemIdentifier,
-                    ClusterJournal.Trouble(state, host),
-                    Lsn(facts?.Received),
-                    host.SyncState,
-                    facts is { IsInRecovery: true } ? Flag(facts.IsStreaming) : null,
-                    facts is { IsInRecovery: true } ? Flag(facts.IsPaused) : null,
-                    facts == null ? null : Flag(facts.IsReadOnly || facts.IsInRecovery),
-                    $"{own.Sum(static p => p.Waiting)}",
-                    $"{own.Sum(static p => p.Active)}",
-                    $"{own.Sum(static p => p.Idle + p.Used)}",
-                    $"{own.Sum(static p => p.Login)}");
-            }
+            (ClusterConfig config, HostState host, HostFacts? facts) = (routed.Cluster.Config, routed.Host, routed.Host.Facts);
+            table.Add(
+                config.Name,
+                NameOf(host.Address),
+                $"{host.Address.Port}",
+                ClusterJournal.Word(host.Role),
+                routed.Status,
+                Settings.Routing.Format(config.Routing),
+                facts == null ? null : $"{facts.Timeline}",
+                Lsn(facts?.Position),
+                host.Lag is { } lag ? $"{lag}" : null,
+                host.LagTime is { } time ? $"{time}" : null,
+                host.IsUp ? $"{host.Latency}" : null,
+                routed.SeenAgo is { } seen ? $"{seen}" : null,
+                facts?.StartedAt.ToString("yyyy-MM-dd HH:mm:ss 'UTC'", CultureInfo.InvariantCulture),
+                facts == null ? null : $"{facts.ServerVersion}",
+                facts?.SystemIdentifier,
+                routed.Trouble,
+                Lsn(facts?.Received),
+                host.SyncState,
+                facts is { IsInRecovery: true } ? Flag(facts.IsStreaming) : null,
+                facts is { IsInRecovery: true } ? Flag(facts.IsPaused) : null,
+                facts == null ? null : Flag(facts.IsReadOnly || facts.IsInRecovery),
+                $"{routed.Waiting}",
+                $"{routed.Active}",
+                $"{routed.Idle}",
+                $"{routed.Login}");
         }
     }
 

@@ -9,12 +9,14 @@ namespace Pooler.Admin;
 /// </summary>
 internal sealed class ShowLists() : ShowCommand(Text("list"), Int4("items"))
 {
-    protected override void Fill(Table table, AdminConsole console)
+    /// <summary>Each list and its length; any thread.</summary>
+    public static List<KeyValuePair<string, int>> Read(AdminConsole console)
     {
         PoolerConfig config = console.Live.Current;
         List<PoolFacts> pools = PoolFacts.ReadAll(console.Pools);
         int databases = config.Databases.Keys.Union(pools.Select(static p => p.Database)).Count();
         int ownClients = console.Sessions.Count;
+        List<KeyValuePair<string, int>> lists = [];
         Add("databases", databases + 1);
         Add("users", ShowUsers.NamesOf(config, pools).Count());
         Add("peers", config.Peers.Count);
@@ -31,7 +33,16 @@ internal sealed class ShowLists() : ShowCommand(Text("list"), Int4("items"))
         Add("dns_zones", ShowDnsZones.Of(names).Count());
         Add("dns_queries", running);
         Add("dns_pending", queued);
+        return lists;
 
-        void Add(string list, int items) => table.Add(list, $"{items}");
+        void Add(string list, int items) => lists.Add(KeyValuePair.Create(list, items));
+    }
+
+    protected override void Fill(Table table, AdminConsole console)
+    {
+        foreach ((string list, int items) in Read(console))
+        {
+            table.Add(list, $"{items}");
+        }
     }
 }

@@ -1,4 +1,5 @@
 using Pooler.Net;
+using Pooler.Statements;
 using static Pooler.Admin.Columns;
 
 namespace Pooler.Admin;
@@ -12,7 +13,7 @@ internal sealed class ShowMem() : ShowCommand(Text("name"), Int4("size"), Int4("
     internal override async ValueTask<Table> ReadAsync(AdminConsole console, Connection client)
     {
         List<Blocks> blocks = await Survey.Run(
-            console.Threads, client, static t => (IReadOnlyList<IoThread>)[t], static t => new Blocks(t));
+            console.Threads, client, static t => (IReadOnlyList<IoThread>)[t], t => new Blocks(t, console.Statements.Of(t)));
         return await Offload.Run(
             client,
             static s =>
@@ -33,13 +34,19 @@ internal sealed class ShowMem() : ShowCommand(Text("name"), Int4("size"), Int4("
                 (int statements, int unused, long bytes) = s.statements.Measure();
                 table.Add("prepared_statements", $"{(statements > 0 ? bytes / statements : 0)}", $"{statements - unused}", $"{unused}", Short(bytes), $"{bytes}");
 
+                // Those of SHOW STATEMENTS, each as often as there are I/O threads that have seen it.
+                (int listed, long bytesOfAll) = (s.blocks.Sum(static b => b.Statements), s.blocks.Sum(static b => b.StatementBytes));
+                table.Add("statements", $"{(listed > 0 ? bytesOfAll / listed : 0)}", $"{listed}", "0", Short(bytesOfAll), $"{bytesOfAll}");
+                Count(table, "statements_evicted", s.blocks.Sum(static b => b.StatementsEvicted));
+                Count(table, "traces_dropped", s.traces.Dropped);
+
                 // Everything allocated since the start, collected or not: two looks tell what happened in between.
                 Add(table, "allocated", GC.GetTotalAllocatedBytes(precise: true));
                 Add(table, "heap", GC.GetTotalMemory(forceFullCollection: false));
                 Add(table, "resident", Environment.WorkingSet);
                 return table;
             },
-            (Columns, blocks, statements: console.Pools.Statements));
+            (Columns, blocks, statements: console.Pools.Statements, traces: console.Statements.Traces));
     }
 
     private static void Add(Table table, string name, long bytes) => table.Add(name, "1", "0", "0", Short(bytes), $"{bytes}");
@@ -49,7 +56,7 @@ internal sealed class ShowMem() : ShowCommand(Text("name"), Int4("size"), Int4("
     private static string Short(long bytes) => $"{Math.Min(bytes, int.MaxValue)}";
 
     /// <summary>What one I/O thread has lent: blocks and buffers of any size, io_uring's received buffers, sends without a connection.</summary>
-    private sealed class Blocks(IoThread thread)
+    private sealed class Blocks(IoThread thread, StatementTable table)
     {
         public int Lent { get; } = thread.Blocks.Lent;
 
@@ -62,5 +69,11 @@ internal sealed class ShowMem() : ShowCommand(Text("name"), Int4("size"), Int4("
         public int Orphans { get; } = thread.Engine.Orphans;
 
         public long Connections { get; } = thread.Counters.Connections;
+
+        public int Statements { get; } = table.Count;
+
+        public long StatementBytes { get; } = table.Bytes;
+
+        public long StatementsEvicted { get; } = table.Evicted;
     }
 }

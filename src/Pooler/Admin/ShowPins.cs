@@ -1,7 +1,6 @@
 using System.Globalization;
 using Pooler.Net;
 using Pooler.Session;
-using Pooler.Sql;
 using static Pooler.Admin.Columns;
 
 namespace Pooler.Admin;
@@ -10,15 +9,12 @@ namespace Pooler.Admin;
 internal sealed class ShowPins() : ShowCommand(
     Text("client"), Text("database"), Text("user"), Text("addr"), Int4("port"), Text("since"), Text("reason"), Text("statement"))
 {
-    private sealed record PinnedClient(ClientSession Session, string Address, int Port, long Since, PinReason Reasons, string Statement);
-
     internal override async ValueTask<Table> ReadAsync(AdminConsole console, Connection client)
     {
-        List<PinnedClient> pins = await Survey.Run(
-            console.Threads, client, _ => console.Clients.OfCurrentThread(), Copy);
+        List<PinFacts> pins = await Survey.Run(console.Threads, client, _ => console.Clients.OfCurrentThread(), PinFacts.Copy);
         var table = new Table(Columns);
         long clock = IoThread.Clock();
-        foreach (PinnedClient pin in pins)
+        foreach (PinFacts pin in pins)
         {
             table.Add(
                 $"0x{pin.Session.Client.Id:x}", pin.Session.Identity.Database, pin.Session.Identity.User, pin.Address, $"{pin.Port}",
@@ -27,16 +23,5 @@ internal sealed class ShowPins() : ShowCommand(
         }
 
         return table;
-    }
-
-    private static PinnedClient? Copy(ClientSession session)
-    {
-        if (session.Server == null || session.Exchange is not { PinReasons: not PinReason.None } exchange || session.Phase == SessionPhase.Ended)
-        {
-            return null;
-        }
-
-        (string address, int port) = session.Client.Name(peer: true);
-        return new PinnedClient(session, address, port, exchange.Pins.Since, exchange.PinReasons, exchange.Pins.Statement);
     }
 }

@@ -1,5 +1,4 @@
 using Pooler.Config;
-using Pooler.Net;
 using static Pooler.Admin.Columns;
 
 namespace Pooler.Admin;
@@ -25,7 +24,7 @@ internal sealed class ShowPools() : ShowCommand(
                 isOwnShown = true;
             }
 
-            Add(table, pool, console.Live.Current.FindDatabase(pool.Database) is { } database ? ShowDatabases.LoadBalanceOf(database) : null);
+            Add(table, pool, console.Live.Current.FindDatabase(pool.Database) is { } database ? DatabaseFacts.LoadBalanceOf(database) : null);
         }
 
         if (!isOwnShown)
@@ -36,10 +35,9 @@ internal sealed class ShowPools() : ShowCommand(
 
     private static void Add(Table table, PoolFacts pool, string? loadBalance)
     {
-        long wait = pool.OldestWait > 0 ? Math.Max(0, IoThread.Clock() - pool.OldestWait) : 0;
-        int active = Math.Max(0, pool.Clients - (pool.Waiting - pool.WaitingLogins));
+        long wait = pool.LongestWait;
         table.Add(
-            pool.Database, pool.User, $"{active}", $"{pool.Waiting}", $"{pool.CancelsActive}", $"{pool.CancelsWaiting}",
+            pool.Database, pool.User, $"{pool.ActiveClients}", $"{pool.Waiting}", $"{pool.CancelsActive}", $"{pool.CancelsWaiting}",
             $"{pool.Active}", $"{pool.ServerCancels}", $"{pool.BeingCanceled}", $"{pool.Idle}", $"{pool.Used}", $"{pool.Tested}",
             $"{pool.Login}", $"{wait / 1_000_000}", $"{wait % 1_000_000}", Settings.PoolMode.Format(pool.Mode), loadBalance);
     }

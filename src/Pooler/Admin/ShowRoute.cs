@@ -3,11 +3,13 @@ using System.Numerics;
 using System.Text;
 using Pooler.Cluster;
 using Pooler.Config;
+using Pooler.Errors;
 using Pooler.Net;
 using Pooler.Pooling;
 using Pooler.Protocol;
 using Pooler.Routing;
 using Pooler.Sql;
+
 using static Pooler.Admin.Columns;
 
 namespace Pooler.Admin;
@@ -30,7 +32,7 @@ internal static class ShowRoute
         HostCluster[] routed = [.. session.Console.Clusters.All.Where(c => statement.Database == null || c.Config.Name == statement.Database)];
         if (routed.Length != 1)
         {
-            session.Error(statement.Database == null ? $"{routed.Length} database entries have routing: SHOW ROUTE database 'statement'" : $"no database entry {statement.Database} with routing", "3D000");
+            session.Error(statement.Database == null ? ConsoleErrors.WhichDatabase.Fields(routed.Length) : ConsoleErrors.NoRoutedEntry.Fields(statement.Database));
             return;
         }
 

@@ -1,5 +1,6 @@
 using Microsoft.Extensions.Logging;
 using Pooler.Config;
+using Pooler.Errors;
 using Pooler.Net;
 using Pooler.Pooling;
 using Pooler.Session;
@@ -23,20 +24,56 @@ internal sealed class Shutdown(
     private const long LastWordsMicroseconds = 500_000;
 
     // Class 57P01 (admin_shutdown): drivers and pools take it for what it is.
-    private const string SqlState = "57P01";
 
     private readonly Lock _lock = new();
-    private volatile StopMode _mode;
+    private volatile StopMode _mode, _announced;
     private bool _hasEnded;
 
     public StopMode Mode => _mode;
+
+    /// <summary>It has been asked for, even if it has not begun (shutdown_delay): nobody should be sent here any more.</summary>
+    public bool IsLeaving => _mode != StopMode.None || _announced != StopMode.None;
+
+    /// <summary>Just this is under way, or is about to be.</summary>
+    public bool IsUnderWay(StopMode mode) => (_mode == StopMode.None ? _announced : _mode) == mode;
 
     private IoThread First => threads[0];
 
     private TimeSpan Limit => live.Current.Get(Settings.ShutdownTimeout);
 
+    private TimeSpan Delay => live.Current.Get(Settings.ShutdownDelay);
+
     /// <summary>False when that much or more is under way already. From any thread.</summary>
     public bool Begin(StopMode mode)
+    {
+        lock (_lock)
+        {
+            if (mode != StopMode.Immediate && _mode == StopMode.None && Delay > TimeSpan.Zero)
+            {
+                return Announce(mode);
+            }
+        }
+
+        return Enter(mode);
+    }
+
+    /// <summary>First only readiness ends (shutdown_delay). The one who asked first says when it goes on, the one who asked for most how.</summary>
+    private bool Announce(StopMode mode)
+    {
+        bool isFirst = _announced == StopMode.None, isMore = mode > _announced;
+        _announced = isMore ? mode : _announced;
+        if (isFirst)
+        {
+            string text = $"shutdown_delay: no longer ready, and goes on in {Delay.TotalSeconds:0.###} s";
+            log.Note(text);
+            var wait = new DelayedEntry(this);
+            First.Post(() => First.Wheel.Set(wait, First.Now + (long)Delay.TotalMicroseconds));
+        }
+
+        return isMore;
+    }
+
+    private bool Enter(StopMode mode)
     {
         bool isFirst;
         lock (_lock)
@@ -83,11 +120,11 @@ internal sealed class Shutdown(
                 {
                     if (mode == StopMode.Immediate)
                     {
-                        session.EndByForce("pooler is shutting down", SqlState);
+                        session.EndByForce(SessionErrors.Stopping.Fields());
                     }
                     else
                     {
-                        session.EndIfFree("server shutting down", SqlState);
+                        session.EndIfFree(SessionErrors.StoppingGently.Fields());
                     }
                 }
             });
@@ -115,6 +152,12 @@ internal sealed class Shutdown(
             _ => "fast exit",
         });
         end();
+    }
+
+    /// <summary>The end of shutdown_delay; on I/O thread 0.</summary>
+    private sealed class DelayedEntry(Shutdown shutdown) : WheelTimer
+    {
+        internal override void Expired() => shutdown.Enter(shutdown._announced);
     }
 
     /// <summary>Looks again and again whether one step of the stop is through; on I/O thread 0.</summary>
@@ -151,7 +194,7 @@ internal sealed class Shutdown(
                 shutdown.Warn(mode == StopMode.WaitForClients
                     ? "shutdown_timeout: clients are still there: no more transactions begin"
                     : "shutdown_timeout: transactions are still open: fast exit");
-                shutdown.Begin(mode + 1);
+                shutdown.Enter(mode + 1);
                 return;
             }
 

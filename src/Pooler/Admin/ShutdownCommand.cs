@@ -1,3 +1,4 @@
+using Pooler.Errors;
 using Pooler.Telemetry;
 
 namespace Pooler.Admin;
@@ -20,13 +21,13 @@ internal sealed class ShutdownCommand : ConsoleCommand
         {
             await ConsoleWait.Until(session, static () => false); // The end of the process is the answer.
         }
-        else if (hasBegun || session.Console.Shutdown.Mode == mode)
+        else if (hasBegun || session.Console.Shutdown.IsUnderWay(mode))
         {
             session.Complete("SHUTDOWN");
         }
         else
         {
-            session.Error("already shutting down");
+            session.Error(ConsoleErrors.AlreadyStopping.Fields());
         }
     }
 

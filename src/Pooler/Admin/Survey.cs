@@ -18,17 +18,32 @@ internal static class Survey
         where TRow : class
     {
         asker.CheckThread();
-        var source = new Source<TRow>(asker, threads.Length);
-        for (int i = 0; i < threads.Length; i++)
-        {
-            threads[i].Post(new Part<TItem, TRow>(source, threads[i], i, list, copy));
-        }
-
+        var source = new Source<TRow>(asker);
+        Ask(threads, list, copy, source.Answer);
         return new ValueTask<List<TRow>>(source, 0);
     }
 
+    /// <summary>The same for who asks on the thread pool. While a thread hangs there is no answer.</summary>
+    public static Task<List<TRow>> RunOffThreads<TItem, TRow>(IoThread[] threads, Func<IoThread, IReadOnlyList<TItem>> list, Func<TItem, TRow?> copy)
+        where TRow : class
+    {
+        var source = new TaskCompletionSource<List<TRow>>(TaskCreationOptions.RunContinuationsAsynchronously);
+        Ask(threads, list, copy, source.SetResult);
+        return source.Task;
+    }
+
+    private static void Ask<TItem, TRow>(IoThread[] threads, Func<IoThread, IReadOnlyList<TItem>> list, Func<TItem, TRow?> copy, Action<List<TRow>> all)
+        where TRow : class
+    {
+        var answers = new Answers<TRow>(threads.Length, all);
+        for (int i = 0; i < threads.Length; i++)
+        {
+            threads[i].Post(new Part<TItem, TRow>(answers, threads[i], i, list, copy));
+        }
+    }
+
     private sealed class Part<TItem, TRow>(
-        Source<TRow> source, IoThread thread, int index, Func<IoThread, IReadOnlyList<TItem>> list, Func<TItem, TRow?> copy) : RunItem
+        Answers<TRow> answers, IoThread thread, int index, Func<IoThread, IReadOnlyList<TItem>> list, Func<TItem, TRow?> copy) : RunItem
         where TRow : class
     {
         private readonly List<TRow> _rows = [];
@@ -60,26 +75,37 @@ internal static class Survey
             }
             else
             {
-                source.Answer(index, _rows);
+                answers.Add(index, _rows);
             }
         }
     }
 
-    private sealed class Source<TRow>(Connection asker, int parts) : RunItem, IValueTaskSource<List<TRow>>
+    private sealed class Answers<TRow>(int parts, Action<List<TRow>> all)
     {
         private readonly List<TRow>[] _rows = new List<TRow>[parts];
         private int _missing = parts;
-        private bool _completed;
-        private Action<object?>? _continuation;
-        private object? _continuationState;
 
-        public void Answer(int index, List<TRow> rows)
+        public void Add(int index, List<TRow> rows)
         {
             _rows[index] = rows;
             if (Interlocked.Decrement(ref _missing) == 0)
             {
-                asker.Owner.Post(this);
+                all([.. _rows.SelectMany(static part => part)]);
             }
+        }
+    }
+
+    private sealed class Source<TRow>(Connection asker) : RunItem, IValueTaskSource<List<TRow>>
+    {
+        private List<TRow> _rows = [];
+        private bool _completed;
+        private Action<object?>? _continuation;
+        private object? _continuationState;
+
+        public void Answer(List<TRow> rows)
+        {
+            _rows = rows;
+            asker.Owner.Post(this);
         }
 
         internal override void Run()
@@ -88,7 +114,7 @@ internal static class Survey
             _continuation?.Invoke(_continuationState);
         }
 
-        List<TRow> IValueTaskSource<List<TRow>>.GetResult(short token) => [.. _rows.SelectMany(static part => part)];
+        List<TRow> IValueTaskSource<List<TRow>>.GetResult(short token) => _rows;
 
         ValueTaskSourceStatus IValueTaskSource<List<TRow>>.GetStatus(short token) =>
             _completed ? ValueTaskSourceStatus.Succeeded : ValueTaskSourceStatus.Pending;

@@ -1,4 +1,5 @@
 using Pooler.Config;
+using Pooler.Errors;
 using Pooler.Net;
 using Pooler.Pooling;
 using Pooler.Telemetry;
@@ -24,7 +25,7 @@ internal sealed class Suspend : ConsoleCommand
         }
         else
         {
-            session.Error(pools.PauseOfAll == PauseMode.None ? "cannot suspend with paused databases" : "already suspended/paused");
+            session.Error((pools.PauseOfAll == PauseMode.None ? ConsoleErrors.PausedDatabases : ConsoleErrors.AlreadyPaused).Fields());
         }
     }
 
@@ -37,7 +38,7 @@ internal sealed class Suspend : ConsoleCommand
         bool hasWaited = await ConsoleWait.Until(session, () => IsQuiet() || thread.Now >= until || pools.PauseOfAll != PauseMode.Suspended);
         if (pools.PauseOfAll != PauseMode.Suspended)
         {
-            session.Error("RESUME ended the suspension before all servers were free", "57014");
+            session.Error(ConsoleErrors.ResumedSuspend.Fields());
         }
         else if (IsQuiet())
         {
@@ -46,7 +47,7 @@ internal sealed class Suspend : ConsoleCommand
         else
         {
             pools.Resume(null, thread.Now);
-            session.Error(hasWaited ? "clients held servers for longer than suspend_timeout: resumed" : "canceling statement due to user request", "57014");
+            session.Error((hasWaited ? ConsoleErrors.SuspendTimeout : ConsoleErrors.Canceled).Fields());
         }
     }
 }

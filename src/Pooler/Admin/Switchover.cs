@@ -1,6 +1,7 @@
 using System.Diagnostics;
 using Pooler.Cluster;
 using Pooler.Config;
+using Pooler.Errors;
 using Pooler.Net;
 using Pooler.Session;
 using Pooler.Sql;
@@ -120,7 +121,7 @@ internal sealed class Switchover(AdminConsole console, Connection client, HostCl
     {
         if (session.Exchange is { IsUnderWay: false } && !session.IsInTransaction)
         {
-            session.End(SessionEnd.Fatal("terminating connection: the primary is switched over, and this session's state cannot move", "57P01"));
+            session.End(SessionEnd.Over(SessionErrors.SwitchedOver.Fields()));
         }
     }
 

@@ -1,5 +1,6 @@
 using Pooler.Cluster;
 using Pooler.Config;
+using Pooler.Errors;
 using Pooler.Session;
 using Pooler.Telemetry;
 
@@ -15,22 +16,22 @@ internal sealed class SwitchoverCommand : ConsoleCommand
     {
         if (session.Console.Clusters.Find(statement.Argument) is not { } cluster)
         {
-            session.Error($"no database with routing: {statement.Argument}", "3D000");
+            session.Error(ConsoleErrors.NoRouting.Fields(statement.Argument));
             return;
         }
 
         if (statement.Value == null || Find(cluster.Config, statement.Value) is not { } target)
         {
             string hosts = string.Join(", ", cluster.Config.Hosts);
-            session.Error($"SWITCHOVER {statement.Argument} TO <host>[:<port>]: the hosts are {hosts}", "22023");
+            session.Error(ConsoleErrors.WhichHost.Fields(statement.Argument, hosts));
         }
         else if (Refusal(cluster.State, target) is { } refusal)
         {
-            session.Error(refusal, "55000");
+            session.Error(ConsoleErrors.CannotSwitch.Fields(refusal));
         }
         else if (!cluster.BeginSwitchover(target))
         {
-            session.Error("a switchover is under way already", "55006");
+            session.Error(ConsoleErrors.Switching.Fields());
         }
         else
         {
@@ -52,7 +53,7 @@ internal sealed class SwitchoverCommand : ConsoleCommand
             else
             {
                 Note(session, $"SWITCHOVER '{switchover.Database}' failed: {failure}");
-                session.Error(failure, session.IsCanceled ? "57014" : "55000");
+                session.Error((session.IsCanceled ? ConsoleErrors.SwitchCanceled : ConsoleErrors.CannotSwitch).Fields(failure));
             }
         }
         finally

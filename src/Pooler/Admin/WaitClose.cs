@@ -1,3 +1,4 @@
+using Pooler.Errors;
 using Pooler.Pooling;
 
 namespace Pooler.Admin;
@@ -13,7 +14,7 @@ internal sealed class WaitClose() : DatabaseCommand("WAIT_CLOSE", "wait in")
             return true;
         }
 
-        session.Error("canceling statement due to user request", "57014");
+        session.Error(ConsoleErrors.Canceled.Fields());
         return false;
     }
 }

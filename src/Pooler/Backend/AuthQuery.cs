@@ -1,5 +1,6 @@
 using System.Buffers.Binary;
 using System.Text;
+using Pooler.Errors;
 using Pooler.Net;
 using Pooler.Protocol;
 
@@ -64,7 +65,7 @@ internal sealed class AuthQuery : ServerOwner
             long length = FrameHeader.FrameLength(rest);
             if (!BackendFrame.IsPossible(rest[0], length) || length > LongestFrame)
             {
-                server.Close(length > LongestFrame ? "auth_query: the answer is too long" : BackendFrame.Problem(rest), "08P01");
+                server.Close(ServerErrors.Violation.Fields(length > LongestFrame ? "auth_query: the answer is too long" : BackendFrame.Problem(rest)));
                 return data.Length;
             }
 
@@ -84,7 +85,7 @@ internal sealed class AuthQuery : ServerOwner
     {
         _thread.Wheel.Clear(_timer);
         _server = null;
-        ErrorFields failure = server.Failure ?? new ErrorFields("FATAL", "08006", "server conn crashed?", null, null);
+        ErrorFields failure = server.Failure ?? ServerErrors.Crashed.Fields();
         bool mayTryAnother = !server.IsLoggedIn && ++_tries < _target.Hosts.Length;
         if (_asked is { } asked)
         {
@@ -212,7 +213,7 @@ internal sealed class AuthQuery : ServerOwner
         }
         else
         {
-            _answer = new AuthAnswer(null, new ErrorFields("FATAL", "08P01", problem, null, null));
+            _answer = new AuthAnswer(null, ServerErrors.Violation.Fields(problem));
         }
     }
 
@@ -251,7 +252,7 @@ internal sealed class AuthQuery : ServerOwner
     {
         if (_asked != null)
         {
-            _server?.Close("auth_query has not been answered within server_connect_timeout", "57014");
+            _server?.Close(ServerErrors.CannotBeUsed.Fields("auth_query has not been answered within server_connect_timeout") with { SqlState = "57014" });
         }
         else
         {

@@ -1,3 +1,4 @@
+using Pooler.Errors;
 using Pooler.Net;
 using Pooler.Protocol;
 using Pooler.Sql;
@@ -130,7 +131,7 @@ internal sealed class Housekeeping : ServerOwner
             long length = FrameHeader.FrameLength(rest);
             if (!BackendFrame.IsPossible(rest[0], length))
             {
-                server.Close(BackendFrame.Problem(rest), "08P01");
+                server.Close(ServerErrors.Violation.Fields(BackendFrame.Problem(rest)));
                 return data.Length;
             }
 
@@ -283,7 +284,7 @@ internal sealed class Housekeeping : ServerOwner
                     return false;
                 }
 
-                _server.Close($"protocol violation: unexpected message {BackendFrame.Describe(type)} from server", "08P01");
+                _server.Close(ServerErrors.Violation.Fields($"protocol violation: unexpected message {BackendFrame.Describe(type)} from server"));
                 return false;
             case ReplyVerdict.Asynchronous when type == BackendMessage.ParameterStatus && !body.IsEmpty:
                 _server.Record(body, out string _);
@@ -317,7 +318,7 @@ internal sealed class Housekeeping : ServerOwner
             case BackendMessage.ReadyForQuery:
                 if (body[0] is not ((byte)'I' or (byte)'T' or (byte)'E'))
                 {
-                    _server.Close("protocol violation: malformed ReadyForQuery from server", "08P01");
+                    _server.Close(ServerErrors.Violation.Fields("protocol violation: malformed ReadyForQuery from server"));
                     return false;
                 }
 
@@ -391,7 +392,7 @@ internal sealed class Housekeeping : ServerOwner
         }
         else
         {
-            _server.Close($"the server stayed in transaction state '{(char)_server.Status}'", "08P01");
+            _server.Close(ServerErrors.Violation.Fields($"the server stayed in transaction state '{(char)_server.Status}'"));
         }
     }
 
@@ -425,7 +426,7 @@ internal sealed class Housekeeping : ServerOwner
                 return;
             }
 
-            keeper._server.Close($"the server did not come back to a known state in time ({keeper._limit})", "08006");
+            keeper._server.Close($"the server did not come back to a known state in time ({keeper._limit})");
         }
     }
 }

@@ -54,6 +54,9 @@ internal sealed class PreparedStatement
     /// <summary>Its class, once a router has asked for it. Whoever asks on another thread may find it a little later.</summary>
     public ClassifiedText? Classified { get; set; }
 
+    /// <summary>Of its text without values, once somebody has asked for it; 0: nobody has.</summary>
+    public ulong Fingerprint { get; set; }
+
     /// <summary>Names of clients that mean it. Changes, as <see cref="Servers"/>, under the catalogue's lock.</summary>
     public int Clients { get; internal set; }
 

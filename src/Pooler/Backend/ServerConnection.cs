@@ -1,5 +1,6 @@
 using System.Collections.Immutable;
 using Pooler.Config;
+using Pooler.Errors;
 using Pooler.Net;
 using Pooler.Protocol;
 
@@ -18,7 +19,7 @@ internal sealed class ServerConnection
     private Question<NameAnswer>? _question;
     private Question<PasswordAnswer>? _passwordQuestion;
     private PasswordAnswer? _password;
-    private bool _closing;
+    private bool _closing, _isEncrypting;
 
     public ServerConnection(IoThread thread, ServerTarget target, HostAddress host, ServerOwner owner, StatementCatalogue catalogue, Action<ServerConnection> loggedIn)
     {
@@ -149,11 +150,12 @@ internal sealed class ServerConnection
     }
 
     /// <summary>Ends the connection; the first reason stays. The owner learns it from the reader loop.</summary>
-    public void Close(string reason, string sqlState = "08006") => Close(new ErrorFields("FATAL", sqlState, reason, null, null));
+    public void Close(string reason) => Close(ServerErrors.CannotBeUsed.Fields(reason));
 
+    /// <summary>Whoever is told of it learns which server it was.</summary>
     public void Close(ErrorFields failure)
     {
-        Failure ??= failure;
+        Failure ??= failure with { Detail = $"{(failure.Detail is { } detail ? detail + " " : "")}{Name}" };
         _closing = true;
         _question?.GiveUp(NameAnswer.GivenUp);
         _passwordQuestion?.GiveUp(PasswordAnswer.GivenUp);
@@ -179,7 +181,7 @@ internal sealed class ServerConnection
         ReadOnlySpan<byte> text = end < 0 ? default : body[(end + 1)..];
         if (end <= 0 || text.IsEmpty || text.IndexOf((byte)0) != text.Length - 1)
         {
-            Close("malformed ParameterStatus from server", "08P01");
+            Close(ServerErrors.Violation.Fields("malformed ParameterStatus from server"));
             return -1;
         }
 
@@ -196,6 +198,16 @@ internal sealed class ServerConnection
 
         return index;
     }
+
+    /// <summary>For people, and without a secret.</summary>
+    private string Name => ProcessId != 0 ? $"The server is {Host}, process {ProcessId}, user \"{Target.User}\", database \"{Target.Database}\"."
+        : $"The server is {Host}, user \"{Target.User}\", database \"{Target.Database}\".";
+
+    /// <summary>How far a login has come.</summary>
+    private string Progress => _socket == null ? "the name of the host was being looked up"
+        : _socket.IsConnecting ? "the connection was not taken"
+        : _isEncrypting ? "the connection was taken, and SSLRequest or the TLS handshake (server_tls_sslmode) not answered"
+        : "the connection was taken, and the login not finished";
 
     /// <summary>The values after login are the state a reset brings back.</summary>
     internal void RememberLogin() => LoginParameters = Parameters;
@@ -241,7 +253,7 @@ internal sealed class ServerConnection
         catch (Exception e)
         {
             IoThread.Defect($"Server connection: {e}");
-            Close("internal error", "XX000");
+            Close(ServerErrors.Internal.Fields());
         }
 
         Thread.Wheel.Clear(_connectTimer);
@@ -310,7 +322,7 @@ internal sealed class ServerConnection
         _passwordQuestion = null;
         if (_password.Problem is { } problem && !_closing)
         {
-            Close(problem, "28000");
+            Close(ServerErrors.PasswordCommandFailed.Fields(problem));
         }
     }
 
@@ -337,7 +349,7 @@ internal sealed class ServerConnection
         if (error != 0)
         {
             WasLost = true;
-            Close($"server connect failed: {Host}: {Syscalls.ErrorText(error)}", "08001");
+            Close(ServerErrors.ConnectFailed.Fields(Host, Syscalls.ErrorText(error)));
         }
         else if (!_closing)
         {
@@ -348,12 +360,14 @@ internal sealed class ServerConnection
     private async ValueTask EncryptAsync()
     {
         var encryption = new ServerEncryption(Target, Host);
+        _isEncrypting = true;
         string? problem = await encryption.BeginAsync(_socket!);
+        _isEncrypting = false;
         ChannelBinding = encryption.ChannelBinding;
         if (problem != null && !_closing)
         {
             WasLost |= _socket!.Input.IsEnded;
-            Close($"server connect failed: {Host}: {problem}", "08006");
+            Close(ServerErrors.EncryptionFailed.Fields(Host, problem));
         }
     }
 
@@ -370,7 +384,7 @@ internal sealed class ServerConnection
         if (answer.Addresses.IsEmpty && !_closing)
         {
             WasLost = true;
-            Close($"server DNS lookup failed: {Host.Name}: {answer.Problem}", "08001");
+            Close(ServerErrors.LookupFailed.Fields(Host.Name, answer.Problem));
         }
 
         return [.. answer.Addresses.Select(AddressOf)];
@@ -417,7 +431,7 @@ internal sealed class ServerConnection
         if (input.IsEnded)
         {
             WasLost = true;
-            Close("server conn crashed?");
+            Close(ServerErrors.Crashed.Fields());
         }
 
         return !_closing;
@@ -429,12 +443,13 @@ internal sealed class ServerConnection
         {
             if (server._passwordQuestion != null)
             {
-                server.Close("password_command has not answered within server_connect_timeout", "28000");
+                server.Close(ServerErrors.PasswordCommandTimeout.Fields());
                 return;
             }
 
             server.WasLost = true;
-            server.Close("connect timeout", "08001");
+            string limit = Settings.ServerConnectTimeout.Format(server.Target.ConnectTimeout)!;
+            server.Close(ServerErrors.ConnectTimeout.Because($"Waited {limit} s; {server.Progress}.", SettingPlace.Global(Settings.ServerConnectTimeout, limit)));
         }
     }
 }

@@ -1,6 +1,7 @@
 using System.Buffers.Binary;
 using System.Security.Cryptography;
 using System.Text;
+using Pooler.Errors;
 using Pooler.Net;
 using Pooler.Protocol;
 
@@ -74,7 +75,7 @@ internal sealed class ServerLogin(ServerConnection server, int minor, bool mayAs
                 }
 
                 server.WasLost = true;
-                Fail("server conn crashed?", "08006");
+                Fail(ServerErrors.Crashed.Fields());
                 return LoginEnd.Settled;
             }
         }
@@ -108,7 +109,7 @@ internal sealed class ServerLogin(ServerConnection server, int minor, bool mayAs
         long length = FrameHeader.FrameLength(data);
         if (length > BlockPool.BlockSize || !BackendFrame.IsPossible(data[0], length))
         {
-            step = Fail(BackendFrame.Problem(data), "08P01");
+            step = Fail(ServerErrors.Violation.Fields(BackendFrame.Problem(data)));
             return false;
         }
 
@@ -157,7 +158,7 @@ internal sealed class ServerLogin(ServerConnection server, int minor, bool mayAs
         // Whoever speaks before it has proved itself is not believed (mutual authentication, CVE-2024-10977 alike).
         if (!_authenticated)
         {
-            return Fail($"unexpected message {BackendFrame.Describe(type)} from server before authentication ended", "08P01");
+            return Fail(ServerErrors.Violation.Fields($"unexpected message {BackendFrame.Describe(type)} from server before authentication ended"));
         }
 
         switch (type)
@@ -173,11 +174,11 @@ internal sealed class ServerLogin(ServerConnection server, int minor, bool mayAs
                 server.RememberLogin();
                 return Step.Done;
             case BackendMessage.BackendKeyData:
-                return Fail("malformed BackendKeyData from server", "08P01");
+                return Fail(ServerErrors.Violation.Fields("malformed BackendKeyData from server"));
             case BackendMessage.ReadyForQuery:
-                return Fail("malformed ReadyForQuery from server at login", "08P01");
+                return Fail(ServerErrors.Violation.Fields("malformed ReadyForQuery from server at login"));
             default:
-                return Fail($"unexpected message {BackendFrame.Describe(type)} from server at login", "08P01");
+                return Fail(ServerErrors.Violation.Fields($"unexpected message {BackendFrame.Describe(type)} from server at login"));
         }
     }
 
@@ -191,7 +192,7 @@ internal sealed class ServerLogin(ServerConnection server, int minor, bool mayAs
         int theirs = version >= StartupPacket.Version30 ? version - StartupPacket.Version30 : version;
         if (theirs < 0 || theirs >= _minor || BinaryPrimitives.ReadInt32BigEndian(body[4..]) != 0)
         {
-            return Fail("malformed NegotiateProtocolVersion from server", "08P01");
+            return Fail(ServerErrors.Violation.Fields("malformed NegotiateProtocolVersion from server"));
         }
 
         _minor = theirs;
@@ -202,7 +203,7 @@ internal sealed class ServerLogin(ServerConnection server, int minor, bool mayAs
     {
         if (server.Welcome.Count >= MaxParameters)
         {
-            return Fail($"server reports more than {MaxParameters} parameters at login", "08P01");
+            return Fail(ServerErrors.Violation.Fields($"server reports more than {MaxParameters} parameters at login"));
         }
 
         int end = Math.Max(0, body.IndexOf((byte)0));
@@ -225,13 +226,13 @@ internal sealed class ServerLogin(ServerConnection server, int minor, bool mayAs
     {
         if (!AuthenticationRequest.TryParse(body, out AuthenticationRequest request) || _authenticated)
         {
-            return Fail("malformed authentication request from server", "08P01");
+            return Fail(ServerErrors.Violation.Fields("malformed authentication request from server"));
         }
 
         string secret = _secret;
         if (_scram != null && request.Kind is not (AuthenticationKind.SaslContinue or AuthenticationKind.SaslFinal or AuthenticationKind.Ok))
         {
-            return Fail("server asked for another authentication in the middle of SCRAM", "08P01");
+            return Fail(ServerErrors.Violation.Fields("server asked for another authentication in the middle of SCRAM"));
         }
 
         switch (request.Kind)
@@ -239,7 +240,7 @@ internal sealed class ServerLogin(ServerConnection server, int minor, bool mayAs
             case AuthenticationKind.Ok:
                 if (_scram is { ServerVerified: false })
                 {
-                    return Fail("server accepted the login without proving that it knows the password", "28000");
+                    return Fail(ServerErrors.NotProved.Fields());
                 }
 
                 _authenticated = true;
@@ -256,14 +257,14 @@ internal sealed class ServerLogin(ServerConnection server, int minor, bool mayAs
                 Writer.WriteSaslInitialResponse(_scram.IsPlus ? ScramServer.PlusMechanism : ScramServer.Mechanism, _scram.ClientFirst);
                 return Step.GoOn;
             case AuthenticationKind.SaslContinue when _scram != null:
-                return !_scram.TryReadChallenge(request.Data, out string problem) ? Fail($"SASL: {problem}", "08P01")
+                return !_scram.TryReadChallenge(request.Data, out string problem) ? Fail(ServerErrors.BadScram.Fields(problem))
                     : _clientKeys != null ? AnswerWithClientKeys(secret)
                     : _scram.Iterations <= MostIterations ? Step.DeriveKeys
-                    : Fail($"the server's SCRAM secret for user \"{server.Target.User}\" has {_scram.Iterations} iterations, more than {MostIterations}: set its password anew with a lower scram_iterations", "08P01");
+                    : Fail(ServerErrors.TooManyIterations.Fields(server.Target.User, _scram.Iterations, MostIterations));
             case AuthenticationKind.SaslFinal when _scram != null:
-                return _scram.TryVerifyServer(request.Data, out problem) ? Step.GoOn : Fail($"SASL: {problem}", "28000");
+                return _scram.TryVerifyServer(request.Data, out problem) ? Step.GoOn : Fail(ServerErrors.WrongProof.Fields(problem));
             default:
-                return Fail($"cannot do {request.Kind} authentication to the server as user \"{server.Target.User}\": {Hindrance(request.Kind, secret)}", "28000");
+                return Fail(ServerErrors.NoWayToLogIn.Fields(request.Kind, server.Target.User, Hindrance(request.Kind, secret)));
         }
     }
 
@@ -280,9 +281,7 @@ internal sealed class ServerLogin(ServerConnection server, int minor, bool mayAs
             || verifier.Iterations != _scram!.Iterations
             || !verifier.Salt.SequenceEqual(_scram.Salt))
         {
-            return Fail(
-                $"the server has another SCRAM secret for user \"{server.Target.User}\" than auth_file: copy its rolpassword from pg_authid and RELOAD, or store the plain password",
-                "28000");
+            return Fail(ServerErrors.OtherSecret.Fields(server.Target.User));
         }
 
         Writer.WriteSaslResponse(_scram.BuildFinal(_clientKeys!));
@@ -319,9 +318,9 @@ internal sealed class ServerLogin(ServerConnection server, int minor, bool mayAs
         Writer.WriteSaslResponse(_scram.BuildFinal(keys));
     }
 
-    private Step Fail(string message, string sqlState)
+    private Step Fail(ErrorFields failure)
     {
-        server.Close(message, sqlState);
+        server.Close(failure);
         return Step.Failed;
     }
 

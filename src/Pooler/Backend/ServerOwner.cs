@@ -1,4 +1,5 @@
 using Pooler.Net;
+using Pooler.Protocol;
 
 namespace Pooler.Backend;
 
@@ -20,7 +21,7 @@ internal abstract class ServerOwner
     }
 
     /// <summary>The server is to be replaced: whoever keeps it without having anything under way on it lets go (server_fast_close).</summary>
-    internal virtual void EndIfFree(ServerConnection server, string reason)
+    internal virtual void EndIfFree(ServerConnection server, ErrorFields reason)
     {
     }
 

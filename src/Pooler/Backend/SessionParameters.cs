@@ -1,4 +1,5 @@
 using System.Text;
+using Pooler.Sql;
 
 namespace Pooler.Backend;
 
@@ -11,11 +12,16 @@ internal sealed class SessionParameters
     /// <summary>How many names every server reports that we speak to; those behind them some do (search_path since PostgreSQL 18).</summary>
     public const int WellKnown = 6;
 
-    /// <summary>The index of standard_conforming_strings, and of client_encoding.</summary>
-    public const int ConformingStrings = 4, ClientEncoding = 0;
+    /// <summary>The index of standard_conforming_strings.</summary>
+    public const int ConformingStrings = 4;
+
+    private const int ClientEncoding = 0;
 
     /// <summary>standard_conforming_strings: how texts are read.</summary>
     public bool HasConformingStrings => this[ConformingStrings] != "off";
+
+    /// <summary>client_encoding: how texts are written.</summary>
+    public TextEncoding TextEncoding { get; }
 
     public const string ReadOnlyName = "default_transaction_read_only";
 
@@ -36,13 +42,14 @@ internal sealed class SessionParameters
     private readonly string?[] _values;
     private readonly ulong _reported;
 
-    private SessionParameters(string?[] values, ulong reported)
+    private SessionParameters(string?[] values, ulong reported, TextEncoding encoding)
     {
+        TextEncoding = encoding;
         _values = values;
         _reported = reported;
     }
 
-    public static SessionParameters Empty { get; } = new([], 0);
+    public static SessionParameters Empty { get; } = new([], 0, TextEncoding.Utf8);
 
     /// <summary>Null where this set says nothing.</summary>
     public string? this[int index] => index < _values.Length ? _values[index] : null;
@@ -107,7 +114,7 @@ internal sealed class SessionParameters
         string?[] values = new string?[Math.Max(_values.Length, index + 1)];
         _values.CopyTo(values, 0);
         values[index] = value;
-        return new SessionParameters(values, mask);
+        return new SessionParameters(values, mask, index == ClientEncoding ? ClassifierContext.EncodingOf(Encoding.ASCII.GetBytes(value)) : TextEncoding);
     }
 
     /// <summary>

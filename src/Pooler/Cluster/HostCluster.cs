@@ -2,6 +2,7 @@ using System.Collections.Immutable;
 using Microsoft.Extensions.Logging;
 using Pooler.Backend;
 using Pooler.Config;
+using Pooler.Errors;
 using Pooler.Net;
 using Pooler.Protocol;
 
@@ -67,9 +68,9 @@ internal sealed class HostCluster : IAsyncDisposable
     {
         get
         {
-            string missing = _config.Routing == RoutingRule.Replica ? "no replica is up and fresh enough" : "no host takes writes";
-            return new ErrorFields("FATAL", "57P03", $"{missing}, for longer than failover_hold_time (database \"{_config.Name}\")", null,
-                "SHOW HOSTS on the console tells what each host is.");
+            ClientError error = _config.Routing == RoutingRule.Replica ? SessionErrors.NoReplica : SessionErrors.NoPrimary;
+            string hosts = string.Join("; ", State.Hosts.Select(static host => host.Describe()));
+            return error.Because($"{hosts}.", _config.FailoverHoldPlace, _config.Name);
         }
     }
 

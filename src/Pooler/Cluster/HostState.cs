@@ -45,6 +45,17 @@ internal sealed record HostState(HostAddress Address)
     /// <summary>It has the data by logical replication: positions of its own WAL say nothing of the primary's, so it serves nobody with a bound.</summary>
     public bool IsLogical => Role == HostRole.Subscriber;
 
+    /// <summary>In a few words, for who is told that no host could take its work.</summary>
+    public string Describe()
+    {
+        string role = Role.ToString().ToLowerInvariant();
+        return !IsUp ? $"{Address} ({role}) does not answer: {Problem ?? "it was never reached"}"
+            : Health.State == HealthState.Ejected ? $"{Address} ({role}) is left out after failures"
+            : Facts is { IsReadOnly: true } && Role == HostRole.Primary ? $"{Address} ({role}) is read-only"
+            : Lag is { } lag ? $"{Address} ({role}) is {lag} bytes behind"
+            : $"{Address} is {role}";
+    }
+
     /// <summary>It is a primary, answers, and is not read-only.</summary>
     public bool TakesWrites => IsUp && Role == HostRole.Primary && Facts is { IsReadOnly: false };
 

@@ -21,6 +21,9 @@ internal sealed class ClientTls
 
     public SslMode Mode { get; }
 
+    /// <summary>What clients are shown.</summary>
+    public X509Certificate2 Certificate => _context.TargetCertificate;
+
     /// <summary>What SCRAM binds to (tls-server-end-point); null: the certificate cannot be bound to.</summary>
     public byte[]? EndPoint { get; }
 

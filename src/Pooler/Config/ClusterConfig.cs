@@ -51,6 +51,9 @@ internal sealed record ClusterConfig
     /// <summary>How long work waits for a host that may take it.</summary>
     public required TimeSpan FailoverHoldTime { get; init; }
 
+    /// <summary>Where that stands.</summary>
+    public required SettingPlace FailoverHoldPlace { get; init; }
+
     /// <summary>What happens while a second host takes writes.</summary>
     public required TwoPrimariesRule OnTwoPrimaries { get; init; }
 
@@ -89,6 +92,7 @@ internal sealed record ClusterConfig
             MaxReplicaLag = other.MaxReplicaLag,
             MaxReplicaLagTime = other.MaxReplicaLagTime,
             FailoverHoldTime = other.FailoverHoldTime,
+            FailoverHoldPlace = other.FailoverHoldPlace,
             OnTwoPrimaries = other.OnTwoPrimaries,
             LoadBalance = other.LoadBalance,
             SwitchoverCommand = other.SwitchoverCommand,

@@ -17,6 +17,7 @@ internal sealed class ConfigDraft(List<ConfigError> errors)
     private readonly HashSet<Setting> written = [];
     private readonly Dictionary<string, DatabaseConfig> databases = new(StringComparer.Ordinal);
     private readonly Dictionary<string, UserConfig> users = new(StringComparer.Ordinal);
+    private readonly Dictionary<string, string> ownSecrets = new(StringComparer.Ordinal);
     private readonly SortedDictionary<int, PeerConfig> peers = [];
     private readonly Dictionary<(string Section, string Key), ConfigEntry> seen = [];
     private readonly List<string> warnings = [];
@@ -30,6 +31,7 @@ internal sealed class ConfigDraft(List<ConfigError> errors)
             case ConfigSection.Databases: ApplyDatabase(entry); break;
             case ConfigSection.Users: ApplyUser(entry); break;
             case ConfigSection.Peers: ApplyPeer(entry); break;
+            case ConfigSection.Userlist: ApplySecret(entry); break;
         }
     }
 
@@ -150,6 +152,16 @@ internal sealed class ConfigDraft(List<ConfigError> errors)
             users[entry.Key] = UserConfig.From(entry.Key, own);
     }
 
+    private void ApplySecret(ConfigEntry entry)
+    {
+        if (Encoding.UTF8.GetByteCount(entry.Key) > Userlist.LongestUser)
+            Error(entry, $"user name \"{entry.Key}\" is too long: at most {Userlist.LongestUser} bytes");
+        else if (Encoding.UTF8.GetByteCount(entry.Value) > Userlist.LongestSecret)
+            Error(entry, $"the secret of \"{entry.Key}\" is longer than {Userlist.LongestSecret} bytes");
+        else
+            ownSecrets[entry.Key] = entry.Value;
+    }
+
     private void ApplyPeer(ConfigEntry entry)
     {
         if (!ValueKinds.PeerNumber.TryParse(entry.Key, out int id) || id == 0)
@@ -169,7 +181,11 @@ internal sealed class ConfigDraft(List<ConfigError> errors)
     /// <summary>Null if the value cannot be taken apart; a pair that is wrong is an error and left out.</summary>
     private SettingValues? ParsePairs(ConfigEntry entry, SettingScope scope)
     {
-        if (!ConnectString.TryParse(entry.Value, out List<KeyValuePair<string, string>> pairs, out string? problem))
+        List<KeyValuePair<string, string>> pairs;
+        bool isRight = scope == SettingScope.Database && ConnectUrl.IsOne(entry.Value)
+            ? ConnectUrl.TryParse(entry.Value, out pairs, out string? problem)
+            : ConnectString.TryParse(entry.Value, out pairs, out problem);
+        if (!isRight)
         {
             Error(entry, $"{entry.Key}: {problem}");
             return null;
@@ -221,25 +237,33 @@ internal sealed class ConfigDraft(List<ConfigError> errors)
         _ => $"[{ConfigSection.Main}]",
     };
 
+    /// <summary>Those of auth_file, and those of the environment, which beat them.</summary>
     private FrozenDictionary<string, string> ReadSecrets()
+    {
+        Dictionary<string, string> secrets = ReadAuthFile() ?? new(StringComparer.Ordinal);
+        foreach ((string user, string secret) in ownSecrets) secrets[user] = secret;
+        return secrets.ToFrozenDictionary(StringComparer.Ordinal);
+    }
+
+    private Dictionary<string, string>? ReadAuthFile()
     {
         string? path = (string?)values[Settings.AuthFile.Index];
         if (string.IsNullOrEmpty(path))
         {
-            WarnWithoutAuthFile();
-            return FrozenDictionary<string, string>.Empty;
+            if (ownSecrets.Count == 0) WarnWithoutAuthFile();
+            return null;
         }
 
         if (!TextFile.TryRead(path, out string? text, out string? problem))
         {
             ConfigEntry? entry = seen.GetValueOrDefault((ConfigSection.Main, Settings.AuthFile.Name));
             errors.Add(new ConfigError(entry?.File ?? path, entry?.Line ?? 0, $"auth_file: {problem}"));
-            return FrozenDictionary<string, string>.Empty;
+            return null;
         }
 
         Dictionary<string, string> secrets = Userlist.Parse(text, out problem);
         if (problem is not null) warnings.Add($"{path}: {problem}");
-        return secrets.ToFrozenDictionary(StringComparer.Ordinal);
+        return secrets;
     }
 
     private HbaRules? ReadHba()

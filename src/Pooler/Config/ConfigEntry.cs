@@ -5,7 +5,7 @@ namespace Pooler.Config;
 /// <param name="Line">Counted from 1; 0 if there is no line.</param>
 /// <param name="Section">One of <see cref="ConfigSection"/>'s names.</param>
 /// <param name="Key">Without its quotes.</param>
-/// <param name="Value">Blanks around it removed.</param>
+/// <param name="Value">Blanks around it removed, but not those of a secret.</param>
 internal sealed record ConfigEntry(string File, int Line, string Section, string Key, string Value)
 {
     /// <summary>The value can be a password, so it is left out.</summary>

@@ -2,8 +2,9 @@ namespace Pooler.Config;
 
 /// <summary>
 /// Reads the POOLER_ variables into entries: POOLER_LISTEN_PORT=6432 is listen_port, POOLER_DATABASES__app="host=…" an entry of
-/// [databases], POOLER_USERS__app="…" one of [users], POOLER_PEERS__2="…" one of [peers]. With _FILE at its end a variable names a file that holds the value, so that
-/// secrets stay out of the environment; a setting whose own name ends that way (POOLER_AUTH_FILE) is that setting.
+/// [databases], POOLER_USERS__app="…" one of [users], POOLER_PEERS__2="…" one of [peers], POOLER_USERLIST__app="secret" a user as a line of auth_file is.
+/// With _FILE at its end a variable names a file that holds the value, so that secrets stay out of the environment; a setting whose own name
+/// ends that way (POOLER_AUTH_FILE) is that setting.
 /// </summary>
 internal sealed class ConfigEnvironment(List<ConfigEntry> entries, List<ConfigError> errors)
 {
@@ -12,7 +13,7 @@ internal sealed class ConfigEnvironment(List<ConfigEntry> entries, List<ConfigEr
     private const string FileSuffix = "_FILE";
 
     private static readonly (string Prefix, string Section)[] Entries =
-        [("DATABASES__", ConfigSection.Databases), ("USERS__", ConfigSection.Users), ("PEERS__", ConfigSection.Peers)];
+        [("DATABASES__", ConfigSection.Databases), ("USERS__", ConfigSection.Users), ("PEERS__", ConfigSection.Peers), ("USERLIST__", ConfigSection.Userlist)];
 
     public void Read(IReadOnlyDictionary<string, string> environment)
     {
@@ -76,10 +77,10 @@ internal sealed class ConfigEnvironment(List<ConfigEntry> entries, List<ConfigEr
     {
         string? nearest = NearestName.Find(suffix, Settings.Names(SettingScope.Global));
         return nearest is null
-            ? $"no such setting: after {Prefix} comes the name of a [{ConfigSection.Main}] setting in capitals, DATABASES__x, USERS__x or PEERS__n"
+            ? $"no such setting: after {Prefix} comes the name of a [{ConfigSection.Main}] setting in capitals, DATABASES__x, USERS__x, USERLIST__x or PEERS__n"
             : $"no such setting: did you mean {Prefix}{nearest.ToUpperInvariant()}?";
     }
 
     private void Add(string source, string section, string key, string value) =>
-        entries.Add(new ConfigEntry(source, 0, section, key, value.Trim()));
+        entries.Add(new ConfigEntry(source, 0, section, key, section == ConfigSection.Userlist ? value : value.Trim()));
 }

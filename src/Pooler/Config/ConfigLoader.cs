@@ -18,6 +18,8 @@ internal static class ConfigLoader
         ConfigDraft draft = new(errors);
         foreach (ConfigEntry entry in entries) draft.Apply(entry);
         PoolerConfig config = draft.Build(path ?? "");
+        if (path is null && config.Databases.Count == 0 && config.AutoDatabase is null)
+            errors.Add(new ConfigError("environment", 0, "there is no database: name a configuration file, or set POOLER_DATABASES__name to \"host=…\" or a postgresql:// URL"));
         return new ConfigResult(errors.Count == 0 ? config : null, [.. errors]);
     }
 }

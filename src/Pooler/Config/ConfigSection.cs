@@ -16,5 +16,9 @@ internal static class ConfigSection
 
     public const string Peers = "peers";
 
+    /// <summary>Users and secrets from the environment; in files they stand in auth_file.</summary>
+    public const string Userlist = "userlist";
+
+    /// <summary>Those of an ini file.</summary>
     public static ImmutableArray<string> All { get; } = [Main, MainSynonym, Databases, Users, Peers];
 }

@@ -181,6 +181,7 @@ internal sealed class PoolerConfig
             MaxReplicaLag = database.MaxReplicaLag ?? Get(Settings.MaxReplicaLag),
             MaxReplicaLagTime = database.MaxReplicaLagTime ?? Get(Settings.MaxReplicaLagTime),
             FailoverHoldTime = database.FailoverHoldTime ?? Get(Settings.FailoverHoldTime),
+            FailoverHoldPlace = SettingPlace.Of(this, Settings.FailoverHoldTime, database.Name, ""),
             OnTwoPrimaries = database.OnTwoPrimaries ?? Get(Settings.OnTwoPrimaries),
             ReadAfterWrite = database.ReadAfterWrite ?? Get(Settings.ReadAfterWrite),
             SwitchoverCommand = database.SwitchoverCommand ?? Get(Settings.SwitchoverCommand),

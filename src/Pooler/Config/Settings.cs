@@ -100,6 +100,12 @@ internal static class Settings
         "Ours: a host whose probe takes longer, connect included, is down.");
     public static readonly Setting<TimeSpan> IdleTransactionTimeout = Row("idle_transaction_timeout", Seconds, "0", Global | User,
         "Closes a client idle in a transaction that long; 0 = never.");
+    public static readonly Setting<ImmutableArray<string>> HttpListenAddr = Row("http_listen_addr", NameList, "127.0.0.1", Global,
+        "Ours: addresses of the HTTP listener for metrics and health; * = all; whoever reaches it may read, without a password.");
+    public static readonly Setting<int> HttpListenPort = Row("http_listen_port", PortOrNone, "9127", Global,
+        "Ours: its port; that it is taken is a warning, and tried again; 0 = no HTTP.");
+    public static readonly Setting<bool> HttpPage = Row("http_page", Switch, "1", Global,
+        "Ours: there is a live page at / of that listener (docs/page.md).");
     public static readonly Setting<ImmutableArray<string>> IgnoreStartupParameters = Row("ignore_startup_parameters", NameList, "", Global,
         "Startup parameters that are swallowed instead of followed; options = those in options that servers do not report.");
     public static readonly Setting<IoEngine> IoEngine = Row("io_engine", IoEngineWord, "auto", Global,
@@ -120,8 +126,12 @@ internal static class Settings
         "Logs every login.");
     public static readonly Setting<bool> LogDisconnections = Row("log_disconnections", Switch, "1", Global,
         "Logs every disconnect with its reason.");
+    public static readonly Setting<int> LogMinDurationStatement = Row("log_min_duration_statement", MillisecondsOrOff, "-1", Global,
+        "Ours, PostgreSQL's name and meaning: logs statements that take at least so many milliseconds, their wait for a server included, without their values; 0 = all, -1 = none (docs/statements.md).");
     public static readonly Setting<bool> LogPoolerErrors = Row("log_pooler_errors", Switch, "1", Global,
         "Logs the errors sent to clients.");
+    public static readonly Setting<int> LogStatementLimit = Row("log_statement_limit", Count, "100", Global,
+        "Ours: most lines a second that log_min_duration_statement and LOG QUERIES write; how many were left out is said; 0 = no limit.");
     public static readonly Setting<bool> LogStats = Row("log_stats", Switch, "1", Global,
         "Logs the figures of each stats_period.");
     public static readonly Setting<string> LogFile = Row("logfile", Text, "", Global,
@@ -180,6 +190,12 @@ internal static class Settings
         "Ours: for OAuth, the claim of a token that is the user's name, or that map= of a line of auth_hba_file finds in auth_ident_file.");
     public static readonly Setting<TwoPrimariesRule> OnTwoPrimaries = Row("on_two_primaries", TwoPrimariesWord, "stay", Global | Database,
         "Ours: while a second host takes writes: stay = with the primary as long as it answers; hold = nobody writes, unless the second is on an older timeline; newest = to the newer timeline.");
+    public static readonly Setting<string?> OtlpEndpoint = Row("otlp_endpoint", OptionalUrl, null, Global,
+        "Ours: where telemetry is sent by OTLP over HTTP (protobuf), as in http://collector:4318; /v1/metrics and /v1/traces are put behind it; left out or empty = nowhere.");
+    public static readonly Setting<string?> OtlpHeaders = Row("otlp_headers", OptionalText, null, Global,
+        "Ours: headers for otlp_endpoint, name=value separated by commas, with what is special in URLs encoded (%20).", secret: true);
+    public static readonly Setting<TimeSpan> OtlpInterval = Row("otlp_interval", Seconds, "60", Global,
+        "Ours: pause between two sendings of metrics to otlp_endpoint; 0 = no metrics are sent there.");
     public static readonly Setting<string> PamService = Row("pam_service", Text, "pgbouncer", Global,
         "Ours: the service (a file of /etc/pam.d) by which PAM checks passwords, unless a line of auth_hba_file has its own pamservice.");
     public static readonly Setting<string?> PasswordCommand = Row("password_command", OptionalText, null, Global | Database,
@@ -264,12 +280,16 @@ internal static class Settings
         "TLS versions offered to servers: tlsv1.0 to tlsv1.3, all, secure (1.2 and 1.3).");
     public static readonly Setting<SslMode> ServerTlsSslMode = Row("server_tls_sslmode", SslModeWord, "prefer", Global,
         "TLS with servers: disable, allow and prefer (if the server can), require, verify-ca (signed by server_tls_ca_file), verify-full (and made out to the host).");
+    public static readonly Setting<TimeSpan> ShutdownDelay = Row("shutdown_delay", Seconds, "0", Global,
+        "Ours: SIGTERM, SIGINT and SHUTDOWN WAIT_FOR_… begin so much later, while /readyz fails already: load balancers look elsewhere before new clients are refused.");
     public static readonly Setting<TimeSpan> ShutdownTimeout = Row("shutdown_timeout", Seconds, "0", Global,
         "Ours: longest wait of SIGTERM for clients to leave, then it goes on as SIGINT; longest wait of SIGINT for transactions to end, then clients are cut with 57P01; 0 = no limit.");
     public static readonly Setting<bool> SoReusePort = Row("so_reuseport", Switch, "0", Global,
         "Lets several processes listen on the same port: for a restart without a gap start the new one, then end the old one with SIGTERM.", AtRestart);
     public static readonly Setting<StartupParameterRule> StartupParameters = Row("startup_parameters", StartupParameterWord, "follow", Global,
         "Ours: follow = startup parameters are set on every server a client is lent; refuse = as PgBouncer, the login fails over those servers do not report.");
+    public static readonly Setting<long> StatementStatistics = Row("statement_statistics", Bytes, "4194304", Global,
+        "Ours: memory for the figures of SHOW STATEMENTS; what was not used for longest makes room; 0 = they are not kept (docs/statements.md).");
     public static readonly Setting<TimeSpan> StatsPeriod = Row("stats_period", WholeSeconds, "60", Global,
         "Interval of averages and of log_stats.");
     public static readonly Setting<ImmutableArray<string>> StatsUsers = Row("stats_users", NameList, "", Global,
@@ -305,6 +325,8 @@ internal static class Settings
     public static readonly Setting<ImmutableArray<string>> TrackExtraParameters =
         Row("track_extra_parameters", NameList, "IntervalStyle", Global,
         "With startup_parameters = refuse, further parameters a client may give; all that servers report are kept per client.", AtRestart);
+    public static readonly Setting<double> TraceSampleRatio = Row("trace_sample_ratio", Share, "0", Global,
+        "Ours: share of the statements without a trace of their own that are traced (docs/tracing.md); of those with one (traceparent in a comment) its flag decides; 0 = no traces at all.");
     public static readonly Setting<TimeSpan> TransactionTimeout = Row("transaction_timeout", Seconds, "0", Global | User,
         "Closes a client whose transaction lasts longer; 0 = never.");
     public static readonly Setting<string> UnixSocketDir = Row("unix_socket_dir", SocketDirectory, "/tmp", Global,

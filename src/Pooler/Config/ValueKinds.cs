@@ -21,6 +21,8 @@ internal static class ValueKinds
 
     public static ValueKind<int> PortNumber { get; } = Int32Kind("port", 1, 65535);
 
+    public static ValueKind<int> PortOrNone { get; } = Int32Kind("port", 0, 65535);
+
     /// <summary>Printed in decimal, as PgBouncer does: 0777 is shown as 511.</summary>
     public static ValueKind<int> OctalMode { get; } = new("octal file mode", "an octal number with its leading 0, at most 0777",
         static (string text, out int value) => TryInt32(text, 0, 0x1FF, out value), static value => value.ToString());
@@ -39,6 +41,14 @@ internal static class ValueKinds
     public static ValueKind<TimeSpan> WholeSeconds { get; } = new("whole seconds", "a whole number of seconds without a unit, at least 0",
         ParseWholeSeconds, static value => ((long)value.TotalSeconds).ToString());
 
+    /// <summary>As PostgreSQL's log_min_duration_statement: -1 is never, 0 always.</summary>
+    public static ValueKind<int> MillisecondsOrOff { get; } = Int32Kind("milliseconds", -1, int.MaxValue);
+
+    public static ValueKind<double> Share { get; } = new("number", "a number from 0 to 1",
+        static (string text, out double value) =>
+            double.TryParse(text, NumberStyles.AllowDecimalPoint | NumberStyles.AllowExponent, CultureInfo.InvariantCulture, out value) && value is >= 0 and <= 1,
+        static value => value.ToString("R", CultureInfo.InvariantCulture));
+
     public static ValueKind<string> Text { get; } = new("text", "a text", KeepText, static value => value);
 
     /// <summary>Text that is null when it is not set: PgBouncer shows NULL for it on the console.</summary>
@@ -48,6 +58,15 @@ internal static class ValueKinds
     /// <summary>Null when it is not set.</summary>
     public static ValueKind<string?> SafeUrl { get; } = new("URL", "an https:// URL, or an http:// one on this machine (localhost, 127.0.0.1)",
         static (string text, out string? value) => (value = OAuthConfig.IsSafeUrl(text) ? text : null) != null, static value => value);
+
+    /// <summary>Null when it is not set, or empty.</summary>
+    public static ValueKind<string?> OptionalUrl { get; } = new("URL", "an http:// or https:// URL without ?",
+        static (string text, out string? value) =>
+        {
+            value = text.Length == 0 ? null : text;
+            return value == null || (Uri.TryCreate(text, UriKind.Absolute, out Uri? uri) && uri.Scheme is "http" or "https" && uri.Query.Length == 0);
+        },
+        static value => value);
 
     /// <summary>An issuer is its name, to the letter, and the discovery document is found behind it.</summary>
     public static ValueKind<string?> IssuerUrl { get; } = new("URL",

@@ -1,4 +1,5 @@
 using System.Formats.Asn1;
+using System.Globalization;
 using System.Security.Cryptography;
 using System.Security.Cryptography.X509Certificates;
 using System.Text;
@@ -67,18 +68,30 @@ internal static class CertificateNames
         }
     }
 
+    /// <summary>
+    /// As OpenSSL (XN_FLAG_RFC2253), and so PostgreSQL, writes it: a byte of UTF-8 that is no printable ASCII is a backslash and two hexadecimal
+    /// digits. A NUL stays what it is, so that it names nobody.
+    /// </summary>
     private static string Escape(string value)
     {
         var text = new StringBuilder();
-        for (int i = 0; i < value.Length; i++)
+        byte[] bytes = Encoding.UTF8.GetBytes(value);
+        for (int i = 0; i < bytes.Length; i++)
         {
-            bool isEdge = (i == 0 && value[i] is ' ' or '#') || (i == value.Length - 1 && value[i] == ' ');
-            if (isEdge || value[i] is ',' or '+' or '"' or '\\' or '<' or '>' or ';')
+            char c = (char)bytes[i];
+            if (c != '\0' && c is < ' ' or > '~')
+            {
+                text.Append(CultureInfo.InvariantCulture, $"\\{bytes[i]:X2}");
+                continue;
+            }
+
+            bool isEdge = (i == 0 && c is ' ' or '#') || (i == bytes.Length - 1 && c == ' ');
+            if (isEdge || c is ',' or '+' or '"' or '\\' or '<' or '>' or ';')
             {
                 text.Append('\\');
             }
 
-            text.Append(value[i]);
+            text.Append(c);
         }
 
         return text.ToString();

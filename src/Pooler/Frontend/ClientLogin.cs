@@ -1,10 +1,12 @@
-using System.Security.Cryptography.X509Certificates;
 using Pooler.Backend;
 using Pooler.Config;
+using Pooler.Errors;
 using Pooler.Net;
 using Pooler.Protocol;
 using Pooler.Session;
 using Pooler.Telemetry;
+
+using System.Security.Cryptography.X509Certificates;
 
 namespace Pooler.Frontend;
 
@@ -24,7 +26,7 @@ internal sealed class ClientLogin
     private readonly long _startedAt;
     private ClientWelcome? _welcome;
     private ErrorFields? _refusal;
-    private string? _name;
+    private string? _name, _cause;
     private bool _isCancel, _getsNoAnswer, _hasLongKey, _isPreferred;
     private ClientIdentity? _console;
     private string _applicationName = "";
@@ -80,7 +82,7 @@ internal sealed class ClientLogin
         catch (Exception e)
         {
             IoThread.Defect($"Login: {e}");
-            Refuse("internal error", "XX000");
+            Refuse(LoginErrors.Internal.Fields());
         }
 
         Client.Owner.Wheel.Clear(_deadline);
@@ -129,7 +131,7 @@ internal sealed class ClientLogin
         {
             string name = _name ?? _context.LogName(Client, _identity);
             _context.Log.AuthQueryFailed(name, error.SqlState, error.Message);
-            Refuse("auth_query failed: the user cannot be looked up", "08006");
+            Refuse(LoginErrors.AuthQueryFailed.Fields());
         }
 
         return _refusal == null ? request.Answer : null;
@@ -204,7 +206,7 @@ internal sealed class ClientLogin
             long length = FrameHeader.FrameLength(data);
             if (data[0] != type || length == 0 || length > limit)
             {
-                Refuse(data[0] == FrontendMessage.Terminate ? "client close request" : "unexpected message during login", "08P01");
+                Refuse((data[0] == FrontendMessage.Terminate ? LoginErrors.SaidGoodbye : LoginErrors.UnexpectedMessage).Fields());
                 return null;
             }
 
@@ -256,23 +258,23 @@ internal sealed class ClientLogin
 
         if (packet.Replication != ReplicationMode.None)
         {
-            return Refuse("replication connections are not supported", "0A000");
+            return Refuse(LoginErrors.Replication.Fields());
         }
 
         if (!isConsole && _context.IsStopping(_isUnix))
         {
-            return Refuse("pooler is shutting down", "57P01");
+            return Refuse(LoginErrors.Stopping.Fields());
         }
 
         if (!isConsole && _context.Sessions.Clients > _config.Get(Settings.MaxClientConn))
         {
-            return Refuse("no more connections allowed (max_client_conn)", "08P01");
+            return Refuse(LoginErrors.TooManyClients.Fields());
         }
 
         List<StartupParameter>? asked = StartupSettings.Read(packet, _config, out string problem);
         if (asked == null)
         {
-            return Refuse(problem, "08P01");
+            return Refuse(LoginErrors.BadParameter.Fields(problem));
         }
 
         if (_config.Get(Settings.ApplicationNameAddHost))
@@ -283,9 +285,7 @@ internal sealed class ClientLogin
         Negotiate(packet);
         if (await AuthenticateAsync(identity, isConsole) is { } refusal)
         {
-            return Refuse(refusal, refusal is Authentication.UntrustedUser or "not allowed" ? "08P01"
-                : refusal is Authentication.Rejected or Authentication.OAuthFailed or Authentication.OAuthInClear or ExternalLogin.LdapFailed or ExternalLogin.PamFailed ? "28000"
-                : "28P01");
+            return Refuse(refusal);
         }
 
         if (IsRefused)
@@ -312,18 +312,18 @@ internal sealed class ClientLogin
                 _context.Log.LoginFailed(_name!, identity.Database, identity.User);
             }
 
-            return Refuse($"no such database: {identity.Database}", "3D000");
+            return Refuse(LoginErrors.NoDatabase.Fields(identity.Database));
         }
 
         if (_context.Pools.IsDisabled(database.Name))
         {
-            return Refuse($"database \"{database.Name}\" is disabled", "08P01");
+            return Refuse(LoginErrors.Disabled.Fields(database.Name));
         }
 
         // PgBouncer: with auth_type any nobody has proved anything, so nobody chooses who he is on the server.
         if (!hasProved && database.ForcedUser == null)
         {
-            return Refuse("bouncer config error (auth_type = any needs user= in the database entry)", "08P01");
+            return Refuse(LoginErrors.AnyNeedsUser.Because($"The entry is \"{database.Name}\"."));
         }
 
         Writer.WriteAuthenticationOk();
@@ -345,7 +345,7 @@ internal sealed class ClientLogin
     }
 
     /// <summary>Whether it may use the console is said to those who have proved who they are, as by PgBouncer (admin_post_login).</summary>
-    private async ValueTask<string?> AuthenticateAsync(ClientIdentity identity, bool isConsole)
+    private async ValueTask<ErrorFields?> AuthenticateAsync(ClientIdentity identity, bool isConsole)
     {
         // PgBouncer: user pgbouncer of our own uid over the Unix socket needs no password.
         if (isConsole && _isUnix && identity.User == PoolerConfig.ConsoleDatabase && Syscalls.PeerUid(Client.Fd) == Syscalls.EffectiveUid())
@@ -359,9 +359,9 @@ internal sealed class ClientLogin
         _isPreferred = isConsole && (_isUnix || (isOfConsole && !_context.Failures.IsSuspect(CountedAddress, Client.Owner.Now)));
         DatabaseConfig? database = isConsole ? null : _config.FindDatabase(identity.Database);
         var authentication = new Authentication(this, _context.Credentials, database) { External = new ExternalLogin(this, _context, database) };
-        string? refusal = await authentication.RunAsync(type, identity);
+        ErrorFields? refusal = await authentication.RunAsync(type, identity);
         await KeepBackAsync(identity.User, hasProved: refusal == null);
-        return refusal ?? (isAllowed ? null : "not allowed");
+        return refusal ?? (isAllowed ? null : LoginErrors.NotAllowed.Fields());
     }
 
     /// <summary>Counts the verdict, and keeps it back from whoever has failed too often. Who does not wait for it is told nothing.</summary>
@@ -407,9 +407,10 @@ internal sealed class ClientLogin
             : EndpointText.Join(address, port);
     }
 
-    /// <summary>The login ends with this, unless it ends with something already.</summary>
-    internal ClientSession? Refuse(string message, string sqlState) => Refuse(new ErrorFields("FATAL", sqlState, message, null, null));
+    /// <summary>Why a stranger is refused, for the log: he learns nothing of it.</summary>
+    internal void NoteCause(string cause) => _cause = _cause == null ? cause : $"{_cause}; {cause}";
 
+    /// <summary>The login ends with this, unless it ends with something already.</summary>
     internal ClientSession? Refuse(ErrorFields error)
     {
         _refusal ??= error;
@@ -425,7 +426,7 @@ internal sealed class ClientLogin
         {
             if (certificateProblem != null)
             {
-                Refuse(certificateProblem, "28000");
+                Refuse(LoginErrors.BadCertificate.Fields(certificateProblem));
                 return false;
             }
 
@@ -435,7 +436,7 @@ internal sealed class ClientLogin
         }
 
         _getsNoAnswer = true;
-        Refuse($"TLS handshake failed: {Tls.Problem}", "08P01");
+        Refuse(LoginErrors.TlsFailed.Fields(Tls.Problem));
         Tls.Dispose();
         return false;
     }
@@ -445,10 +446,12 @@ internal sealed class ClientLogin
         _context.Sessions.Disconnected();
         if (_refusal is { } refusal && !_isCancel)
         {
-            _context.NoteEnd(_name ?? _context.LogName(Client, _identity), refusal.Message, isError: true, (Client.Owner.Now - _startedAt) / 1_000_000);
+            _context.CountRefusal(_identity, refusal);
+            string name = _name ?? _context.LogName(Client, _identity);
+            _context.NoteEnd(name, refusal.Message, isError: true, (Client.Owner.Now - _startedAt) / 1_000_000, _cause);
             if (!_getsNoAnswer)
             {
-                Writer.WriteErrorResponse(refusal.Severity, refusal.SqlState, refusal.Message, refusal.Detail, refusal.Hint);
+                ErrorTrail.Write(Client, refusal);
             }
         }
 
@@ -472,7 +475,9 @@ internal sealed class ClientLogin
     {
         internal override void Expired()
         {
-            login.Refuse(login._welcome is { IsWaiting: true } ? "client_login_timeout (server down)" : "client_login_timeout", "08P01");
+            login.Refuse(login._welcome is { IsWaiting: true } welcome
+                ? LoginErrors.ServerDown.Because(login._context.Pools.DescribeWait(welcome), SettingPlace.Of(login._config, Settings.ClientLoginTimeout))
+                : LoginErrors.LoginTimeout.Fields());
             login.Client.Input.Wake();
         }
     }

@@ -1,6 +1,7 @@
 using Pooler.Backend;
 using Pooler.Cluster;
 using Pooler.Config;
+using Pooler.Errors;
 using Pooler.Net;
 using Pooler.Pooling;
 using Pooler.Protocol;
@@ -49,7 +50,7 @@ internal sealed class ClientWelcome : Waiter
     {
         if (!TakeRoute(asked))
         {
-            return _login.Refuse($"invalid value for parameter \"{PoolerAnswers.RouteName}\"; use primary, replica or auto", "22023");
+            return _login.Refuse(LoginErrors.BadRoute.Fields(PoolerAnswers.RouteName));
         }
 
         ServerPool pool = _context.Pools.Get(_database, _identity.User);
@@ -63,7 +64,9 @@ internal sealed class ClientWelcome : Waiter
         int ofUser = _config.Users.GetValueOrDefault(_identity.User)?.MaxUserClientConnections ?? _config.Get(Settings.MaxUserClientConnections);
         if (_context.Pools.CountClient(pool, _identity.User, ofDatabase, ofUser) is { } limit)
         {
-            return _login.Refuse($"client connections exceeded ({limit})", "08P01");
+            string who = limit == Settings.MaxDbClientConnections ? $"database \"{_identity.Database}\"" : $"user \"{_identity.User}\"";
+            return _login.Refuse(LoginErrors.TooManyOf.Because(
+                $"As many clients of {who} are connected as may be.", SettingPlace.Of(_config, limit, _identity.Database, _identity.User), limit.Name));
         }
 
         SessionParameters parameters = welcome.Tracked;
@@ -133,11 +136,13 @@ internal sealed class ClientWelcome : Waiter
         {
             HasLongKey = HasLongKey,
             Startup = startup,
+            Statements = _context.Statements?.Of(Client.Owner),
             StartupRoute = _route,
             Unreported = unreported,
         };
         _context.Sessions.Add(session);
         pool.Stats[Client.Owner.Index].Logins++;
+        _context.Pools.Counts.Logins.Add("ok");
         return session;
     }
 

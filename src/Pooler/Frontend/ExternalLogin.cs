@@ -1,6 +1,7 @@
 using System.Security.Cryptography;
 using System.Text;
 using Pooler.Config;
+using Pooler.Errors;
 using Pooler.Net;
 using Pooler.Protocol;
 
@@ -12,9 +13,6 @@ namespace Pooler.Frontend;
 /// </summary>
 internal sealed class ExternalLogin(ClientLogin login, LoginContext context, DatabaseConfig? database)
 {
-    /// <summary>What the client is told, whatever the reason; the log knows it.</summary>
-    public const string LdapFailed = "LDAP authentication failed", PamFailed = "PAM authentication failed";
-
     private PoolerConfig Config => context.Live.Current;
 
     /// <summary>A library that logins ask for and that is not there. Not for I/O threads.</summary>
@@ -28,34 +26,34 @@ internal sealed class ExternalLogin(ClientLogin login, LoginContext context, Dat
     }
 
     /// <param name="options">Null: a SET has asked for ldap without any.</param>
-    public ValueTask<string?> LdapAsync(LdapOptions? options, string user)
+    public ValueTask<ErrorFields?> LdapAsync(LdapOptions? options, string user)
     {
         TimeSpan limit = Config.Get(Settings.LdapTimeout) is { Ticks: > 0 } own ? own
             : Config.Get(Settings.ClientLoginTimeout) is { Ticks: > 0 } ofLogin ? ofLogin : TimeSpan.FromDays(1);
-        return RunAsync(context.LdapChecks, user, LdapFailed,
+        return RunAsync(context.LdapChecks, user, LoginErrors.LdapFailed,
             password => options == null ? "auth_ldap_options is not set" : LdapLogin.Check(options, limit, user, password));
     }
 
-    public ValueTask<string?> PamAsync(string? service, string user)
+    public ValueTask<ErrorFields?> PamAsync(string? service, string user)
     {
         string name = service ?? Config.Get(Settings.PamService), host = login.IsUnix ? "[local]" : login.Client.Name(peer: true).Address;
-        return RunAsync(context.PamChecks, user, PamFailed, password => PamLibrary.Check(name, user, password, host));
+        return RunAsync(context.PamChecks, user, LoginErrors.PamFailed, password => PamLibrary.Check(name, user, password, host));
     }
 
-    private async ValueTask<string?> RunAsync(PasswordChecks checks, string user, string failed, Func<byte[], string?> check)
+    private async ValueTask<ErrorFields?> RunAsync(PasswordChecks checks, string user, ClientError failed, Func<byte[], string?> check)
     {
         new MessageWriter(login.Client.Outbox).WriteAuthenticationCleartext();
         byte[]? body = await login.ReadFrameAsync(FrontendMessage.Password, ClientLogin.MaxStartup);
         byte[]? password = PasswordOf(body);
         if (password == null)
         {
-            return failed; // Malformed, or empty, which is never a password here.
+            return failed.Fields(); // Malformed, or empty, which is never a password here.
         }
 
         string? forServers = IsForServers(user) ? TextOf(password) : null;
         if (!await login.CheckAsync(checks, new PasswordCheck(login.Client, password, check)))
         {
-            return failed;
+            return failed.Fields();
         }
 
         if (forServers != null)

@@ -1,8 +1,11 @@
 using Microsoft.Extensions.Logging;
 using Pooler.Config;
+using Pooler.Errors;
 using Pooler.Net;
 using Pooler.Pooling;
+using Pooler.Protocol;
 using Pooler.Session;
+using Pooler.Statements;
 using Pooler.Telemetry;
 
 namespace Pooler.Frontend;
@@ -31,6 +34,9 @@ internal sealed record LoginContext(
     /// <summary>Checks the tokens of OAuth logins.</summary>
     public required OAuthTokens Tokens { get; init; }
 
+    /// <summary>What clients run is counted here; null: nowhere.</summary>
+    public StatementTables? Statements { get; init; }
+
     /// <summary>Who has failed to log in lately.</summary>
     public LoginFailures Failures { get; } = new(Live, Log);
 
@@ -46,7 +52,8 @@ internal sealed record LoginContext(
     public string LogName(Connection client, ClientIdentity? identity) => ClientIdentity.LogName(client, identity, Live.Current.Get(Settings.ListenPort));
 
     /// <summary>The lines of a client that goes.</summary>
-    public void NoteEnd(string name, string reason, bool isError, long ageSeconds)
+    /// <param name="cause">What only the log is told.</param>
+    public void NoteEnd(string name, string reason, bool isError, long ageSeconds, string? cause = null)
     {
         PoolerConfig config = Live.Current;
         if (config.Get(Settings.LogDisconnections))
@@ -57,6 +64,29 @@ internal sealed record LoginContext(
         if (isError && config.Get(Settings.LogPoolerErrors))
         {
             Log.PoolerError(name, reason);
+            if (cause != null)
+            {
+                Log.LoginRefused(name, cause);
+            }
+        }
+    }
+
+    /// <summary>A login has ended without a session.</summary>
+    public void CountRefusal(ClientIdentity? identity, ErrorFields refusal)
+    {
+        // Whoever has not proved who he is may ask for any name: only those there are get counters of their own.
+        string database = identity is { } asked && Live.Current.Databases.ContainsKey(asked.Database) ? asked.Database : CloseCause.Other;
+        Count(database, refusal.Message, refusal);
+        Pools.Counts.Logins.Add("failed");
+    }
+
+    private void Count(string database, string reason, ErrorFields? error)
+    {
+        string cause = CloseCause.OfClient(reason, error);
+        Pools.Counts.ClientCloses.Add(database, cause);
+        if (error != null)
+        {
+            Pools.Counts.Errors.Add(database, cause);
         }
     }
 
@@ -65,6 +95,13 @@ internal sealed record LoginContext(
         Sessions.Remove(session);
         Sessions.Disconnected();
         Pools.UncountClient(session.Pool, session.Identity.User);
+        string database = session.Pool.Key.Database;
+        Count(database, end.Reason, end.Error);
+        if (end.Error?.SqlState == SessionErrors.Doubted.SqlState)
+        {
+            Pools.Counts.UnknownCommits.Add(database);
+        }
+
         PoolerConfig config = Live.Current;
         if (config.Get(Settings.LogDisconnections) || (end.Error != null && config.Get(Settings.LogPoolerErrors)))
         {

@@ -1,5 +1,6 @@
 using System.Text;
 using Pooler.Config;
+using Pooler.Errors;
 using Pooler.Net;
 using Pooler.Protocol;
 
@@ -13,14 +14,14 @@ internal sealed class OAuthLogin(ClientLogin login, OAuthConfig config)
 {
     private MessageWriter Writer => new(login.Client.Outbox);
 
-    /// <summary>Null when the client has shown a token of somebody who may be this user; else the sentence for it.</summary>
-    public async ValueTask<string?> RunAsync(Func<string, bool> mayBe)
+    /// <summary>Null when the client has shown a token of somebody who may be this user; else the error for it.</summary>
+    public async ValueTask<ErrorFields?> RunAsync(Func<string, bool> mayBe)
     {
         Writer.WriteAuthenticationSasl(OAuthBearer.Mechanism);
         byte[]? first = await login.ReadFrameAsync(FrontendMessage.Password, BlockPool.BlockSize);
         if (first == null || !TryRead(first, out string token, out string problem))
         {
-            return Authentication.SaslFailed;
+            return LoginErrors.SaslFailed.Fields();
         }
 
         if (token.Length > 0)
@@ -37,7 +38,7 @@ internal sealed class OAuthLogin(ClientLogin login, OAuthConfig config)
         // The client says that it has understood; then it is told as everybody is (RFC 7628, 3.2.3).
         Writer.WriteAuthenticationSaslContinue(OAuthBearer.Failure(config.ConfigurationUrl, config.Scope));
         await login.ReadFrameAsync(FrontendMessage.Password, ClientLogin.MaxStartup);
-        return Authentication.OAuthFailed;
+        return LoginErrors.OAuthFailed.Fields();
     }
 
     private static bool TryRead(byte[] body, out string token, out string problem)

@@ -1,5 +1,6 @@
 using Pooler.Backend;
 using Pooler.Config;
+using Pooler.Errors;
 using Pooler.Net;
 using Pooler.Pooling;
 using Pooler.Protocol;
@@ -54,7 +55,7 @@ internal sealed class SecretQueries(IoThread thread, LiveConfig live, PoolSource
 
         if (Find(database.Name, out string problem) is not { } query)
         {
-            request.Done(new AuthAnswer(null, new ErrorFields("FATAL", "08P01", problem, null, null)));
+            request.Done(new AuthAnswer(null, ServerErrors.Violation.Fields(problem)));
             return;
         }
 

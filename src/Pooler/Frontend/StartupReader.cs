@@ -1,6 +1,7 @@
 using System.Buffers.Binary;
 using System.Net;
 using Pooler.Config;
+using Pooler.Errors;
 using Pooler.Net;
 using Pooler.Protocol;
 
@@ -42,7 +43,7 @@ internal sealed class StartupReader(ClientLogin login, PoolerConfig config)
                     login.Client.ProxiedPeer = source;
                     return true;
                 case ProxyHeaderState.Malformed:
-                    login.Refuse("PROXY protocol header expected (proxy_protocol_networks)", "08P01");
+                    login.Refuse(LoginErrors.NoProxyHeader.Fields());
                     return false;
             }
         }
@@ -73,7 +74,7 @@ internal sealed class StartupReader(ClientLogin login, PoolerConfig config)
 
         if (!login.Tls!.HasAgreedOnPostgres)
         {
-            login.Refuse("received direct SSL connection request without ALPN protocol negotiation extension", "08P01");
+            login.Refuse(LoginErrors.NoAlpn.Fields());
         }
 
         return !login.IsRefused;
@@ -121,11 +122,11 @@ internal sealed class StartupReader(ClientLogin login, PoolerConfig config)
     {
         if (!StartupPacket.TryParse(body, out StartupPacket? packet, out string problem))
         {
-            login.Refuse(problem, "08P01");
+            login.Refuse(LoginErrors.BadStartup.Fields(problem));
         }
         else if (_tls is { IsRequired: true } && login.Tls == null)
         {
-            login.Refuse("SSL required", "08P01");
+            login.Refuse(LoginErrors.TlsRequired.Fields());
         }
 
         return login.IsRefused ? null : packet;
@@ -136,7 +137,7 @@ internal sealed class StartupReader(ClientLogin login, PoolerConfig config)
     {
         if (_input.UnreadLength > 0)
         {
-            login.Refuse("received unencrypted data after SSL request", "08P01");
+            login.Refuse(LoginErrors.Unencrypted.Fields());
             return false;
         }
 
@@ -158,7 +159,7 @@ internal sealed class StartupReader(ClientLogin login, PoolerConfig config)
             int length = _input.UnreadLength >= 4 ? BinaryPrimitives.ReadInt32BigEndian(_input.Unread) : 8;
             if (length is < 8 or > ClientLogin.MaxStartup)
             {
-                login.Refuse("invalid length of startup packet", "08P01");
+                login.Refuse(LoginErrors.BadLength.Fields());
                 return null;
             }
 

@@ -1,4 +1,5 @@
 using System.Net;
+using System.Security.Cryptography;
 
 namespace Pooler.Net;
 
@@ -8,7 +9,8 @@ namespace Pooler.Net;
 /// </summary>
 internal sealed class Connection : PollTarget
 {
-    private static long s_lastId;
+    // Whatever ran before this process, or runs beside it, counts elsewhere: an id is found in one log only.
+    private static long s_lastId = (long)RandomNumberGenerator.GetInt32(1, int.MaxValue) << 32;
 
     private bool _closeWhenDrained, _isShutDown;
     private LingerTimer? _linger;
@@ -21,7 +23,7 @@ internal sealed class Connection : PollTarget
         Outbox = Wire = new SocketOutbox(this);
     }
 
-    /// <summary>Tells it from every other connection of this process, as long as the process runs.</summary>
+    /// <summary>Tells it from every other connection, of other processes too.</summary>
     public long Id { get; } = Interlocked.Increment(ref s_lastId);
 
     /// <summary>The I/O thread this connection belongs to at the moment.</summary>

@@ -132,7 +132,10 @@ internal sealed class IoThread
         Engine.Add(_wakeFd, new WakeTarget(_wakeFd));
         while (!_stopping)
         {
+            long woken = Now;
             ReadClock();
+            Counters.Turns++;
+            Counters.Busy += Now - woken; // Since the end of the last wait: the engine reads the clock there.
             Wheel.Turn(Now);
             Turn++;
             Engine.Turn(this, _runCount > 0 ? 0 : Wheel.Timeout(Now));

@@ -51,6 +51,24 @@ internal sealed class TlsHandshake : IDisposable
     /// </summary>
     public async ValueTask<bool> RunAsync(Connection connection, Func<bool> goesOn)
     {
+        bool isUp = await ShakeAsync(connection, goesOn);
+        IoCounters counters = connection.Owner.Counters;
+        if (_isClient)
+        {
+            counters.ServerHandshakes += isUp ? 1 : 0;
+            counters.FailedServerHandshakes += isUp ? 0 : 1;
+        }
+        else
+        {
+            counters.ClientHandshakes += isUp ? 1 : 0;
+            counters.FailedClientHandshakes += isUp ? 0 : 1;
+        }
+
+        return isUp;
+    }
+
+    private async ValueTask<bool> ShakeAsync(Connection connection, Func<bool> goesOn)
+    {
         ConnectionInput input = connection.Input;
         while (true)
         {

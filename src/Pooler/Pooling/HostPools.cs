@@ -1,5 +1,6 @@
 using System.Collections.Immutable;
 using Pooler.Cluster;
+using Pooler.Errors;
 
 namespace Pooler.Pooling;
 
@@ -37,7 +38,7 @@ internal sealed class HostPools(HostCluster cluster, ImmutableArray<ServerPool> 
     {
         if (front.HasWaiters && cluster.State.IsKnown)
         {
-            front.DequeueHeld(now - (long)cluster.Config.FailoverHoldTime.TotalMicroseconds, cluster.Shortage, failed);
+            front.DequeueHeld(now - (long)cluster.Config.FailoverHoldTime.TotalMicroseconds, cluster, failed);
         }
     }
 
@@ -58,17 +59,17 @@ internal sealed class HostPools(HostCluster cluster, ImmutableArray<ServerPool> 
             }
             else if (was.IsUp)
             {
-                change.Cut(pool, $"host is down: {host.Problem}");
+                change.Cut(pool, ServerErrors.HostDown.Fields(host.Problem));
             }
 
             if (host.Role == HostRole.Subscriber && was.Role != HostRole.Subscriber)
             {
-                change.CutWritable(pool, "host is a logical subscriber: it is only read from"); // Opened before that was known (min_pool_size).
+                change.CutWritable(pool, ServerErrors.Subscriber.Fields()); // Opened before that was known (min_pool_size).
             }
 
             if (host.Role == HostRole.Rival && was.Role == HostRole.Primary)
             {
-                change.Cut(pool, "host is no longer the primary: another was promoted");
+                change.Cut(pool, ServerErrors.Demoted.Fields());
             }
             else if (was.Role != host.Role && was.Role != HostRole.Unknown)
             {

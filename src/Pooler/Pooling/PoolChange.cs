@@ -1,3 +1,5 @@
+using Pooler.Protocol;
+
 namespace Pooler.Pooling;
 
 /// <summary>
@@ -7,7 +9,7 @@ namespace Pooler.Pooling;
 internal sealed class PoolChange
 {
     private readonly List<(ServerSlot Slot, string Reason)> _idle = [];
-    private readonly List<(ServerSlot Slot, string Reason, string SqlState)> _lost = [];
+    private readonly List<(ServerSlot Slot, ErrorFields Reason)> _lost = [];
     private readonly List<Waiter> _rerouted = [];
 
     /// <summary>The idle servers leave the pool's lists and are closed; they count as used until then.</summary>
@@ -50,10 +52,10 @@ internal sealed class PoolChange
     }
 
     /// <summary>All its servers are closed at once, whatever they do.</summary>
-    public void Cut(ServerPool pool, string reason, string sqlState = "08006") => _lost.AddRange(pool.Slots.Select(slot => (slot, reason, sqlState)));
+    public void Cut(ServerPool pool, ErrorFields reason) => _lost.AddRange(pool.Slots.Select(slot => (slot, reason)));
 
     /// <summary>Those that could be written to are closed at once.</summary>
-    public void CutWritable(ServerPool pool, string reason) => _lost.AddRange(pool.Slots.Where(static slot => !slot.Server.IsReadOnly).Select(slot => (slot, reason, "08006")));
+    public void CutWritable(ServerPool pool, ErrorFields reason) => _lost.AddRange(pool.Slots.Where(static slot => !slot.Server.IsReadOnly).Select(slot => (slot, reason)));
 
     /// <summary>Who waits there asks again.</summary>
     public void Reroute(ServerPool pool) => pool.DequeueAll(_rerouted);
@@ -65,9 +67,9 @@ internal sealed class PoolChange
             slot.Server.Thread.Post(() => slot.Server.Terminate(reason));
         }
 
-        foreach ((ServerSlot slot, string reason, string sqlState) in _lost)
+        foreach ((ServerSlot slot, ErrorFields reason) in _lost)
         {
-            slot.Server.Thread.Post(() => slot.Server.Close(reason, sqlState));
+            slot.Server.Thread.Post(() => slot.Server.Close(reason));
         }
 
         _rerouted.ForEach(static waiter => waiter.PostWake());

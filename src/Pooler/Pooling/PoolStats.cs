@@ -1,9 +1,17 @@
+using Pooler.Telemetry;
+
 namespace Pooler.Pooling;
 
 /// <summary>What SHOW STATS counts, of one pool on one I/O thread: written there only, summed by whoever reads. Times in microseconds.</summary>
 internal sealed class PoolStats
 {
     public long Assignments, Transactions, Queries, Received, Sent, TransactionTime, QueryTime, WaitTime, Parses, ServerParses, Binds, Logins, MovedGrants;
+
+    /// <summary>Reads that routing sent to a replica, and to the primary.</summary>
+    public long ReplicaReads, PrimaryReads;
+
+    /// <summary>How long clients waited for a server; of those that found one free, 0.</summary>
+    public readonly Histogram Waits = new();
 
     /// <summary>CancelRequests of clients now: not sent yet, being seen through; and the requests to servers that these have led to.</summary>
     public int CancelsWaiting, CancelsActive, ServerCancels;

@@ -1,6 +1,7 @@
 using System.Collections.Immutable;
 using Pooler.Cluster;
 using Pooler.Config;
+using Pooler.Errors;
 using Pooler.Net;
 
 namespace Pooler.Pooling;
@@ -42,7 +43,7 @@ internal sealed partial class Pools
         todo.Do();
         foreach (ServerSlot slot in replaced)
         {
-            slot.Server.Thread.Post(() => slot.Server.Owner.EndIfFree(slot.Server, "database configuration changed"));
+            slot.Server.Thread.Post(() => slot.Server.Owner.EndIfFree(slot.Server, SessionErrors.DatabaseChanged.Fields()));
         }
 
         expired.Do();

@@ -3,6 +3,7 @@ using Pooler.Cluster;
 using Pooler.Config;
 using Pooler.Net;
 using Pooler.Protocol;
+using Pooler.Telemetry;
 
 namespace Pooler.Pooling;
 
@@ -33,8 +34,26 @@ internal sealed partial class Pools
         _growth = new PoolGrowth(this, threads);
     }
 
+    /// <summary>What it is told, the log tells; it knows the configuration in force.</summary>
+    public ServerJournal Journal => _journal;
+
+    /// <summary>Why a waiter waits, for whoever gives up over it.</summary>
+    public string DescribeWait(Waiter waiter)
+    {
+        PoolView view;
+        lock (_lock)
+        {
+            view = PoolView.Of(waiter.Pool!);
+        }
+
+        return view.ToString();
+    }
+
     /// <summary>The prepared statements that clients and servers share.</summary>
     public StatementCatalogue Statements { get; } = new();
+
+    /// <summary>What has happened to clients and servers, by cause.</summary>
+    public EventCounts Counts { get; } = new();
 
     /// <summary>The pool of a database entry and user, made at first use.</summary>
     public ServerPool Get(DatabaseConfig database, string user)
@@ -407,6 +426,7 @@ internal sealed partial class Pools
 
         todo.Do();
         _source.ServerGone(slot, failure, wasLogin);
+        Counts.ServerCloses.Add(slot.Pool.Key.Database, $"{slot.Server.Host}", CloseCause.OfServer(failure, wasLogin));
         _journal.Removed(slot, failure, wasLogin);
         failed?.ForEach(static w => w.PostWake());
     }
@@ -427,6 +447,7 @@ internal sealed partial class Pools
             welcomed = pool.DequeueLogins(WaiterState.Granted);
         }
 
+        slot.Times.Connect.Record(IoThread.Clock() - slot.Server.StartedAt);
         _source.ServerOpened(slot);
         _journal.LoggedIn(slot);
         welcomed.ForEach(static w => w.PostWake());
@@ -439,19 +460,19 @@ internal sealed partial class Pools
     /// A client enters a pool, unless there are as many as may be of its database or its user (0: no limit): then the setting that
     /// says so. The user is who logged in, under a forced user too (PgBouncer).
     /// </summary>
-    public string? CountClient(ServerPool pool, string user, int mostOfDatabase, int mostOfUser)
+    public Setting? CountClient(ServerPool pool, string user, int mostOfDatabase, int mostOfUser)
     {
         lock (_lock)
         {
             ServerCount perUser = CountOf(_users, user);
             if (mostOfDatabase > 0 && pool.Database.Clients >= mostOfDatabase)
             {
-                return Settings.MaxDbClientConnections.Name;
+                return Settings.MaxDbClientConnections;
             }
 
             if (mostOfUser > 0 && perUser.Clients >= mostOfUser)
             {
-                return Settings.MaxUserClientConnections.Name;
+                return Settings.MaxUserClientConnections;
             }
 
             pool.Clients++;

@@ -7,10 +7,21 @@ using Pooler.Telemetry;
 
 namespace Pooler.Pooling;
 
-/// <summary>The log lines of servers, one an event, in PgBouncer's words.</summary>
+/// <summary>The log lines of servers, one an event, in PgBouncer's words, and those of what is told to clients that go on.</summary>
 internal sealed class ServerJournal(LiveConfig live, ILogger log)
 {
     private const string Unreachable = "08001"; // sqlclient_unable_to_establish_sqlconnection
+
+    public PoolerConfig Config => live.Current;
+
+    /// <summary>A client was told of an error and goes on.</summary>
+    public void ClientTold(string name, ErrorFields error)
+    {
+        if (live.Current.Get(Settings.LogPoolerErrors))
+        {
+            log.PoolerError(name, error.Message);
+        }
+    }
 
     public void LoggedIn(ServerSlot slot)
     {

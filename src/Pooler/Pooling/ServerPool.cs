@@ -1,6 +1,7 @@
 using Pooler.Backend;
 using Pooler.Cluster;
 using Pooler.Config;
+using Pooler.Errors;
 using Pooler.Protocol;
 
 namespace Pooler.Pooling;
@@ -12,6 +13,7 @@ namespace Pooler.Pooling;
 internal sealed class ServerPool
 {
     private readonly List<ServerPool> _borrowers = [];
+    private readonly Dictionary<HostAddress, ServerTimes?[]> _times = [];
     private WelcomeSet? _welcome, _welcomeOfReplica;
 
     public ServerPool(PoolKey key, ServerPool? front, int threads, ServerCount database, ServerCount user)
@@ -70,6 +72,9 @@ internal sealed class ServerPool
 
     /// <summary>Counters by I/O thread.</summary>
     public PoolStats[] Stats { get; }
+
+    /// <summary>How long things took with its servers, by host and I/O thread; null: nothing was seen there yet.</summary>
+    public IReadOnlyDictionary<HostAddress, ServerTimes?[]> Times => _times;
 
     /// <summary>Every server of the pool, whatever it does.</summary>
     public HashSet<ServerSlot> Slots { get; } = [];
@@ -133,6 +138,9 @@ internal sealed class ServerPool
     /// <summary>Why the last login failed; null after one that succeeded.</summary>
     public ErrorFields? LoginFailure { get; set; }
 
+    /// <summary>Thread clock, microseconds, when that was.</summary>
+    public long LoginFailedAt { get; private set; }
+
     /// <summary>Thread clock, microseconds: no new login before.</summary>
     public long RetryAt { get; set; }
 
@@ -159,6 +167,17 @@ internal sealed class ServerPool
 
             return count;
         }
+    }
+
+    /// <summary>Those of one host.</summary>
+    public ServerTimes?[] TimesOf(HostAddress host)
+    {
+        if (!_times.TryGetValue(host, out ServerTimes?[]? times))
+        {
+            _times.Add(host, times = new ServerTimes?[Stats.Length]);
+        }
+
+        return times;
     }
 
     /// <summary>A server of the pool, or of one of its hosts, has logged in and reports this.</summary>
@@ -257,7 +276,7 @@ internal sealed class ServerPool
     }
 
     /// <summary>Takes those out of the queues that no host could take for too long.</summary>
-    public void DequeueHeld(long since, ErrorFields error, List<Waiter> failed)
+    public void DequeueHeld(long since, HostCluster cluster, List<Waiter> failed)
     {
         foreach (WaiterQueue queue in Waiters)
         {
@@ -268,7 +287,7 @@ internal sealed class ServerPool
                 {
                     Dequeue(waiter);
                     waiter.State = WaiterState.Failed;
-                    waiter.Error = error;
+                    waiter.Error = cluster.Shortage;
                     failed.Add(waiter);
                 }
             }
@@ -297,9 +316,10 @@ internal sealed class ServerPool
     }
 
     /// <summary>What a client is told that asks for the first server while logins fail.</summary>
-    public ErrorFields CachedFailure => LoginFailure! with
+    public ErrorFields CachedFailure => ServerErrors.LoginFailing.Because(
+        LoginFailure!.Detail ?? "", SettingPlace.Global(Config.Settings.ServerLoginRetry, Config.Settings.ServerLoginRetry.Format(Settings.ServerLoginRetry)), LoginFailure.Message) with
     {
-        Message = $"server login has been failing, cached error: {LoginFailure!.Message} (server_login_retry)",
+        SqlState = LoginFailure.SqlState,
     };
 
     /// <summary>
@@ -310,7 +330,9 @@ internal sealed class ServerPool
     /// <summary>A login has failed. Those who fail with it, if it was the pool's only server.</summary>
     public List<Waiter>? RecordLoginFailure(ErrorFields? failure, long now)
     {
-        LoginFailure = failure ?? new ErrorFields("FATAL", "08006", "server conn crashed?", null, null);
+        LoginFailure = failure ?? ServerErrors.Crashed.Fields();
+
+        LoginFailedAt = now;
 
         // A server that is starting or full will soon take logins again; anything else waits as PgBouncer does.
         bool isHeld = IsHeldBy(LoginFailure), soon = isHeld || LoginFailure.SqlState is "57P03" or "53300";

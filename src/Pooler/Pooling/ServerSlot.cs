@@ -1,5 +1,6 @@
 using Pooler.Backend;
 using Pooler.Config;
+using Pooler.Errors;
 using Pooler.Net;
 using Pooler.Protocol;
 
@@ -15,6 +16,8 @@ internal sealed class ServerSlot : ServerOwner
 
     internal ServerSlot? Newer, Older;
 
+    private readonly ServerTimes?[] _times;
+
     /// <param name="host">Which of the pool's hosts it goes to.</param>
     public ServerSlot(Pools pools, ServerPool pool, int host, IoThread thread)
     {
@@ -25,6 +28,8 @@ internal sealed class ServerSlot : ServerOwner
         {
             IsReadOnly = pool.IsOfSubscriber,
         };
+
+        _times = pool.TimesOf(Server.Host);
 
         // A tenth at most: servers that were opened together, of many pools, do not all end together.
         LifeShare = 1 - (Random.Shared.NextDouble() / 10);
@@ -38,6 +43,9 @@ internal sealed class ServerSlot : ServerOwner
 
     /// <summary>What is open on its host.</summary>
     public ServerCount Host { get; }
+
+    /// <summary>How long things take with it and the others of its pool on its host, as the thread it is on sees it.</summary>
+    public ServerTimes Times => _times[Server.Thread.Index] ??= new ServerTimes();
 
     /// <summary>How much of server_lifetime it has.</summary>
     public double LifeShare { get; }
@@ -83,7 +91,7 @@ internal sealed class ServerSlot : ServerOwner
             if (!isExpected || !BackendFrame.IsPossible(type, length) || length > BlockPool.BlockSize)
             {
                 bool isPossible = BackendFrame.IsPossible(type, length);
-                server.Close(isPossible ? $"idle server sent {BackendFrame.Describe(type)}: out of step" : BackendFrame.Problem(rest), "08P01");
+                server.Close(ServerErrors.Violation.Fields(isPossible ? $"idle server sent {BackendFrame.Describe(type)}: out of step" : BackendFrame.Problem(rest)));
                 return data.Length;
             }
 
@@ -237,7 +245,7 @@ internal sealed class ServerSlot : ServerOwner
         catch (Exception e)
         {
             IoThread.Defect($"Warm-up: {e}");
-            Server.Close("internal error", "XX000");
+            Server.Close(ServerErrors.Internal.Fields());
         }
     }
 }

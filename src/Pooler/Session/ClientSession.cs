@@ -1,11 +1,13 @@
 using Pooler.Backend;
 using Pooler.Cluster;
 using Pooler.Config;
+using Pooler.Errors;
 using Pooler.Net;
 using Pooler.Pooling;
 using Pooler.Protocol;
 using Pooler.Routing;
 using Pooler.Sql;
+using Pooler.Statements;
 
 namespace Pooler.Session;
 
@@ -76,6 +78,9 @@ internal sealed class ClientSession
     /// <summary>What its startup packet asked for: what a RESET goes back to.</summary>
     public StartupParameters Startup { get; init; } = StartupParameters.Empty;
 
+    /// <summary>What is known of statements on its thread; null: nobody asks.</summary>
+    public StatementTable? Statements { get; init; }
+
     /// <summary>pooler.route of its startup packet.</summary>
     public RouteHint StartupRoute { get; init; }
 
@@ -144,24 +149,24 @@ internal sealed class ClientSession
     /// Ends it whatever it does, for the console or the end of the process. Over what a server has of it the server ends: what is
     /// told then knows of commits.
     /// </summary>
-    public void EndByForce(string reason, string sqlState)
+    public void EndByForce(ErrorFields reason)
     {
         if (Server is { } server && (AwaitsReplies || IsInTransaction))
         {
-            server.Close(reason, sqlState);
+            server.Close(reason);
         }
         else
         {
-            End(SessionEnd.Fatal(reason, sqlState));
+            End(SessionEnd.Over(reason));
         }
     }
 
     /// <summary>Ends it if nothing of it is under way: it is idle, or waits for a server that it will not get.</summary>
-    public void EndIfFree(string reason, string sqlState)
+    public void EndIfFree(ErrorFields reason)
     {
         if (Phase == SessionPhase.Waiting || (!IsInTransaction && _exchange is not { IsUnderWay: true }))
         {
-            End(SessionEnd.Fatal(reason, sqlState));
+            End(SessionEnd.Over(reason));
         }
     }
 
@@ -183,10 +188,24 @@ internal sealed class ClientSession
         }
     }
 
+    /// <summary>The configuration in force, for what is told of settings.</summary>
+    internal PoolerConfig Configuration => _pools.Journal.Config;
+
+    /// <summary>Why it has no server yet.</summary>
+    internal string DescribeWait() => _pools.DescribeWait(_request!);
+
+    /// <summary>An error after which the session goes on, as it is sent; the log has it.</summary>
+    internal ErrorFields Told(ErrorFields error)
+    {
+        _pools.Journal.ClientTold(ClientIdentity.LogName(_client, Identity, Configuration.Get(Config.Settings.ListenPort)), error);
+        return ErrorTrail.For(_client, error);
+    }
+
     /// <summary>PgBouncer's notice to a client that waits long for a server (query_wait_notify).</summary>
     public void NotifyQueued()
     {
-        new MessageWriter(_client.Outbox).WriteNotice("NOTICE", "00000", "No server connection available in postgres backend, client being queued");
+        ErrorFields notice = ErrorTrail.For(_client, SessionErrors.Queued.Because(DescribeWait(), Configuration, Identity.Database, Identity.User));
+        new MessageWriter(_client.Outbox).WriteNotice(notice.Severity, notice.SqlState, notice.Message, notice.Detail, notice.Hint);
         _client.Outbox.Flush();
     }
 
@@ -242,7 +261,7 @@ internal sealed class ClientSession
         catch (Exception e)
         {
             IoThread.Defect($"Session: {e}");
-            _end ??= SessionEnd.Fatal("internal error", "XX000");
+            _end ??= SessionEnd.Over(LoginErrors.Internal.Fields());
         }
 
         Finish(_end!);
@@ -309,7 +328,7 @@ internal sealed class ClientSession
                 _client.Input.Advance(0);
                 return SessionNeed.Wake;
             case PoolerRequestState.Mixed:
-                _reader.Refuse(_client, "0A000", "what is asked of the pooler itself stands in a batch of its own, and not under a name", "Send it by itself, as a simple query or without Prepare.");
+                _reader.Refuse(_client, Told(SessionErrors.MixedBatch.Fields()));
                 return SessionNeed.Nothing;
             default:
                 return SessionNeed.Nothing;
@@ -447,7 +466,7 @@ internal sealed class ClientSession
                 Lease(atHead: false); // It keeps its time of waiting, if not its place.
                 return Phase != SessionPhase.Waiting;
             case WaiterState.Failed:
-                _end = new SessionEnd(request.Error!.Message, request.Error);
+                _end = SessionEnd.Over(request.Error!);
                 return true;
             default:
                 return false;
@@ -461,6 +480,13 @@ internal sealed class ClientSession
             slot.TakeBack(); // Its replica may lack what this client has seen.
             Lease(atHead: false);
             return;
+        }
+
+        Stats.Waits.Record(Thread.Now - Clock.WaitSince);
+        if (SplitRoute is { IsRead: true } route)
+        {
+            Stats.ReplicaReads += route.IsOnReplica ? 1 : 0;
+            Stats.PrimaryReads += route.IsOnReplica ? 0 : 1;
         }
 
         _reader.Restart();
@@ -488,7 +514,7 @@ internal sealed class ClientSession
     /// <summary>The client has cancelled a request that no server has seen: in PostgreSQL's words, and the session goes on.</summary>
     private void AnswerCanceled()
     {
-        _reader.Refuse(_client, "57014", "canceling statement due to user request");
+        _reader.Refuse(_client, Told(SessionErrors.Canceled.Because("No server has run anything of it.")));
         Clock.IdleSince = Thread.Now;
         Enter(SessionPhase.Idle);
         _exchange!.RequestEnded();
@@ -513,7 +539,7 @@ internal sealed class ClientSession
         Phase = SessionPhase.Ended;
         if (end.Error is { } error && !isMidFrame)
         {
-            new MessageWriter(_client.Outbox).WriteErrorResponse(error.Severity, error.SqlState, error.Message, error.Detail, error.Hint);
+            ErrorTrail.Write(_client, error);
         }
 
         _ended(this, end);

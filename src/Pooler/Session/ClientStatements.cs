@@ -1,3 +1,4 @@
+using System.Buffers;
 using Pooler.Backend;
 using Pooler.Config;
 using Pooler.Protocol;
@@ -278,6 +279,24 @@ internal sealed class ClientStatements
     /// <summary>The journal has seen the end of a name.</summary>
     internal void Forget(byte[] name, PreparedStatement statement) => _catalogue.Unname(statement, name.Length);
 
+    /// <summary>
+    /// A comment that tells one trace from the next is no part of what is shared, or each trace had a statement of its own. The server
+    /// that is given the statement by a client gets it as the client has sent it, one that is given it by us without.
+    /// </summary>
+    private PreparedStatement? Share(ReadOnlySpan<byte> body, int nameLength)
+    {
+        if (!TraceParent.IsLikely(body))
+        {
+            return _catalogue.Name(Identity(), body, nameLength, _session.Settings.MaxPreparedMemory);
+        }
+
+        byte[] buffer = ArrayPool<byte>.Shared.Rent(body.Length);
+        bool isShorter = TraceParent.TryLeaveOut(body, HasConformingStrings, _session.Parameters.TextEncoding, buffer, out int length);
+        PreparedStatement? statement = _catalogue.Name(Identity(), isShorter ? buffer.AsSpan(0, length) : body, nameLength, _session.Settings.MaxPreparedMemory);
+        ArrayPool<byte>.Shared.Return(buffer);
+        return statement;
+    }
+
     private StatementUse Parse(ref RequestRun run, ServerConnection server, ReadOnlySpan<byte> frame, int length, bool isWhole)
     {
         ReadOnlySpan<byte> name = frame.Slice(FrameHeader.Size, length), body = frame[(FrameHeader.Size + length + 1)..];
@@ -293,7 +312,7 @@ internal sealed class ClientStatements
         bool usesOthers = !isWhole || StatementScan.NamesStatements(body);
         statement = IsRaw || usesOthers
             ? null
-            : _catalogue.Name(Identity(), body, length, _session.Settings.MaxPreparedMemory);
+            : Share(body, length);
         if (statement == null)
         {
             if (usesOthers)

@@ -1,5 +1,6 @@
 using Pooler.Backend;
 using Pooler.Config;
+using Pooler.Errors;
 using Pooler.Net;
 using Pooler.Pooling;
 using Pooler.Protocol;
@@ -26,6 +27,8 @@ internal sealed class Exchange : ServerOwner
     private readonly ClientStatements _statements;
     private readonly SessionPins _pins;
 
+    private LeaseTimes _times;
+    private StatementWatch? _watch;
     private Cancellation? _cancellation;
     private ServerSlot? _slot;
     private int _generation, _unsentTries;
@@ -36,6 +39,7 @@ internal sealed class Exchange : ServerOwner
         _session = session;
         _client = session.Client;
         _clock = clock;
+        _times = new LeaseTimes(session.Client);
         _pins = new SessionPins(session);
         _statements = new ClientStatements(session, _pins, _replies, catalogue);
         _forwarder = new RequestForwarder(_statements, _pins, _replies, disablePqExec, maxPacketSize) { LooksForDefault = session.Startup.Count > 0 };
@@ -83,6 +87,9 @@ internal sealed class Exchange : ServerOwner
     /// <summary>The reasons for which it keeps its server beyond the transaction.</summary>
     public PinReason PinReasons => _pins.Held | (_isPinned || _statements.IsRaw ? PinReason.PreparedStatement : PinReason.None);
 
+    /// <summary>Follows its statements; null while nobody wants to know of them.</summary>
+    public StatementWatch? Watch => _watch;
+
     private bool IsPinned => PinReasons != PinReason.None;
 
     private IoThread Thread => _client.Owner;
@@ -116,15 +123,19 @@ internal sealed class Exchange : ServerOwner
         server.Socket.DispatchFirst = false;
         _session.Stats.Assignments++;
         _pins.Begin(server);
+        LookForWatch();
+        _watch?.Leased(server, _clock.WaitSince);
         _forwarder.AnswersOwn = _session.Pool.ByHost != null;
         _forwarder.Route = _session.SplitRoute is { IsOnReplica: true } route && _session.Mode != PoolMode.Session ? route : null;
         if (LeaseBegin.Write(server, _session, _replies, _statements.IsOn))
         {
             server.Outbox.Flush();
+            _times.BeginSync(slot.Times);
             _session.Enter(SessionPhase.Syncing);
         }
         else
         {
+            _times.Begin(slot.Times);
             _session.Enter(SessionPhase.Leased);
         }
     }
@@ -141,6 +152,11 @@ internal sealed class Exchange : ServerOwner
         if (_replies.IsSettled)
         {
             _forwarder.Settle(server);
+        }
+
+        if (_replies.Statements == 0)
+        {
+            LookForWatch();
         }
 
         bool wasIdle = _replies.Count == 0;
@@ -176,6 +192,7 @@ internal sealed class Exchange : ServerOwner
         {
             _clock.QueryStart = Thread.Now;
             _clock.TransactionStart = IsInTransaction ? _clock.TransactionStart : _clock.QueryStart;
+            _times.Sent();
         }
 
         _clock.Arm(Thread);
@@ -210,6 +227,7 @@ internal sealed class Exchange : ServerOwner
     {
         ServerSlot? slot = _slot;
         _slot = null;
+        _watch?.Ended();
         if (_statements.End())
         {
             slot?.Server.MarkDirty();
@@ -217,6 +235,7 @@ internal sealed class Exchange : ServerOwner
 
         if (slot != null)
         {
+            _times.End();
             LeaseEnd.Abandon(slot, _replies, _session.Settings, _forwarder.IsInFrame, finishFirst: _isTerminating);
         }
 
@@ -226,6 +245,7 @@ internal sealed class Exchange : ServerOwner
     internal override int Receive(ServerConnection server, ReadOnlySpan<byte> data)
     {
         int used = _replyForwarder.Forward(server, data);
+        _times.PassedOn();
         if (_isRefused)
         {
             if (_replies.IsSettled && used == data.Length && server.Failure == null)
@@ -261,6 +281,7 @@ internal sealed class Exchange : ServerOwner
         bool isMissed = !goesElsewhere && !CanSpare(server);
         _statements.Undo();
         _slot = null;
+        _times.End();
         slot.Pools.Remove(slot, server.Failure);
         if (goesElsewhere)
         {
@@ -278,11 +299,11 @@ internal sealed class Exchange : ServerOwner
     }
 
     /// <summary>PgBouncer: the client of such a server ends with it, and so learns that its session is another now.</summary>
-    internal override void EndIfFree(ServerConnection server, string reason)
+    internal override void EndIfFree(ServerConnection server, ErrorFields reason)
     {
         if (_slot?.Server == server && server.FrameRemaining == 0 && !_forwarder.IsInFrame)
         {
-            _session.EndIfFree(reason, "08P01");
+            _session.EndIfFree(reason);
         }
     }
 
@@ -313,6 +334,7 @@ internal sealed class Exchange : ServerOwner
     internal void RequestEnded()
     {
         _session.CountAnswered();
+        _times.Answered();
         if (_slot is { Server.Status: (byte)'I' })
         {
             _session.SplitRoute?.Answered();
@@ -336,6 +358,7 @@ internal sealed class Exchange : ServerOwner
 
         ServerSlot slot = _slot!;
         _slot = null;
+        _times.End();
         server.Owner = slot;
         _statements.Undo();
         server.Close(goodbye);
@@ -370,6 +393,7 @@ internal sealed class Exchange : ServerOwner
         _isRefused = false;
         _isReadyToForward = false;
         _replies.Clear();
+        _watch?.Clear();
         _forwarder.TakeBack();
         _session.EnterIdle(leftOut: 0);
         _session.Wake();
@@ -391,6 +415,7 @@ internal sealed class Exchange : ServerOwner
         _hasRetried = true;
         _isReadyToForward = true;
         _replies.Clear();
+        _watch?.Clear();
         _replies.Push(ReplyKind.Sync, ReplyUse.Swallow); // It goes its way and ends the failed batch.
         _forwarder.TakeBack();
         _session.Wake();
@@ -406,12 +431,14 @@ internal sealed class Exchange : ServerOwner
     internal void Refuse(bool isWrite)
     {
         _forwarder.Route!.Refuse(isWrite);
+        _watch?.Clear();
         _isRefused = true;
     }
 
     /// <summary>The leased server has said something: it is alive and the request is its own.</summary>
     internal void Replied()
     {
+        _times.Replied();
         if (_forwarder.Retained > 0)
         {
             if (_client.Input.IsFull)
@@ -432,6 +459,7 @@ internal sealed class Exchange : ServerOwner
     {
         if (_session.Phase == SessionPhase.Syncing)
         {
+            _times.Synced();
             _session.Enter(SessionPhase.Leased);
             _session.Wake();
         }
@@ -451,7 +479,7 @@ internal sealed class Exchange : ServerOwner
     {
         if (server.Status != 'I' || server.FrameRemaining > 0)
         {
-            server.Close("a refused read has left the server in a transaction", "08P01"); // Closed goes on from here.
+            server.Close(ServerErrors.Violation.Fields("a refused read has left the server in a transaction")); // Closed goes on from here.
             return;
         }
 
@@ -529,6 +557,7 @@ internal sealed class Exchange : ServerOwner
     {
         ServerSlot slot = _slot!;
         _slot = null;
+        _times.End();
         _session.EnterIdle(_forwarder.TakeLeftOut());
         if (_client.Input.UnreadLength > 0)
         {
@@ -570,6 +599,23 @@ internal sealed class Exchange : ServerOwner
         return true;
     }
 
+    /// <summary>No statement is under way: whether they are followed may change.</summary>
+    private void LookForWatch()
+    {
+        if (_session.Statements is not { IsOn: true } table)
+        {
+            _watch = null;
+        }
+        else if (_watch == null)
+        {
+            _watch = new StatementWatch(_session, table);
+            _watch.Leased(_slot!.Server, asked: Thread.Now);
+        }
+
+        _forwarder.Watch = _watch;
+        _watch?.Look();
+    }
+
     private ForwardResult PassOn(ServerConnection server)
     {
         PoolSettings settings = _session.Settings;
@@ -607,7 +653,7 @@ internal sealed class Exchange : ServerOwner
                 _session.End(SessionEnd.Goodbye);
                 return SessionNeed.Wake;
             case ForwardResult.Violation:
-                _session.End(SessionEnd.Fatal(_forwarder.Problem!));
+                _session.End(SessionEnd.Over(_forwarder.Problem!));
                 return SessionNeed.Wake;
             case ForwardResult.Held:
                 return SessionNeed.Wake;

@@ -44,7 +44,7 @@ internal static class LeaseEnd
 
         if (isInFrame)
         {
-            server.Close("client disconnect in the middle of a message", "08006");
+            server.Close("client disconnect in the middle of a message");
             return;
         }
 

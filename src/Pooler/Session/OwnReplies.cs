@@ -1,4 +1,5 @@
 using Pooler.Backend;
+using Pooler.Errors;
 using Pooler.Protocol;
 using Pooler.Sql;
 
@@ -70,14 +71,14 @@ internal sealed class OwnReplies(ClientSession session, Exchange exchange, Reply
 
     private void EndOverRefusedSync(ServerConnection server)
     {
-        ErrorFields error = _error ?? new ErrorFields("FATAL", "08P01", "the server did not take the client's settings", null, null);
+        ErrorFields error = (_error ?? SessionErrors.SettingsNotTaken.Fields()) with { Severity = "FATAL" };
         _error = null;
         if (session.Phase == SessionPhase.Syncing && replies.Count > 0)
         {
             // The RESETs, which are of another client's doing.
             if (!exchange.TryAnotherServer(server, error))
             {
-                session.End(new SessionEnd(error.Message, error with { Severity = "FATAL" }));
+                session.End(SessionEnd.Over(Explained(server, error)));
                 server.Close(error);
             }
 
@@ -87,12 +88,18 @@ internal sealed class OwnReplies(ClientSession session, Exchange exchange, Reply
         if (session.Phase == SessionPhase.Syncing)
         {
             // Nothing of the request was sent: the server is as it was, or as its RESETs have left it.
-            session.End(new SessionEnd(error.Message, error with { Severity = "FATAL" }));
+            session.End(SessionEnd.Over(Explained(server, error)));
             return;
         }
 
         // The request went along with values this server itself had reported; it may have run.
-        server.Close("the server refused settings it had reported itself", "08P01");
-        session.End(SessionEnd.Fatal($"the server refused the client's settings ({error.Message}); the outcome of the request is unknown", "08007"));
+        server.Close(ServerErrors.Violation.Fields("the server refused settings it had reported itself"));
+        session.End(SessionEnd.Over(SessionErrors.SettingsRefused.Because($"It was sent to {server.Host} together with the settings.", error.Message)));
     }
+
+    private static ErrorFields Explained(ServerConnection server, ErrorFields error) => error with
+    {
+        Detail = $"{(error.Detail is { } detail ? detail + " " : "")}{server.Host} said so to the settings that follow the client; nothing of its request was sent.",
+        Hint = error.Hint ?? SessionErrors.SettingsNotTaken.Advice,
+    };
 }

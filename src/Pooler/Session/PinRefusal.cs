@@ -1,4 +1,3 @@
-using System.Buffers;
 using System.Globalization;
 using System.Text;
 using Pooler.Backend;
@@ -9,7 +8,7 @@ using Pooler.Sql;
 namespace Pooler.Session;
 
 /// <summary>
-/// pin = refuse. PostgreSQL itself fails the transaction or the batch, over a word that is no SQL; the error is put into words here.
+/// pin = refuse. PostgreSQL itself fails the transaction or the batch, over a word that is no SQL; the error is put into our words.
 /// </summary>
 internal static class PinRefusal
 {
@@ -48,23 +47,10 @@ internal static class PinRefusal
         }
     }
 
-    /// <summary>The frame for the client, if this error of the server is about such a word.</summary>
-    public static bool TryExplain(ReadOnlySpan<byte> body, out byte[]? frame)
+    /// <summary>Why, if this error of the server is about such a word.</summary>
+    public static PinReason? Reason(ReadOnlySpan<byte> body)
     {
         int at = body.IndexOf(Word);
-        frame = null;
-        if (at < 0 || !System.Buffers.Text.Utf8Parser.TryParse(body[(at + Word.Length)..], out int reason, out _))
-        {
-            return false;
-        }
-
-        var output = new ArrayBufferWriter<byte>();
-        new MessageWriter(output).WriteErrorResponse(
-            "ERROR",
-            "0A000",
-            $"{PinReasons.Text((PinReason)reason)} needs a server of its own (pin = refuse)",
-            hint: "Use a database with pool_mode = session, or set pin = auto.");
-        frame = output.WrittenSpan.ToArray();
-        return true;
+        return at >= 0 && System.Buffers.Text.Utf8Parser.TryParse(body[(at + Word.Length)..], out int reason, out _) ? (PinReason)reason : null;
     }
 }

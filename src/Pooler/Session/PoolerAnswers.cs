@@ -2,6 +2,7 @@ using System.Text;
 using Pooler.Backend;
 using Pooler.Cluster;
 using Pooler.Config;
+using Pooler.Errors;
 using Pooler.Net;
 using Pooler.Pooling;
 using Pooler.Protocol;
@@ -73,7 +74,7 @@ internal sealed class PoolerAnswers(ClientSession session)
         _askedAt = 0;
         if (status == 'E')
         {
-            request.Answer(outbox, status, "", null, [], Error("25P02", "current transaction is aborted, commands ignored until end of transaction block"));
+            request.Answer(outbox, status, "", null, [], session.Told(SessionErrors.TransactionAborted.Fields()));
         }
         else if (statement.Command == PoolerCommand.Explain)
         {
@@ -85,7 +86,7 @@ internal sealed class PoolerAnswers(ClientSession session)
         }
         else if (name != RouteName)
         {
-            request.Answer(outbox, status, "", null, [], Error("42704", $"unrecognized configuration parameter \"{name}\""));
+            request.Answer(outbox, status, "", null, [], session.Told(SessionErrors.UnknownParameter.Fields(name)));
         }
         else if (statement.Command == PoolerCommand.Show)
         {
@@ -97,7 +98,7 @@ internal sealed class PoolerAnswers(ClientSession session)
             RouteHint? hint = statement.Command == PoolerCommand.Reset ? session.StartupRoute : HintOf(value);
             Route = hint ?? Route;
             request.Answer(outbox, status, statement.Command == PoolerCommand.Reset && statement.Value.IsEmpty ? "RESET" : "SET", null, [],
-                hint != null ? null : Error("22023", $"invalid value for parameter \"{name}\": \"{value}\"", "Available values: primary, replica, auto."));
+                hint != null ? null : session.Told(SessionErrors.BadRoute.Fields(name, value)));
         }
 
         outbox.Flush();
@@ -113,13 +114,13 @@ internal sealed class PoolerAnswers(ClientSession session)
         ErrorFields? error = null;
         if (session.Route.Bound is not { } bound)
         {
-            error = Error("55000", $"{name} is not kept: read_after_write is off");
+            error = SessionErrors.NoBound.Fields(name);
         }
         else if (name == PositionName)
         {
             position = bound.Position();
-            error = !isShow ? Error("55P02", $"parameter \"{name}\" cannot be changed")
-                : position == null ? Error("57P03", "no primary has told where its WAL is, for longer than failover_hold_time") : null;
+            error = !isShow ? SessionErrors.ReadOnlyParameter.Fields(name)
+                : position == null ? SessionErrors.NoPosition.Because($"{string.Join("; ", bound.Hosts.Cluster.State.Hosts.Select(static h => h.Describe()))}.", bound.Hosts.Cluster.Config.FailoverHoldPlace) : null;
         }
         else if (isShow)
         {
@@ -133,14 +134,12 @@ internal sealed class PoolerAnswers(ClientSession session)
         {
             position = WalPosition.Parse(value);
             bound.Least = position ?? bound.Least;
-            error = position != null ? null : Error("22023", $"invalid value for parameter \"{name}\": \"{value}\"", "A WAL position, as SHOW pooler.lsn tells it: 0/16B3740.");
+            error = position != null ? null : SessionErrors.BadPosition.Fields(name, value);
         }
 
         request.Answer(session.Client.Outbox, status, isShow ? "SHOW" : statement.Command == PoolerCommand.Reset && statement.Value.IsEmpty ? "RESET" : "SET",
-            isShow ? name : null, isShow && position is { } known ? [WalPosition.Text(known)] : [], error);
+            isShow ? name : null, isShow && position is { } known ? [WalPosition.Text(known)] : [], error == null ? null : session.Told(error));
     }
-
-    private static ErrorFields Error(string sqlState, string message, string? hint = null) => new("ERROR", sqlState, message, null, hint);
 
     private RouteReport Explain(ReadOnlySpan<byte> text)
     {

@@ -1,5 +1,6 @@
 using Pooler.Backend;
 using Pooler.Config;
+using Pooler.Errors;
 using Pooler.Net;
 using Pooler.Protocol;
 using Pooler.Sql;
@@ -29,7 +30,8 @@ internal sealed class ReplyForwarder(ClientSession session, Exchange exchange, C
             return Drop(server, data);
         }
 
-        int at = 0, runStart = 0;
+        StatementWatch? watch = exchange.Watch;
+        int at = 0, runStart = 0, counted = 0;
         _lastWords = null;
         while (at < data.Length && !session.IsEnding)
         {
@@ -99,7 +101,10 @@ internal sealed class ReplyForwarder(ClientSession session, Exchange exchange, C
                 break; // Left where it is until it is known whether more follows.
             }
 
-            if (!Take(server, isOurs && !isWhole, type, body, isOurs))
+            int taken = (int)Math.Min(length, rest.Length);
+            watch?.Count(at - counted + (isOurs ? 0 : taken));
+            counted = at + taken;
+            if (!(watch == null ? Take(server, isOurs && !isWhole, type, body, isOurs) : TakeWatched(watch, server, isOurs && !isWhole, type, body, isOurs)))
             {
                 session.Client.Outbox.Append(data[runStart..at]);
                 session.Client.Outbox.Append(_instead);
@@ -115,11 +120,11 @@ internal sealed class ReplyForwarder(ClientSession session, Exchange exchange, C
                 continue;
             }
 
-            int taken = (int)Math.Min(length, rest.Length);
             server.FrameRemaining = length - taken;
             at += taken;
         }
 
+        watch?.Count(at - counted);
         if (replies.IsAnswerDue && server.FrameRemaining == 0 && !session.IsEnding && !exchange.MayRefuse)
         {
             session.Client.Outbox.Append(data[runStart..at]);
@@ -166,7 +171,7 @@ internal sealed class ReplyForwarder(ClientSession session, Exchange exchange, C
             ReadOnlySpan<byte> body = length <= rest.Length ? rest[FrameHeader.Size..(int)length] : default;
             if (!BackendFrame.IsPossible(rest[0], length) || !TakeDropped(server, rest[0], body))
             {
-                server.Close("protocol violation: unexpected message from server", "08P01");
+                server.Close(ServerErrors.Violation.Fields("protocol violation: unexpected message from server"));
                 break;
             }
 
@@ -256,6 +261,16 @@ internal sealed class ReplyForwarder(ClientSession session, Exchange exchange, C
         }
 
         return false;
+    }
+
+    /// <summary>The same; whoever follows the client's statements is told what it says of them.</summary>
+    private bool TakeWatched(StatementWatch watch, ServerConnection server, bool isImpossible, byte type, ReadOnlySpan<byte> body, bool isOurs)
+    {
+        int open = replies.Statements;
+        bool isOfStatement = open > 0 && !isOurs && replies.Head is ReplyKind.Query or ReplyKind.Execute;
+        bool goes = Take(server, isImpossible, type, body, isOurs);
+        watch.Replied(type, body, isOfStatement, open - replies.Statements);
+        return goes;
     }
 
     private static bool MattersAsWhole(byte type) => type is BackendMessage.CommandComplete or BackendMessage.ReadyForQuery
@@ -348,9 +363,10 @@ internal sealed class ReplyForwarder(ClientSession session, Exchange exchange, C
                 return HandleReady(server, body);
             case BackendMessage.ErrorResponse when ErrorFields.Has(body, (byte)'V', "FATAL"u8) || ErrorFields.Has(body, (byte)'V', "PANIC"u8):
                 return HandleFatal(server, body);
-            case BackendMessage.ErrorResponse when session.Settings.Pin == PinRule.Refuse && PinRefusal.TryExplain(body, out byte[]? refusal):
-                _instead = refusal;
-                return false;
+            case BackendMessage.ErrorResponse when session.Settings.Pin == PinRule.Refuse && PinRefusal.Reason(body) is { } reason:
+                return Replace(SessionErrors.PinRefused.Because(
+                    $"The entry's pool_mode is {session.Settings.Mode.ToString().ToLowerInvariant()}: servers are shared.",
+                    session.Configuration, session.Identity.Database, session.Identity.User, PinReasons.Text(reason)));
             case BackendMessage.ErrorResponse when session.SplitRoute is { IsOnReplica: true } && RefusedReads.IsReadOnly(body):
                 return HandleReadOnly(server, body);
             case BackendMessage.ErrorResponse when statements.IsOn:
@@ -374,9 +390,19 @@ internal sealed class ReplyForwarder(ClientSession session, Exchange exchange, C
         }
 
         ErrorFields error = ErrorFields.Parse(body);
+        return Replace(error with
+        {
+            Detail = $"{(error.Detail is { } detail ? detail + " " : "")}The server is the replica {server.Host}.",
+            Hint = $"The client keeps its server, on a replica, for {PinReasons.Text(exchange.PinReasons)}. " + SessionErrors.WroteOnReplica.Advice,
+        });
+    }
+
+    /// <summary>The client gets an error of ours in the place of the server's.</summary>
+    private bool Replace(ErrorFields error)
+    {
+        error = session.Told(error);
         var output = new System.Buffers.ArrayBufferWriter<byte>();
-        string hint = $"The client keeps its server, on a replica, for {PinReasons.Text(exchange.PinReasons)}; DISCARD ALL lets it go.";
-        new MessageWriter(output).WriteErrorResponse(error.Severity, error.SqlState, error.Message, error.Detail, hint);
+        new MessageWriter(output).WriteErrorResponse(error.Severity, error.SqlState, error.Message, error.Detail, error.Hint);
         _instead = output.WrittenSpan.ToArray();
         return false;
     }
@@ -508,7 +534,8 @@ internal sealed class ReplyForwarder(ClientSession session, Exchange exchange, C
         }
         else if (session.Mode == PoolMode.Statement)
         {
-            session.End(SessionEnd.Fatal("transaction blocks not allowed in statement pooling mode"));
+            session.End(SessionEnd.Over(SessionErrors.NoTransactions.Because(
+                "The request has left a transaction open.", session.Configuration, session.Identity.Database, session.Identity.User)));
             return false;
         }
 
@@ -558,7 +585,7 @@ internal sealed class ReplyForwarder(ClientSession session, Exchange exchange, C
     /// <summary>The server makes no sense: it is closed, never guessed at, and the client is told.</summary>
     private void EndOverViolation(ServerConnection server, string problem, bool isAnswered = true)
     {
-        server.Close(problem, "08P01");
+        server.Close(ServerErrors.Violation.Fields(problem));
         exchange.EndOverServer(server, isAnswered: isAnswered);
     }
 }

@@ -70,10 +70,7 @@ internal sealed class RequestClassifier(ClientSession session)
         if (!ReferenceEquals(_contextOf, session.Parameters))
         {
             _contextOf = session.Parameters;
-            _context = new ClassifierContext(
-                names,
-                _contextOf.HasConformingStrings,
-                _contextOf[SessionParameters.ClientEncoding] is { } encoding ? ClassifierContext.EncodingOf(Encoding.ASCII.GetBytes(encoding)) : TextEncoding.Utf8);
+            _context = new ClassifierContext(names, _contextOf.HasConformingStrings, _contextOf.TextEncoding);
         }
 
         if (!ReferenceEquals(_context.Names, names))

@@ -1,4 +1,5 @@
 using Pooler.Backend;
+using Pooler.Errors;
 using Pooler.Net;
 using Pooler.Protocol;
 using Pooler.Sql;
@@ -117,6 +118,9 @@ internal sealed class RequestForwarder(ClientStatements statements, SessionPins 
     /// <summary>On a server of a replica: what may follow there.</summary>
     public SessionRoute? Route { get; set; }
 
+    /// <summary>Is told of what is sent.</summary>
+    public StatementWatch? Watch { get; set; }
+
     /// <summary>Texts are searched for DEFAULT: the client has startup parameters, which that goes back to.</summary>
     public bool LooksForDefault { get; set; }
 
@@ -132,7 +136,7 @@ internal sealed class RequestForwarder(ClientStatements statements, SessionPins 
     /// <summary>Bytes the last round took.</summary>
     public int LastForwarded { get; private set; }
 
-    public string? Problem { get; private set; }
+    public ErrorFields? Problem { get; private set; }
 
     /// <summary>The lease is over: of a message that goes nowhere so much is still to come, which is the reader's to drop.</summary>
     public long TakeLeftOut()
@@ -202,7 +206,7 @@ internal sealed class RequestForwarder(ClientStatements statements, SessionPins 
 
             if (length - 1 > maxPacketSize)
             {
-                Problem = "packet too large (max_packet_size)";
+                Problem = SessionErrors.PacketTooLarge.Because($"The message has {length - 1} bytes, max_packet_size is {maxPacketSize}.");
                 result = ForwardResult.Violation;
                 break;
             }
@@ -217,7 +221,7 @@ internal sealed class RequestForwarder(ClientStatements statements, SessionPins 
             {
                 if (rest.Length > BlockPool.BlockSize / 2)
                 {
-                    Problem = "name of a prepared statement too long";
+                    Problem = SessionErrors.NameTooLong.Fields();
                     result = ForwardResult.Violation;
                 }
 
@@ -253,11 +257,17 @@ internal sealed class RequestForwarder(ClientStatements statements, SessionPins 
             // Architecture rule 11: COPY frames that no COPY can be waiting for go nowhere.
             _isSwallowing = isCopyFrame && !replies.InCopy && replies.Count == 0;
             int taken = (int)Math.Min(length, rest.Length);
+            int statementsBefore = replies.Statements;
             StatementUse use = StatementUse.Untouched;
             if (!_isSwallowing && !Admit(ref run, server, rest[..taken], isWhole, out use))
             {
                 result = ForwardResult.Violation;
                 break;
+            }
+
+            if (Watch is { } watch && !_isSwallowing && !isCopyFrame)
+            {
+                watch.Sent(rest[..taken], runs: replies.Statements > statementsBefore, statements.IsOn ? statements.Last : null);
             }
 
             _frameRemaining = length - taken;
@@ -324,13 +334,13 @@ internal sealed class RequestForwarder(ClientStatements statements, SessionPins 
         if (replies.InCopy && type is not (FrontendMessage.CopyData or FrontendMessage.CopyDone or FrontendMessage.CopyFail
             or FrontendMessage.Flush or FrontendMessage.Sync))
         {
-            Problem = $"unexpected message type '{(char)type}' during COPY from stdin";
+            Problem = SessionErrors.NotInCopy.Fields((char)type);
             return false;
         }
 
         if (type == FrontendMessage.Query && disablePqExec)
         {
-            Problem = "PQexec disallowed";
+            Problem = SessionErrors.NoSimpleQueries.Fields();
             return false;
         }
 

@@ -50,7 +50,7 @@ internal struct RequestReader
                 end = SessionEnd.Goodbye;
                 return RequestRead.End;
             case RequestScan.Violation:
-                end = SessionEnd.Fatal(RequestScanner.Problem(input.Unread[_scanned..]));
+                end = SessionEnd.Over(RequestScanner.Problem(input.Unread[_scanned..]));
                 return RequestRead.End;
             default:
                 input.Advance(0);
@@ -62,11 +62,11 @@ internal struct RequestReader
     /// Answers the request in front with an error in place of a server and drops it: with a Query or FunctionCall it is over, of a
     /// batch everything up to its Sync goes (PostgreSQL documentation, 55.2.3 Extended Query).
     /// </summary>
-    public void Refuse(Connection client, string sqlState, string message, string? hint = null)
+    public void Refuse(Connection client, ErrorFields error)
     {
         ConnectionInput input = client.Input;
         var writer = new MessageWriter(client.Outbox);
-        writer.WriteErrorResponse("ERROR", sqlState, message, hint: hint);
+        writer.WriteErrorResponse(error.Severity, error.SqlState, error.Message, error.Detail, error.Hint);
         _scanned = 0;
         _skipsToSync = input.Unread[0] is not (FrontendMessage.Query or FrontendMessage.FunctionCall);
         if (!_skipsToSync)
@@ -89,7 +89,7 @@ internal struct RequestReader
             bool isPossible = RequestScanner.IsPossible(type, length);
             if (!isPossible || type == FrontendMessage.Terminate)
             {
-                end = isPossible ? SessionEnd.Goodbye : SessionEnd.Fatal(RequestScanner.Problem(input.Unread));
+                end = isPossible ? SessionEnd.Goodbye : SessionEnd.Over(RequestScanner.Problem(input.Unread));
                 return RequestRead.End;
             }
 

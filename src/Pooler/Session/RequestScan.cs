@@ -1,4 +1,5 @@
 using System.Buffers.Binary;
+using Pooler.Errors;
 using Pooler.Net;
 using Pooler.Protocol;
 
@@ -76,9 +77,9 @@ internal static class RequestScanner
         return data.Length >= BlockPool.BlockSize ? RequestScan.Request : RequestScan.Incomplete;
     }
 
-    /// <summary>The sentence for a header that is not possible.</summary>
-    public static string Problem(ReadOnlySpan<byte> header) =>
-        $"invalid message from client: type {BackendFrame.Describe(header[0])}, length {BinaryPrimitives.ReadInt32BigEndian(header[1..])}";
+    /// <summary>The error for a header that is not possible.</summary>
+    public static ErrorFields Problem(ReadOnlySpan<byte> header) =>
+        SessionErrors.BadMessage.Fields(BackendFrame.Describe(header[0]), BinaryPrimitives.ReadInt32BigEndian(header[1..]));
 
     /// <summary>
     /// Whether a client may send a message of this type and frame length, by PostgreSQL's own bounds (SocketBackend): what it

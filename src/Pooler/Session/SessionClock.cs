@@ -1,5 +1,8 @@
+using System.Globalization;
 using Pooler.Config;
+using Pooler.Errors;
 using Pooler.Net;
+using Pooler.Protocol;
 
 namespace Pooler.Session;
 
@@ -28,7 +31,7 @@ internal sealed class SessionClock(ClientSession session) : WheelTimer
     internal override void Expired()
     {
         IoThread thread = session.Thread;
-        long due = NearestDeadline(out SessionEnd? end);
+        long due = NearestDeadline(out ClientError? end);
         if (due > thread.Now)
         {
             if (due != Never)
@@ -38,7 +41,7 @@ internal sealed class SessionClock(ClientSession session) : WheelTimer
         }
         else if (end != null)
         {
-            session.End(end);
+            session.End(SessionEnd.Over(Explain(end, thread.Now)));
         }
         else
         {
@@ -48,23 +51,36 @@ internal sealed class SessionClock(ClientSession session) : WheelTimer
         }
     }
 
+    /// <summary>The error of a deadline that has passed, with what can be said of it.</summary>
+    private ErrorFields Explain(ClientError error, long now)
+    {
+        (long since, string what) = error == SessionErrors.QueryWaitTimeout || error == SessionErrors.QueryTimeoutInQueue ? (WaitSince, session.DescribeWait())
+            : error == SessionErrors.QueryTimeout ? (QueryStart, "The request has no answer yet.")
+            : error == SessionErrors.TransactionTimeout ? (TransactionStart, "The transaction is still open.")
+            : error == SessionErrors.ClientWriteTimeout ? (session.WriteStalledSince, $"The client has not read {session.Client.Outbox.Pending} bytes.")
+            : (IdleSince, session.IsInTransaction ? "The client was silent in a transaction." : "The client asked for nothing.");
+        double seconds = (now - since) / 1e6;
+        string where = session.Server is { } server ? $" Its server is {server.Host}, process {server.ProcessId}." : "";
+        return error.Because(string.Create(CultureInfo.InvariantCulture, $"{what} That was {seconds:0.0} s.{where}"), session.Configuration, session.Identity.Database, session.Identity.User);
+    }
+
     private static bool HasTimeouts(PoolSettings settings) =>
         settings.QueryTimeout > TimeSpan.Zero || settings.TransactionTimeout > TimeSpan.Zero
         || settings.IdleTransactionTimeout > TimeSpan.Zero || settings.ClientIdleTimeout > TimeSpan.Zero
         || settings.ClientWriteTimeout > TimeSpan.Zero;
 
-    /// <summary>The nearest deadline, and how the session ends by it (null: it only gets a notice).</summary>
-    private long NearestDeadline(out SessionEnd? end)
+    /// <summary>The nearest deadline, and the error the session ends with (null: it only gets a notice).</summary>
+    private long NearestDeadline(out ClientError? end)
     {
         PoolSettings s = session.Settings;
         long due = Never;
-        SessionEnd? nearest = null;
+        ClientError? nearest = null;
         switch (session.Phase)
         {
             case SessionPhase.Waiting:
                 // A client in the queue reads the setting's name, one whose server was cut off reads words (src/janitor.c).
-                Consider(WaitSince, s.QueryWaitTimeout, "query_wait_timeout");
-                Consider(WaitSince, s.QueryTimeout, "query_timeout");
+                Consider(WaitSince, s.QueryWaitTimeout, SessionErrors.QueryWaitTimeout);
+                Consider(WaitSince, s.QueryTimeout, SessionErrors.QueryTimeoutInQueue);
                 if (!Notified && s.QueryWaitNotify > TimeSpan.Zero && WaitSince + (long)s.QueryWaitNotify.TotalMicroseconds < due)
                 {
                     due = WaitSince + (long)s.QueryWaitNotify.TotalMicroseconds;
@@ -73,30 +89,30 @@ internal sealed class SessionClock(ClientSession session) : WheelTimer
 
                 break;
             case SessionPhase.Idle:
-                Consider(IdleSince, s.ClientIdleTimeout, "client_idle_timeout");
+                Consider(IdleSince, s.ClientIdleTimeout, SessionErrors.ClientIdleTimeout);
                 break;
             case SessionPhase.Syncing or SessionPhase.Leased:
                 if (session.AwaitsReplies)
                 {
-                    Consider(QueryStart, s.QueryTimeout, "query timeout");
+                    Consider(QueryStart, s.QueryTimeout, SessionErrors.QueryTimeout);
                 }
                 else if (session.IsInTransaction)
                 {
-                    Consider(IdleSince, s.IdleTransactionTimeout, "idle transaction timeout");
+                    Consider(IdleSince, s.IdleTransactionTimeout, SessionErrors.IdleTransactionTimeout);
                 }
                 else
                 {
-                    Consider(IdleSince, s.ClientIdleTimeout, "client_idle_timeout");
+                    Consider(IdleSince, s.ClientIdleTimeout, SessionErrors.ClientIdleTimeout);
                 }
 
                 if (session.IsInTransaction || session.AwaitsReplies)
                 {
-                    Consider(TransactionStart, s.TransactionTimeout, "transaction timeout");
+                    Consider(TransactionStart, s.TransactionTimeout, SessionErrors.TransactionTimeout);
                 }
 
                 if (session.WriteStalledSince is var stalled and > 0)
                 {
-                    Consider(stalled, s.ClientWriteTimeout, "client_write_timeout: the client took no data", "08006");
+                    Consider(stalled, s.ClientWriteTimeout, SessionErrors.ClientWriteTimeout);
                 }
 
                 break;
@@ -105,13 +121,13 @@ internal sealed class SessionClock(ClientSession session) : WheelTimer
         end = nearest;
         return due;
 
-        void Consider(long since, TimeSpan timeout, string message, string sqlState = "08P01")
+        void Consider(long since, TimeSpan timeout, ClientError error)
         {
             long at = since + (long)timeout.TotalMicroseconds;
             if (timeout > TimeSpan.Zero && at < due)
             {
                 due = at;
-                nearest = SessionEnd.Fatal(message, sqlState);
+                nearest = error;
             }
         }
     }

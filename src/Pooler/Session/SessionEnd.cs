@@ -1,4 +1,5 @@
 using Pooler.Backend;
+using Pooler.Errors;
 using Pooler.Protocol;
 
 namespace Pooler.Session;
@@ -6,16 +7,12 @@ namespace Pooler.Session;
 /// <summary>Why a session ends: what the log says, and what the client is told (nothing when it left by itself).</summary>
 internal sealed record SessionEnd(string Reason, ErrorFields? Error)
 {
-    /// <summary>transaction_resolution_unknown.</summary>
-    private const string Unknown = "08007";
-
     public static SessionEnd Quiet(string reason) => new(reason, null);
 
     /// <summary>The client has said Terminate.</summary>
     public static SessionEnd Goodbye { get; } = new("client close request", null);
 
-    public static SessionEnd Fatal(string message, string sqlState = "08P01") =>
-        new(message, new ErrorFields("FATAL", sqlState, message, null, null));
+    public static SessionEnd Over(ErrorFields error) => new(error.Message, error);
 
     /// <summary>
     /// The server died under the client: in its own words when it had any, else as 08006. If something was under way that may have
@@ -35,22 +32,22 @@ internal sealed record SessionEnd(string Reason, ErrorFields? Error)
             ServerLoss.Unknown => Doubted(failure),
             ServerLoss.RolledBack => failure with
             {
-                Detail = failure.Detail ?? "The transaction was not committed.",
-                Hint = failure.Hint ?? "Connect again and run it from its beginning.",
+                Detail = Both("The transaction was not committed.", failure.Detail),
+                Hint = Both("Connect again and run it from its beginning.", failure.Hint),
             },
             _ => failure,
         };
-        return new SessionEnd(failure.Message, failure);
+        return Over(failure);
     }
 
     /// <summary>We end it ourselves while something is under way that may be committed all the same: its own words first, then that.</summary>
-    public SessionEnd InDoubt() => Error is { } error && error.SqlState != Unknown ? this with { Error = Doubted(error) } : this;
+    public SessionEnd InDoubt() => Error is { } error && error.SqlState != SessionErrors.Doubted.SqlState ? this with { Error = Doubted(error) } : this;
 
-    private static ErrorFields Doubted(ErrorFields error) => error with
+    private static ErrorFields Doubted(ErrorFields error)
     {
-        SqlState = Unknown,
-        Message = $"{error.Message} (the outcome of the request is unknown)",
-        Detail = "It was sent to the server and not answered: it may or may not have been committed.",
-        Hint = "Look whether its changes are there before you run it again.",
-    };
+        ErrorFields doubted = SessionErrors.Doubted.Because(Both("It was sent to the server and not answered: it may or may not have been committed.", error.Detail), error.Message);
+        return doubted with { Hint = Both(doubted.Hint!, error.Hint) };
+    }
+
+    private static string Both(string first, string? second) => second is { Length: > 0 } ? $"{first} {second}" : first;
 }

@@ -31,6 +31,9 @@ internal sealed class SessionRoute(ClientSession session)
     /// <summary>Its last request does not run on the primary.</summary>
     public bool IsOnReplica { get; private set; }
 
+    /// <summary>Its last request, or the batch, only reads.</summary>
+    public bool IsRead => _isRead;
+
     /// <summary>All that is under way only reads: if a replica refuses it, it may run once elsewhere.</summary>
     public bool MayRunAgain => _isRead && !_isAgain;
 

@@ -59,6 +59,9 @@ internal sealed class SessionTable
         return true;
     }
 
+    /// <summary>All sessions, for a count: whoever reads them from another thread sees each as it is at that moment, and touches nothing.</summary>
+    public IEnumerable<ClientSession> All => _sessions.Select(static pair => pair.Value);
+
     /// <summary>The sessions of the current I/O thread.</summary>
     public IReadOnlyList<ClientSession> OfCurrentThread() => [.. _sessions.Select(static pair => pair.Value).Where(static s => s.Thread.IsCurrent)];
 }

@@ -20,6 +20,9 @@ internal static partial class Log
     [LoggerMessage(Level = LogLevel.Warning, Message = "{Client} {Method} authentication failed: {Reason}")]
     public static partial void PasswordCheckFailed(this ILogger log, string client, string method, string reason);
 
+    [LoggerMessage(Level = LogLevel.Information, Message = "{Client} login refused: {Cause}")]
+    public static partial void LoginRefused(this ILogger log, string client, string cause);
+
     [LoggerMessage(Level = LogLevel.Information, Message = "{Client} OAuth token refused: {Problem}")]
     public static partial void OAuthRefused(this ILogger log, string client, string problem);
 
@@ -94,6 +97,15 @@ internal static partial class Log
 
     [LoggerMessage(Level = LogLevel.Warning, Message = "file descriptor limit {Limit} is below what max_client_conn={MaxClients} can need; raise it (ulimit -n, LimitNOFILE=)")]
     public static partial void DescriptorLimitLow(this ILogger log, long limit, int maxClients);
+
+    [LoggerMessage(Level = LogLevel.Information, Message = "{Client} duration: {Duration:F3} ms wait: {Wait:F3} ms rows: {Rows} error: {SqlState} host: {Host} statement: {Statement}")]
+    public static partial void SlowStatement(this ILogger log, string client, double duration, double wait, long rows, string sqlState, string host, string statement);
+
+    [LoggerMessage(Level = LogLevel.Information, Message = "{Client} query log: duration: {Duration:F3} ms wait: {Wait:F3} ms rows: {Rows} error: {SqlState} host: {Host} statement: {Statement}")]
+    public static partial void LoggedStatement(this ILogger log, string client, double duration, double wait, long rows, string sqlState, string host, string statement);
+
+    [LoggerMessage(Level = LogLevel.Warning, Message = "{LeftOut} statements were left out of the log (log_statement_limit)")]
+    public static partial void StatementsLeftOut(this ILogger log, long leftOut);
 
     [LoggerMessage(Level = LogLevel.Warning, Message = "{Warning}")]
     public static partial void Warn(this ILogger log, string warning);

@@ -54,6 +54,10 @@ internal readonly record struct LogLine(LogLevel Level, DateTime Time, string Me
         {
             json.WriteNumber(key, Convert.ToInt64(value, CultureInfo.InvariantCulture));
         }
+        else if (value is double number)
+        {
+            json.WriteNumber(key, number);
+        }
         else
         {
             json.WriteString(key, Convert.ToString(value, CultureInfo.InvariantCulture));
@@ -77,7 +81,8 @@ internal readonly record struct LogLine(LogLevel Level, DateTime Time, string Me
             });
     }
 
-    private static string Word(LogLevel level) => level switch
+    /// <summary>PgBouncer's words for levels.</summary>
+    public static string Word(LogLevel level) => level switch
     {
         LogLevel.Trace or LogLevel.Debug => "DEBUG",
         LogLevel.Information => "LOG",

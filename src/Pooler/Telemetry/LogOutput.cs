@@ -17,6 +17,7 @@ internal sealed class LogOutput : ILoggerProvider, ILogger
     private long _dropped;
     private Stream? _file;
     private SyslogSocket? _syslog;
+    private RecentLines? _recent;
 
     public LogOutput()
     {
@@ -45,6 +46,13 @@ internal sealed class LogOutput : ILoggerProvider, ILogger
     /// <summary>Where lines go beside; null: nowhere. Opened anew at each RELOAD, as the file is.</summary>
     public void Open(SyslogSocket? syslog) => Interlocked.Exchange(ref _syslog, syslog)?.Dispose();
 
+    /// <summary>Where the last lines are kept; null: nowhere.</summary>
+    public RecentLines? Recent
+    {
+        get => Volatile.Read(ref _recent);
+        set => Volatile.Write(ref _recent, value);
+    }
+
     /// <summary>Of standard error and logfile; syslog takes the bare message.</summary>
     public LogFormat Format { get; set; }
 
@@ -65,7 +73,7 @@ internal sealed class LogOutput : ILoggerProvider, ILogger
 
     public void Log<TState>(LogLevel logLevel, EventId eventId, TState state, Exception? exception, Func<TState, Exception?, string> formatter)
     {
-        if (!IsEnabled(logLevel) || (IsQuiet && Volatile.Read(ref _file) == null && Volatile.Read(ref _syslog) == null))
+        if (!IsEnabled(logLevel) || (IsQuiet && Volatile.Read(ref _file) == null && Volatile.Read(ref _syslog) == null && Recent == null))
         {
             return;
         }
@@ -119,6 +127,7 @@ internal sealed class LogOutput : ILoggerProvider, ILogger
         Write(Volatile.Read(ref _file), bytes);
         Write(IsQuiet ? null : stderr, bytes);
         Volatile.Read(ref _syslog)?.Write(line);
+        Recent?.Add(line);
     }
 
     private static void Write(Stream? stream, byte[] bytes)

@@ -16,6 +16,7 @@ internal sealed class PoolerIni
         ["default_pool_size"] = "20",
         ["max_client_conn"] = "1000",
         ["server_login_retry"] = "1",
+        ["http_listen_port"] = "0", // Many run at once.
         ["ignore_startup_parameters"] = "extra_float_digits,options",
     };
 

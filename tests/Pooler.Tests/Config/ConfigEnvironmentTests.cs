@@ -8,7 +8,7 @@ public sealed class ConfigEnvironmentTests : IDisposable
     private const string Trust = "[pgbouncer]\nauth_type = trust\n";
 
     private const string NoSuch =
-        "no such setting: after POOLER_ comes the name of a [pgbouncer] setting in capitals, DATABASES__x, USERS__x or PEERS__n";
+        "no such setting: after POOLER_ comes the name of a [pgbouncer] setting in capitals, DATABASES__x, USERS__x, USERLIST__x or PEERS__n";
 
     private readonly TempFolder folder = new();
 
@@ -55,6 +55,30 @@ public sealed class ConfigEnvironmentTests : IDisposable
         Assert.Equal("b", folder.LoadRight("", "POOLER_AUTH_FILE=" + users).Secrets["a"]);
         string name = folder.Write("name", users);
         Assert.Equal("b", folder.LoadRight("", "POOLER_AUTH_FILE_FILE=" + name).Secrets["a"]);
+    }
+
+    [Fact]
+    public void UsersAndSecretsBeatThoseOfTheFile()
+    {
+        string users = folder.Write("users.txt", "\"a\" \"old\"\n\"b\" \"kept\"");
+        string secret = folder.Write("secret", " with blanks \n");
+        PoolerConfig config = folder.LoadRight("", "POOLER_AUTH_FILE=" + users, "POOLER_USERLIST__a=new", "POOLER_USERLIST__c_FILE=" + secret);
+        Assert.Equal(("new", "kept", " with blanks "), (config.Secrets["a"], config.Secrets["b"], config.Secrets["c"]));
+        Assert.Empty(folder.LoadRight("", "POOLER_USERLIST__a=x").Warnings);
+        Assert.Contains(folder.LoadRight("").Warnings, static warning => warning.Contains("nobody can log in", StringComparison.Ordinal));
+        string error = Assert.Single(folder.LoadWrong(Trust, "POOLER_USERLIST__a=" + new string('x', Userlist.LongestSecret + 1)));
+        Assert.Equal("environment variable POOLER_USERLIST__a: the secret of \"a\" is longer than 65530 bytes", error);
+    }
+
+    [Fact]
+    public void AnEntryMayBeAUrl()
+    {
+        PoolerConfig config = folder.LoadRight(Trust, "POOLER_DATABASES__app=postgres://me:p%40ss@db1:5433,db2/shop?pool_size=7", "POOLER_USERS__me=pool_size=3");
+        DatabaseConfig app = config.Databases["app"];
+        Assert.Equal(("me", "p@ss", "shop", 7), (app.ForcedUser, app.Password, app.DbName, app.PoolSize));
+        Assert.Equal([("db1", 5433), ("db2", 5432)], app.Hosts.Select(static host => (host.Name, host.Port)));
+        string error = Assert.Single(folder.LoadWrong(Trust, "POOLER_DATABASES__app=postgresql://db1/shop?sslmode=require"));
+        Assert.Contains("set server_tls_sslmode", error, StringComparison.Ordinal);
     }
 
     [Fact]

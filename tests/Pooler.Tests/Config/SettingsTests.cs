@@ -135,6 +135,6 @@ public sealed class SettingsTests
     public void NeverRepeatsASecret()
     {
         Assert.True(Settings.Password.IsSecret);
-        Assert.All(Settings.All, static setting => Assert.Equal(setting.Name is "password" or "auth_ldap_options" or "password_command", setting.IsSecret));
+        Assert.All(Settings.All, static setting => Assert.Equal(setting.Name is "password" or "auth_ldap_options" or "password_command" or "otlp_headers", setting.IsSecret));
     }
 }

@@ -69,6 +69,8 @@ public sealed class CertificateNamesTests
     [InlineData(" a b ", "\\ a b\\ ")]
     [InlineData(" ", "\\ ")]
     [InlineData("a=b", "a=b")]
+    [InlineData("Ünï", "\\C3\\9Cn\\C3\\AF")]
+    [InlineData("a\tb\u007f", "a\\09b\\7F")]
     public void SpecialCharactersAreEscaped(string value, string written) =>
         Assert.Equal([$"CN={written},O=example"], Names(HbaClientName.DistinguishedName, (Organization, "example"), (CommonName, value)));
 

@@ -6,18 +6,18 @@ namespace Pooler.Tests.Rooms;
 
 /// <summary>
 /// The rooms of src/Pooler (folder = namespace) and who may see whom:
-/// Config &lt; Net &lt; Backend &lt; Cluster &lt; Pooling &lt; Routing &lt; Session &lt; Frontend, Replication, Admin &lt; Program.
+/// Config &lt; Errors &lt; Net &lt; Backend &lt; Cluster &lt; Pooling &lt; Routing &lt; Statements &lt; Session &lt; Frontend, Replication, Admin &lt; Monitoring &lt; Program.
 /// Each sees those on its left, rooms between commas do not see each other, Telemetry is seen by all and sees nobody.
 /// </summary>
 public sealed partial class RoomTests
 {
     private static readonly string[][] Order =
-        [["Config"], ["Net"], ["Backend"], ["Cluster"], ["Pooling"], ["Routing"], ["Session"], ["Frontend", "Replication", "Admin"], [SourceFile.Program]];
+        [["Config"], ["Errors"], ["Net"], ["Backend"], ["Cluster"], ["Pooling"], ["Routing"], ["Statements"], ["Session"], ["Frontend", "Replication", "Admin"], ["Monitoring"], [SourceFile.Program]];
 
     private const string Telemetry = "Telemetry";
 
     /// <summary>Rooms that run on I/O threads, where nothing may block and no foreign task may be awaited.</summary>
-    private static readonly string[] IoRooms = ["Net", "Backend", "Pooling", "Routing", "Session", "Frontend", "Replication"];
+    private static readonly string[] IoRooms = ["Net", "Backend", "Pooling", "Routing", "Statements", "Session", "Frontend", "Replication"];
 
     /// <summary>The abstract types by which a lower room calls an upper one.</summary>
     private static readonly string[] UpwardTypes =
@@ -148,7 +148,7 @@ public sealed partial class RoomTests
         Assert.Contains("ClientSession", TypesOf("Session"));
         Assert.Contains("SessionPhase", TypesOf("Session"));
         Assert.Contains("PoolKey", TypesOf("Pooling"));
-        Assert.Equal(["Config", "Net", "Telemetry"], VisibleFrom("Net").Order());
+        Assert.Equal(["Config", "Errors", "Net", "Telemetry"], VisibleFrom("Net").Order());
         Assert.DoesNotContain("Admin", VisibleFrom("Frontend"));
         SourceFile login = Assert.Single(SourceFile.OfPooler, static f => f.Path.EndsWith("/ClientLogin.cs", StringComparison.Ordinal));
         Assert.Contains("ClientSession", login.LeadingNames.Concat(RoomName().Matches(login.Code).Select(static m => m.Groups["next"].Value)));

@@ -1,6 +1,7 @@
 using System.Buffers.Binary;
 using System.Net.Sockets;
 using System.Text;
+using Pooler.Protocol;
 using Xunit;
 
 namespace Pooler.Tests.Session;
@@ -80,6 +81,14 @@ internal sealed class RawPeer(Socket socket) : IDisposable
         {
             Assert.Fail($"expected {Show(data)}{Environment.NewLine}received {Show(got)}");
         }
+    }
+
+    /// <summary>An error that Pooler itself has made: by its SQLSTATE and message; where it is found in the log is said behind them.</summary>
+    public void ExpectError(string sqlState, string message)
+    {
+        ErrorFields error = ErrorFields.Parse(ReceiveFrame().AsSpan(5));
+        Assert.Equal((sqlState, message), (error.SqlState, error.Message));
+        Assert.Contains("In the log: C-0x", error.Detail, StringComparison.Ordinal);
     }
 
     /// <summary>Everything up to the end of the stream; a reset counts as the end.</summary>

@@ -1,0 +1,43 @@
+using System.Reflection;
+using System.Security.Cryptography;
+using System.Text;
+using Microsoft.AspNetCore.Http;
+using Pooler.Config;
+
+namespace Pooler.Monitoring;
+
+/// <summary>/: the live page, one text with its style and its program, which alone may run on it.</summary>
+internal sealed class PageTextEndpoint : PageEndpoint
+{
+    private readonly byte[] _page;
+    private readonly string _policy;
+
+    public PageTextEndpoint(LiveConfig live)
+        : base("/", live)
+    {
+        string style = Resource("page.css"), program = Resource("page.js");
+        _page = Encoding.UTF8.GetBytes(Resource("page.html")
+            .Replace("/* page.css */", style, StringComparison.Ordinal).Replace("/* page.js */", program, StringComparison.Ordinal));
+        _policy = $"default-src 'none'; style-src '{HashOf(style)}'; script-src '{HashOf(program)}'; connect-src 'self'; img-src data:; "
+            + "base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+    }
+
+    protected override Task ShowAsync(HttpContext context, CancellationToken ended)
+    {
+        IHeaderDictionary headers = context.Response.Headers;
+        headers.ContentSecurityPolicy = _policy;
+        headers.XFrameOptions = "DENY";
+        headers["Referrer-Policy"] = "no-referrer";
+        headers["Cross-Origin-Opener-Policy"] = "same-origin";
+        return SendAsync(context, StatusCodes.Status200OK, "text/html; charset=utf-8", _page, ended);
+    }
+
+    private static string Resource(string name)
+    {
+        using Stream stream = Assembly.GetExecutingAssembly().GetManifestResourceStream(name) ?? throw new InvalidOperationException(name);
+        using var reader = new StreamReader(stream);
+        return reader.ReadToEnd();
+    }
+
+    private static string HashOf(string text) => $"sha256-{Convert.ToBase64String(SHA256.HashData(Encoding.UTF8.GetBytes(text)))}";
+}
