@@ -108,6 +108,12 @@ public sealed partial class DocumentedWorld : IAsyncLifetime
               pg_ctl -D data$1 -s -w -l db$1.log -o "-c listen_addresses=127.0.0.$1 -c cluster_name=db$1" start
             }
             sql() { psql -q -v ON_ERROR_STOP=1 "$@"; }
+            cat >userlist.txt <<END
+            "app" "{{Password}}"
+            "postgres" "{{Password}}"
+            "monitor" "{{Password}}"
+            "admin" "{{Password}}"
+            END
             make_certificates() {
               [ -e server.crt ] || openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=localhost -keyout server.key -out server.crt 2>/dev/null
             }
@@ -116,12 +122,15 @@ public sealed partial class DocumentedWorld : IAsyncLifetime
 
     private static string Script(MarkdownPage page, List<(string Place, string Shown, string File)> transcripts)
     {
-        var script = new StringBuilder(". ./prelude.sh\nplace=start\nhost 1\n");
+        var script = new StringBuilder(". ./prelude.sh\nplace=start\n");
+        bool asks = page.Blocks.Any(static b => b.Language is "console" or "sql" || (b.Language == "sh" && b.Purpose != "no-run"));
+        if (asks)
+            script.Append("host 1\n");
         if (page.Blocks.Any(static b => (b.Language is "sh" or "sql" || (b.Language == "ini" && b.Purpose.Length > 0)) && b.Text.Contains("db2", StringComparison.Ordinal)))
             script.Append("host 2\nhost 3\n");
-        if (!page.Blocks.Any(static b => b.Text.Contains("CREATE ROLE app", StringComparison.Ordinal)))
+        if (asks && !page.Blocks.Any(static b => b.Text.Contains("CREATE ROLE app", StringComparison.Ordinal)))
             script.Append(Roles);
-        if (!page.Blocks.Any(static b => b.Purpose == "background" || b.Text.Contains("pooler -d", StringComparison.Ordinal)))
+        if (asks && !page.Blocks.Any(static b => b.Purpose == "background" || b.Text.Contains("pooler -d", StringComparison.Ordinal)))
             script.Append(Usual);
         foreach (MarkdownBlock block in page.Blocks)
         {
@@ -203,12 +212,6 @@ public sealed partial class DocumentedWorld : IAsyncLifetime
     private const string Roles = $$"""
         sql -h db1 -U postgres postgres -c "CREATE ROLE app LOGIN PASSWORD '{{Password}}'" -c 'CREATE DATABASE app OWNER app' \
           -c 'CREATE ROLE monitor LOGIN IN ROLE pg_monitor' -c 'CREATE ROLE pooler_auth LOGIN'
-        cat >userlist.txt <<END
-        "app" "{{Password}}"
-        "postgres" "{{Password}}"
-        "monitor" "{{Password}}"
-        "admin" "{{Password}}"
-        END
 
         """;
 
