@@ -56,9 +56,9 @@ need() {
         command -v javac >/dev/null || packages+=(default-jdk-headless)
         [ -e /usr/share/java/postgresql.jar ] || packages+=(libpostgresql-jdbc-java)
         ;;
-      prometheus) [ -x /usr/bin/promtool ] || packages+=(prometheus) ;;
       systemd) command -v systemd-analyze >/dev/null || packages+=(systemd) ;;
       openssl) command -v openssl >/dev/null || packages+=(openssl) ;;
+      prometheus) command -v prometheus >/dev/null && command -v promtool >/dev/null || packages+=(prometheus) ;;
       slapd)
         # The server is started by the tests alone; clients ask it through libldap, which comes with it.
         [ -x /usr/sbin/slapd ] || packages+=(slapd)

@@ -31,7 +31,7 @@ cd "$root" || exit 1
 (need node python libpq java) && install_node_packages tests/Drivers/node || say "not every driver is there"
 need openssl
 (need node) && install_node_packages tests/Manifests || say "without Node.js and its packages the tests of manifests fail"
-(need prometheus systemd) || say "without Prometheus or systemd their tests are skipped"
+(need prometheus systemd) || say "without Prometheus or systemd their tests fail or are skipped"
 (need slapd) || say "without slapd the tests of LDAP fail"
 scripts/postgres.sh 15 16 17 18 || say "not every version of PostgreSQL is there"
 results=$(mktemp -d)

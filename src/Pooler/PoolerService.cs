@@ -41,6 +41,7 @@ internal sealed class PoolerService : IHostedService, IDisposable
     private readonly List<Listener> _listeners = [];
     private readonly List<string> _socketFiles = [];
     private readonly HttpServer _http;
+    private readonly OtlpSender _otlp;
     private int _nextThread, _listening;
     private volatile bool _isUp;
 
@@ -82,6 +83,7 @@ internal sealed class PoolerService : IHostedService, IDisposable
                 new ReadinessEndpoint("/startupz", "started", readiness.ReadStart),
             ],
             log);
+        _otlp = new OtlpSender(_console, log);
         _signals = new Signals(control, pools, _shutdown, _systemd, log);
         _context = new LoginContext(live, pools, sessions, new Credentials(live, _keys, _fetched), log, _console.Enter, _console.Cancel, _peers)
         {
@@ -145,12 +147,14 @@ internal sealed class PoolerService : IHostedService, IDisposable
     {
         _log.Note("stopping");
         _signals.Unregister();
-        await _http.DisposeAsync();
         await _clusters.StopAsync();
         foreach (IoThread thread in _threads)
         {
             thread.Stop(TimeSpan.FromSeconds(2));
         }
+
+        await _http.DisposeAsync();
+        await _otlp.DisposeAsync();
 
         _socketFiles.ForEach(File.Delete);
         if (_live.Current.Get(Settings.PidFile) is { Length: > 0 } pidFile)
@@ -183,6 +187,7 @@ internal sealed class PoolerService : IHostedService, IDisposable
         _tokens.Forget();
         _peers.Apply(config);
         _http.Changed();
+        _otlp.Changed();
         LimitLogins(config);
         _context.Sessions.Keys.Node = config.Get(Settings.PeerId);
         int reads = config.Get(Settings.SBufLoopCount);

@@ -29,9 +29,9 @@ internal static class MetricsPage
     {
         StringBuilder page = new();
         string causes = string.Join(", ", Pooling.CloseCause.All.Select(static c => $"`{c}`"));
-        string bounds = string.Join(", ", Histogram.Bounds.Select(static us => (us / 1e6).ToString(System.Globalization.CultureInfo.InvariantCulture)));
+        string bounds = string.Join(", ", Histogram.Bounds.Select(PrometheusText.BoundText));
         page.AppendFormat(System.Globalization.CultureInfo.InvariantCulture, Introduction.ReplaceLineEndings("\n"), LabelLimit.Most, LabelLimit.MostHistograms, causes, bounds);
-        page.Append("| Metric | Type | Unit | Labels | Meaning | OTLP |\n|---|---|---|---|---|---|\n");
+        page.Append("\n| Metric | Type | Unit | Labels | Meaning | OTLP |\n|---|---|---|---|---|---|\n");
         foreach (MetricFamily family in MetricTable.All)
         {
             string labels = string.Join(", ", family.Labels.Select(static l => $"`{l}`"));

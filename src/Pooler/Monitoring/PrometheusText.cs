@@ -12,7 +12,7 @@ internal sealed class PrometheusText
     public const string ContentType = "text/plain; version=0.0.4; charset=utf-8";
 
     private static readonly SearchValues<char> s_special = SearchValues.Create("\\\"\n");
-    private static readonly ImmutableArray<string> s_bounds = [.. Histogram.Bounds.Select(static us => Text(us / 1e6)), "+Inf"];
+    private static readonly ImmutableArray<string> s_bounds = [.. Histogram.Bounds.Select(BoundText), "+Inf"];
 
     private readonly StringBuilder _text = new();
 
@@ -40,6 +40,9 @@ internal sealed class PrometheusText
     }
 
     public byte[] ToBytes() => Encoding.UTF8.GetBytes(_text.ToString());
+
+    /// <summary>A bound of a histogram in seconds.</summary>
+    public static string BoundText(long microseconds) => (microseconds / 1e6).ToString("0.######", CultureInfo.InvariantCulture);
 
     public static string Word(MetricKind kind) => kind switch
     {

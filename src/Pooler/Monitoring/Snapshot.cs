@@ -1,4 +1,5 @@
 using Pooler.Admin;
+using Pooler.Config;
 using Pooler.Net;
 using Pooler.Pooling;
 
@@ -30,15 +31,15 @@ internal sealed class Snapshot(AdminConsole console)
 
     private List<HostTimes> ReadTimes()
     {
-        List<HostTimes> times = [];
+        List<(PoolKey Key, HostAddress Host, ServerTimes?[] Parts)> seen = [];
         console.Pools.Read(all =>
         {
             foreach (ServerPool pool in all)
             {
-                times.AddRange(pool.Times.Select(t => new HostTimes(pool.Key.Database, pool.Key.User, $"{t.Key}", [.. t.Value.OfType<ServerTimes>()])));
+                seen.AddRange(pool.Times.Select(t => (pool.Key, t.Key, t.Value)));
             }
         });
-        return times;
+        return [.. seen.Select(static t => new HostTimes(t.Key.Database, t.Key.User, $"{t.Host}", [.. t.Parts.OfType<ServerTimes>()]))];
     }
 
     private List<(PoolKey Key, PoolStats[] Parts)> ReadPoolStats()

@@ -85,6 +85,7 @@ internal struct LeaseTimes(Connection client)
             _leasedAt = 0;
         }
 
+        _sentAt = 0;
         SettleTransfer();
     }
 

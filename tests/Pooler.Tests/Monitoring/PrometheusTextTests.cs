@@ -33,7 +33,7 @@ public sealed class PrometheusTextTests
         times.Record(40);
         times.Record(61_000_000);
         string text = Written(new MetricFamily("t", MetricKind.Histogram, "s", "", ["a"], static _ => []), new Sample(["x"], 0, times));
-        Assert.Contains("t_seconds_bucket{a=\"x\",le=\"2.5E-05\"} 1\nt_seconds_bucket{a=\"x\",le=\"5E-05\"} 2\n", text, StringComparison.Ordinal);
+        Assert.Contains("t_seconds_bucket{a=\"x\",le=\"0.000025\"} 1\nt_seconds_bucket{a=\"x\",le=\"0.00005\"} 2\n", text, StringComparison.Ordinal);
         Assert.EndsWith("t_seconds_bucket{a=\"x\",le=\"60\"} 2\nt_seconds_bucket{a=\"x\",le=\"+Inf\"} 3\nt_seconds_sum{a=\"x\"} 61.00006\nt_seconds_count{a=\"x\"} 3\n", text, StringComparison.Ordinal);
     }
 
