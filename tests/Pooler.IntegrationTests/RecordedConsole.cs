@@ -131,7 +131,8 @@ internal static class RecordedConsole
                 'T' => [.. Columns(message)],
                 'D' => Array.ConvertAll(message.Values(), value => value is null ? null : toRecord(value)),
                 'S' => Encoding.UTF8.GetString(message.Body.AsSpan()[..^1]).Split('\0'),
-                'E' or 'N' => [.. "SCMDH".Select(letter => message.Fields().GetValueOrDefault(letter, "")).Where(static f => f.Length > 0).Select(toRecord)],
+                'E' => [.. OfError(message.Fields()).Select(toRecord)],
+                'N' => [.. "SCMDH".Select(letter => message.Fields().GetValueOrDefault(letter, "")).Where(static f => f.Length > 0).Select(toRecord)],
                 'R' => [$"{BinaryPrimitives.ReadInt32BigEndian(message.Body)}"],
                 'K' => [$"{message.Body.Length}"],
                 'Z' => [$"{(char)message.Body[0]}"],
@@ -139,6 +140,13 @@ internal static class RecordedConsole
                 _ => [message.Text()],
             };
             return new Message(message.Type == 'x' ? "closed" : $"{message.Type}", fields);
+        }
+
+        /// <summary>PgBouncer's have no more than these; DETAIL and HINT are ours (ErrorTests).</summary>
+        private static string[] OfError(Dictionary<char, string> fields)
+        {
+            Assert.Contains("In the log: C-0x", fields['D'], StringComparison.Ordinal);
+            return [fields['S'], fields['C'], fields['M']];
         }
     }
 

@@ -88,6 +88,6 @@ public sealed partial class ErrorsPageTests
         }
     }
 
-    [GeneratedRegex(@"\b[a-z]+(_[a-z]+)+\b")]
+    [GeneratedRegex(@"(?<![.\w])[a-z]+(_[a-z]+)+\b")]
     private static partial Regex SettingLike();
 }
