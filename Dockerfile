@@ -24,6 +24,7 @@ COPY --from=build --chown=1654:1654 /state /var/lib/pooler
 # Ten seconds is what docker stop waits: four for clients to leave, four for transactions to end.
 ENV POOLER_LISTEN_ADDR=* \
     POOLER_HTTP_LISTEN_ADDR=* \
+    POOLER_HTTP_PAGE=0 \
     POOLER_UNIX_SOCKET_DIR= \
     POOLER_SHUTDOWN_TIMEOUT=4
 

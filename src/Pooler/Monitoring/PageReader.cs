@@ -1,16 +1,17 @@
+using System.Text;
 using Pooler.Admin;
 using Pooler.Cluster;
 using Pooler.Config;
 using Pooler.Net;
 using Pooler.Pooling;
 using Pooler.Session;
+using Pooler.Statements;
 using static Pooler.Monitoring.PageState;
 
 namespace Pooler.Monitoring;
 
 /// <summary>Reads what the live page shows, from the console's facts. On the thread pool.</summary>
-/// <param name="statements">The statements that took the most time, the most first; null: nobody counts them.</param>
-internal sealed class PageReader(AdminConsole console, Readiness readiness, Func<Task<List<StatementRow>>>? statements = null)
+internal sealed class PageReader(AdminConsole console, Readiness readiness)
 {
     // Rows of a table: names come from clients, and a browser has to bear them.
     private const int MostRows = 200, MostStatements = 50;
@@ -20,7 +21,7 @@ internal sealed class PageReader(AdminConsole console, Readiness readiness, Func
     public async Task<PageState> ReadAsync()
     {
         List<PinFacts>? pinned = await InTimeAsync(Survey.RunOffThreads(console.Threads, _ => console.Clients.OfCurrentThread(), PinFacts.Copy));
-        List<StatementRow>? counted = statements != null ? await InTimeAsync(statements()) : null;
+        List<StatementEntry>? counted = await InTimeAsync(Survey.RunOffThreads(console.Threads, TableOf, static entry => entry.Calls > 0 ? entry.Copy() : null));
         var snapshot = new Snapshot(console);
         PoolerConfig config = console.Live.Current;
         return new PageState
@@ -38,9 +39,15 @@ internal sealed class PageReader(AdminConsole console, Readiness readiness, Func
             Hosts = List(HostsOf(snapshot), static h => h.Active),
             Routes = List(console.Clusters.All.Select(c => Row(c, snapshot)), static _ => 0),
             Pins = pinned != null ? List(pinned.Select(p => Row(p, snapshot.Now)), static p => p.Age) : null,
-            Statements = counted != null ? List(counted, static s => s.TotalTime, MostStatements) : null,
+            Statements = counted != null && config.Get(Settings.StatementStatistics) > 0 ? List(StatementTables.Merge(counted).Select(Row), static s => s.TotalTime, MostStatements) : null,
         };
     }
+
+    private IReadOnlyList<StatementEntry> TableOf(IoThread thread) => console.Statements.Of(thread) is { Settings.Counts: true } table ? table.List() : [];
+
+    private static StatementRow Row(StatementEntry entry) => new(
+        $"{entry.Fingerprint:x16}", Encoding.UTF8.GetString(entry.Text), entry.Database, entry.User, $"{entry.Host}", entry.Calls, entry.Rows, entry.Errors, entry.Sent, entry.Time,
+        entry.Times.At(0.5), entry.Times.At(0.95), entry.Times.At(0.99), entry.WaitTime);
 
     /// <summary>Null when an I/O thread keeps us waiting.</summary>
     private static async Task<List<T>?> InTimeAsync<T>(Task<List<T>> asked)
