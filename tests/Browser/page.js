@@ -83,7 +83,7 @@ await check('databases, pools, queue, hosts, routes, pins and log are there', as
 });
 
 await check('what clients have chosen stays text', async () => {
-  for (const place of ['#databases tbody th', '#pools tbody td', '#pins tbody td', '#lines li']) await says(page, place, hostile);
+  for (const place of ['#databases tbody th', '#pools tbody th', '#pins tbody td', '#lines li']) await says(page, place, hostile);
   assert.deepEqual(await page.evaluate(() => [document.images.length, document.scripts.length, typeof window.broken]), [0, 1, 'undefined']);
 });
 
@@ -156,7 +156,8 @@ await check('light and dark, wide and narrow', async () => {
   }
 });
 
-await check('no fault on the page, nothing asked for elsewhere', async () => assert.deepEqual(faults, []));
+// To stand still is to close the stream.
+await check('no fault on the page, nothing asked for elsewhere', async () => assert.deepEqual(faults.filter(f => !f.endsWith('/events: net::ERR_ABORTED')), []));
 
 console.log('end it');
 await check('a lost connection is told', async () => {

@@ -31,6 +31,9 @@ public sealed partial class MetricsTests(PostgresCluster postgres)
             await ConsoleCommandTests.AssertFatalAsync(waiting, "08P01", "query_wait_timeout");
             await client.QueryAsync("COMMIT");
             await client.QueryAsync("LISTEN news");
+
+            // That it listens is asked of the server behind the answer.
+            await Eventually.EqualsAsync("pins", 1, async () => (await pooler.ConsoleAsync("SHOW PINS")).Count);
         }
 
         using PgWire stranger = await PgWire.ConnectAsync(pooler.EndPoint);

@@ -12,14 +12,15 @@ public sealed class ConfigLoaderTests : IDisposable
     public void Dispose() => folder.Dispose();
 
     [Fact]
-    public void WithoutFileAndVariablesEverythingIsTheDefault()
+    public void WithoutFileEverythingButADatabaseHasADefault()
     {
-        ConfigResult result = ConfigLoader.Load(null, TempFolder.Variables());
+        Assert.Contains("there is no database", Assert.Single(ConfigLoader.Load(null, TempFolder.Variables()).Errors).ToString());
+        ConfigResult result = ConfigLoader.Load(null, TempFolder.Variables("POOLER_DATABASES__app=host=127.0.0.1"));
         Assert.True(result.IsValid);
         Assert.All(Settings.All.Where(static setting => !setting.IsSecret),
             setting => Assert.Equal(setting.Format(setting.DefaultValue), result.Config.GetText(setting)));
         Assert.Equal("", result.Config.FilePath);
-        Assert.Empty(result.Config.Databases);
+        Assert.Equal("app", Assert.Single(result.Config.Databases).Key);
         Assert.Null(result.Config.AutoDatabase);
     }
 
