@@ -27,7 +27,7 @@ public class LeaseBenchmarks : IDisposable
         _thread.Start();
         var live = new LiveConfig(_folder.Config);
         var names = new HostNames(live, NullLogger.Instance);
-        var pools = new Pools([_thread], new PoolSource(live, new ClientKeys(), new FetchedSecrets(), new Clusters(new ClusterFile(null, NullLogger.Instance), names, NullLogger.Instance, static (_, _, _) => { }), names, new ServerPasswords()), new ServerJournal(live, NullLogger.Instance));
+        var pools = new Pools([_thread], new PoolSource(live, new ClientKeys(), new FetchedSecrets(), new Clusters(new ClusterFile(null, NullLogger.Instance), names, new ServerPasswords(), NullLogger.Instance, static (_, _, _) => { }), names, new ServerPasswords()), new ServerJournal(live, NullLogger.Instance));
         ServerPool pool = pools.Get(_folder.Config.FindDatabase(BenchFolder.Database)!, BenchFolder.User);
         _idle = new LeaseBatch(_thread, pools, pool, Batch, overQueue: false);
         _queued = new LeaseBatch(_thread, pools, pool, Batch, overQueue: true);
