@@ -23,8 +23,6 @@ internal sealed class Shutdown(
     // For the words to those who are cut.
     private const long LastWordsMicroseconds = 500_000;
 
-    // Class 57P01 (admin_shutdown): drivers and pools take it for what it is.
-
     private readonly Lock _lock = new();
     private volatile StopMode _mode, _announced;
     private bool _hasEnded;
