@@ -38,7 +38,7 @@ public sealed class ConnectUrlTests
     [Fact]
     public void WhatIsEncodedComesBack() => Gen.String[1, 30].Where(static text => !text.Any(char.IsSurrogate)).Sample(static text =>
         ConnectUrl.TryParse($"postgres://{Uri.EscapeDataString(text)}:{Uri.EscapeDataString(text)}@h/{Uri.EscapeDataString(text)}", out var pairs, out _)
-            && pairs.Count(pair => pair.Value == text) == 3);
+            && pairs.Count(pair => pair.Key is "user" or "password" or "dbname" && pair.Value == text) == 3);
 
     [Fact]
     public void NoTextBreaksIt() => Gen.String[Gen.Char[":/@?&=%[],a1"], 0, 40].Sample(static text =>
