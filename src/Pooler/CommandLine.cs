@@ -3,12 +3,14 @@ using System.Globalization;
 namespace Pooler;
 
 /// <summary>What the process was called with: PgBouncer's options (src/main.c), alone or several letters behind one dash.</summary>
+/// <param name="Top">Not null: the live view is asked for, of the process at this address; empty: of the one that runs here.</param>
 /// <param name="Problem">Not null: the words are off, and why.</param>
 internal sealed record CommandLine(
-    string? ConfigFile, bool CheckOnly, bool ShowHelp, bool ShowVersion, bool IsDaemon, bool IsQuiet, int Verbosity, string? User, string? Probe, string? Problem)
+    string? ConfigFile, bool CheckOnly, bool ShowHelp, bool ShowVersion, bool IsDaemon, bool IsQuiet, int Verbosity, string? User, string? Probe, string? Top, string? Problem)
 {
     public const string Usage = """
         Usage: pooler [options] FILE.ini
+               pooler top [http://HOST:PORT]   what goes on in a process, live: on 127.0.0.1, POOLER_HTTP_LISTEN_PORT or 9127
           -d, --daemon      run in the background (as a daemon); needs a pidfile
           -q, --quiet       write no log to standard error
           -u, --user=NAME   change to this system user; beats the setting
@@ -26,7 +28,12 @@ internal sealed record CommandLine(
 
     public static CommandLine Parse(string[] arguments)
     {
-        var line = new CommandLine(null, false, false, false, false, false, 0, null, null, null);
+        var line = new CommandLine(null, false, false, false, false, false, 0, null, null, null, null);
+        if (arguments is ["top", ..])
+        {
+            return arguments.Length > 2 ? line with { Problem = "top takes one address at most" } : line with { Top = arguments.ElementAtOrDefault(1) ?? "" };
+        }
+
         for (int i = 0; i < arguments.Length && line.Problem == null; i++)
         {
             string argument = arguments[i];

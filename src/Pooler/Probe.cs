@@ -11,10 +11,8 @@ internal static class Probe
     /// <summary>The exit status: 0 if all is well. What was answered is printed.</summary>
     public static async Task<int> AskAsync(string path, IReadOnlyDictionary<string, string> environment)
     {
-        string port = environment.GetValueOrDefault("POOLER_HTTP_LISTEN_PORT") ?? $"{Settings.HttpListenPort.Default}";
-        if (!Uri.TryCreate($"http://127.0.0.1:{port}/{path}", UriKind.Absolute, out Uri? address))
+        if (AddressOf("", path, environment) is not { } address)
         {
-            Console.Error.WriteLine($"POOLER_HTTP_LISTEN_PORT is no port: {port}");
             return 1;
         }
 
@@ -30,5 +28,19 @@ internal static class Probe
             Console.Error.WriteLine($"{address} does not answer: {e.GetBaseException().Message} (http_listen_addr, http_listen_port)");
             return 1;
         }
+    }
+
+    /// <summary>Of a process's HTTP listener: this machine's unless another is named. Null when that is no address, which has been said then.</summary>
+    public static Uri? AddressOf(string host, string path, IReadOnlyDictionary<string, string> environment)
+    {
+        string port = environment.GetValueOrDefault("POOLER_HTTP_LISTEN_PORT") ?? $"{Settings.HttpListenPort.Default}";
+        string text = host.Length == 0 ? $"http://127.0.0.1:{port}" : host.Contains("://", StringComparison.Ordinal) ? host.TrimEnd('/') : $"http://{host}";
+        if (Uri.TryCreate($"{text}/{path}", UriKind.Absolute, out Uri? address) && address.Scheme is ("http" or "https"))
+        {
+            return address;
+        }
+
+        Console.Error.WriteLine(host.Length == 0 ? $"POOLER_HTTP_LISTEN_PORT is no port: {port}" : $"this is no address: {host} (http://HOST:PORT)");
+        return null;
     }
 }

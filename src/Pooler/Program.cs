@@ -4,6 +4,7 @@ using Microsoft.Extensions.Hosting;
 using Microsoft.Extensions.Logging;
 using Pooler;
 using Pooler.Config;
+using Pooler.Monitoring;
 using Pooler.Net;
 using Pooler.Telemetry;
 
@@ -30,6 +31,11 @@ Dictionary<string, string> environment = Environment.GetEnvironmentVariables().C
 if (line.Probe != null)
 {
     return await Probe.AskAsync(line.Probe, environment);
+}
+
+if (line.Top != null)
+{
+    return Probe.AddressOf(line.Top, "", environment) is { } address ? await new TopCommand(address).RunAsync() : 1;
 }
 
 line.AddTo(environment);

@@ -69,13 +69,17 @@ public sealed class LostServerTests
     public async Task ADeadlineOfOursDuringACommitIsUnknown(string setting, string sql, string words)
     {
         await using ReplicaSet set = await StartAsync();
-        await using PoolerProcess pooler = await StartPoolerAsync(set, ini => ini.Settings[setting] = "0.5");
+        int http = FreePort.Next();
+        await using PoolerProcess pooler = await StartPoolerAsync(set, ini => (ini.Settings[setting], ini.Settings["http_listen_port"]) = ("0.5", $"{http}"));
         using PgWire client = await pooler.LoginAsync(Database);
         await client.QueryAsync("SELECT 1");
         using PgWire other = await HoldCommitsAsync(set.Primary);
+        string unknown = $"pooler_commits_unknown_total{{database=\"{Database}\"}}";
+        Assert.Equal(0, (await MetricsTests.ScrapeAsync(http))[unknown]);
         await client.SendAsync(new PgRequest().Query(sql));
         PgMessage told = await client.ReadFatalAsync();
         Assert.Equal(("FATAL", "08007", words + " (the outcome of the request is unknown)"), (told.Fields()['V'], told.SqlState, told.Fields()['M']));
+        Assert.Equal(1, (await MetricsTests.ScrapeAsync(http))[unknown]);
         Assert.Contains("may or may not", told.Fields()['D'], StringComparison.Ordinal);
         Assert.NotEmpty(told.Fields()['H']);
         await Eventually.EqualsAsync("it was committed", 1L, () => set.Primary.ScalarAsync<long>("SELECT count(*) FROM t"));

@@ -1,5 +1,6 @@
 using System.Globalization;
 using System.Net;
+using System.Security.Cryptography.X509Certificates;
 using System.Text;
 using System.Text.Json;
 using System.Text.RegularExpressions;
@@ -67,6 +68,70 @@ public sealed partial class MetricsTests(PostgresCluster postgres)
         Assert.InRange(values["process_resident_memory_bytes"], 5e6, 5e8);
         Assert.InRange(values["process_start_time_seconds"], DateTimeOffset.UtcNow.ToUnixTimeSeconds() - 600, DateTimeOffset.UtcNow.ToUnixTimeSeconds());
         Assert.InRange(values["pooler_io_thread_busy_seconds_total{thread=\"0\"}"], 0.000001, 60);
+    }
+
+    /// <summary>A replica's role and lag, reads by role, the death of a primary and the failover.</summary>
+    [Fact]
+    public async Task HostsAreTold()
+    {
+        await using ReplicaSet set = await ReplicaSet.StartAsync(standbys: 1);
+        int port = FreePort.Next();
+        var ini = new PoolerIni { Databases = { ["app"] = set.Entry("routing=read_write_split") } };
+        (ini.Settings["http_listen_port"], ini.Settings["health_check_interval"]) = ($"{port}", "0.1");
+        await using PoolerProcess pooler = await PoolerProcess.StartAsync(ini);
+        using PgWire client = await pooler.LoginAsync("app");
+        await client.QueryAsync("CREATE TABLE t (id int)");
+        await set.CatchUpAsync(1);
+        string reads = "pooler_reads_total{database=\"app\",host_role=\"replica\"}";
+        await Eventually.BecomesAsync("a read goes to the replica", async () =>
+        {
+            await client.QueryAsync("SELECT count(*) FROM t");
+            return (await ScrapeAsync(port))[reads];
+        }, static count => count > 0);
+
+        string[] hosts = [.. set.Hosts.Select(static h => $"database=\"app\",host=\"127.0.0.1:{h.Port}\"")];
+        Dictionary<string, double> values = await Eventually.BecomesAsync("the replica has all", () => ScrapeAsync(port), seen => seen.GetValueOrDefault($"pooler_replica_lag_bytes{{{hosts[1]}}}", -1) == 0);
+        foreach ((string host, string role, string not) in (ReadOnlySpan<(string, string, string)>)[(hosts[0], "primary", "replica"), (hosts[1], "replica", "primary")])
+        {
+            Assert.Equal((1, 1, 0), (values[$"pooler_host_up{{{host}}}"], values[$"pooler_host_role{{{host},role=\"{role}\"}}"], values[$"pooler_host_role{{{host},role=\"{not}\"}}"]));
+            Assert.InRange(values[$"pooler_host_probe_time_seconds{{{host}}}"], 1e-6, 5);
+            Assert.Equal(0, values[$"pooler_host_ejections_total{{{host}}}"]);
+        }
+
+        Assert.DoesNotContain($"pooler_replica_lag_bytes{{{hosts[0]}}}", values.Keys);
+        Assert.Equal(0, values["pooler_failovers_total{database=\"app\"}"]);
+
+        await set.Primary.KillAsync();
+        await set.Hosts[1].PromoteAsync();
+        values = await Eventually.BecomesAsync("the failover is counted", () => ScrapeAsync(port), static seen => seen["pooler_failovers_total{database=\"app\"}"] == 1);
+        Assert.Equal((0, 1), (values[$"pooler_host_up{{{hosts[0]}}}"], values[$"pooler_host_role{{{hosts[1]},role=\"primary\"}}"]));
+        Assert.Equal("t", (await client.QueryAsync("SELECT to_regclass('t')")).Scalar);
+    }
+
+    [Fact]
+    public async Task TlsIsTold()
+    {
+        using Certificates made = await Certificates.CreateAsync();
+        (string certificate, string key) = await made.SignServerAsync();
+        int port = FreePort.Next();
+        await using PoolerProcess pooler = await StartAsync(await postgres.CreateDatabaseAsync(), port, ini =>
+        {
+            (ini.Settings["client_tls_sslmode"], ini.Settings["client_tls_cert_file"], ini.Settings["client_tls_key_file"]) = ("allow", certificate, key);
+        });
+        using (await TlsSocket.OpenAsync(pooler.EndPoint))
+        {
+        }
+
+        using PgWire wire = await PgWire.ConnectAsync(pooler.EndPoint);
+        await wire.SendAsync(PgRequest.SslRequest);
+        Assert.Equal('S', await wire.ReadByteAsync());
+        await wire.SendAsync("this is no handshake"u8.ToArray());
+        Dictionary<string, double> values = await Eventually.BecomesAsync(
+            "the broken one is counted", () => ScrapeAsync(port), static seen => seen["pooler_tls_handshakes_total{side=\"client\",result=\"failed\"}"] == 1);
+        Assert.Equal(1, values["pooler_tls_handshakes_total{side=\"client\",result=\"ok\"}"]);
+        using var shown = X509CertificateLoader.LoadCertificateFromFile(certificate);
+        Assert.Equal(
+            new DateTimeOffset(shown.NotAfter.ToUniversalTime()).ToUnixTimeSeconds(), values["pooler_tls_certificate_expiry_timestamp_seconds{side=\"client\",subject=\"CN=localhost\"}"]);
     }
 
     /// <summary>A real Prometheus has it, and promtool has nothing to say of our own names.</summary>
@@ -160,7 +225,7 @@ public sealed partial class MetricsTests(PostgresCluster postgres)
         return pooler;
     }
 
-    private static async Task<Dictionary<string, double>> ScrapeAsync(int port)
+    internal static async Task<Dictionary<string, double>> ScrapeAsync(int port)
     {
         using var http = new HttpClient();
         string page = await http.GetStringAsync($"http://127.0.0.1:{port}/metrics");

@@ -18,7 +18,8 @@ internal sealed class Setting<T>(int index, string name, SettingScope scope, Val
     public override bool TryParse(string text, out object? value, out string? problem)
     {
         value = null;
-        string shown = IsSecret ? Name : $"{Name} = \"{text}\"";
+        bool mayHavePassword = text.Contains("://", StringComparison.Ordinal) && text.Contains('@');
+        string shown = IsSecret || mayHavePassword ? Name : $"{Name} = \"{text}\"";
         if (!kind.TryParse(text, out T parsed))
         {
             problem = $"{shown} is not valid: {kind.Explain?.Invoke(text) ?? kind.Expected}";

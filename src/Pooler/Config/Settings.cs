@@ -190,9 +190,9 @@ internal static class Settings
         "Ours: for OAuth, the claim of a token that is the user's name, or that map= of a line of auth_hba_file finds in auth_ident_file.");
     public static readonly Setting<TwoPrimariesRule> OnTwoPrimaries = Row("on_two_primaries", TwoPrimariesWord, "stay", Global | Database,
         "Ours: while a second host takes writes: stay = with the primary as long as it answers; hold = nobody writes, unless the second is on an older timeline; newest = to the newer timeline.");
-    public static readonly Setting<string?> OtlpEndpoint = Row("otlp_endpoint", OptionalUrl, null, Global,
+    public static readonly Setting<string?> OtlpEndpoint = Row("otlp_endpoint", CollectorUrl, null, Global,
         "Ours: where telemetry is sent by OTLP over HTTP (protobuf), as in http://collector:4318; /v1/metrics and /v1/traces are put behind it; left out or empty = nowhere.");
-    public static readonly Setting<string?> OtlpHeaders = Row("otlp_headers", OptionalText, null, Global,
+    public static readonly Setting<string?> OtlpHeaders = Row("otlp_headers", Headers, null, Global,
         "Ours: headers for otlp_endpoint, name=value separated by commas, with what is special in URLs encoded (%20).", secret: true);
     public static readonly Setting<TimeSpan> OtlpInterval = Row("otlp_interval", Seconds, "60", Global,
         "Ours: pause between two sendings of metrics to otlp_endpoint; 0 = no metrics are sent there.");

@@ -60,11 +60,20 @@ internal static class ValueKinds
         static (string text, out string? value) => (value = OAuthConfig.IsSafeUrl(text) ? text : null) != null, static value => value);
 
     /// <summary>Null when it is not set, or empty.</summary>
-    public static ValueKind<string?> OptionalUrl { get; } = new("URL", "an http:// or https:// URL without ?",
+    public static ValueKind<string?> CollectorUrl { get; } = new("URL", "an http:// or https:// URL without ?, and without a user or password, which belong into otlp_headers",
         static (string text, out string? value) =>
         {
             value = text.Length == 0 ? null : text;
-            return value == null || (Uri.TryCreate(text, UriKind.Absolute, out Uri? uri) && uri.Scheme is "http" or "https" && uri.Query.Length == 0);
+            return value == null || (Uri.TryCreate(text, UriKind.Absolute, out Uri? uri) && uri.Scheme is "http" or "https" && uri.Query.Length == 0 && uri.UserInfo.Length == 0);
+        },
+        static value => value);
+
+    /// <summary>As OTEL_EXPORTER_OTLP_HEADERS. Null when it is not set, or empty.</summary>
+    public static ValueKind<string?> Headers { get; } = new("text", "name=value separated by commas: names of letters, digits and -, values with %XX for a comma, % or what is not ASCII",
+        static (string text, out string? value) =>
+        {
+            value = text.Length == 0 ? null : text;
+            return text.Split(',', StringSplitOptions.RemoveEmptyEntries | StringSplitOptions.TrimEntries).All(IsHeader);
         },
         static value => value);
 
@@ -286,5 +295,12 @@ internal static class ValueKinds
     {
         value = [.. text.Split([',', ' ', '\t'], StringSplitOptions.RemoveEmptyEntries)];
         return true;
+    }
+
+    private static bool IsHeader(string pair)
+    {
+        string[] parts = pair.Split('=', 2, StringSplitOptions.TrimEntries);
+        return parts.Length == 2 && parts[0].Length > 0 && parts[0].All(static c => char.IsAsciiLetterOrDigit(c) || "!#$%&'*+-.^_`|~".Contains(c))
+            && Uri.UnescapeDataString(parts[1]).All(static c => c is >= ' ' and <= '~');
     }
 }

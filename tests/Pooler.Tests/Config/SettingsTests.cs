@@ -137,4 +137,24 @@ public sealed class SettingsTests
         Assert.True(Settings.Password.IsSecret);
         Assert.All(Settings.All, static setting => Assert.Equal(setting.Name is "password" or "auth_ldap_options" or "password_command" or "otlp_headers", setting.IsSecret));
     }
+
+    [Theory]
+    [InlineData("otlp_endpoint", "http://me:hidden@collector:4318")]
+    [InlineData("otlp_headers", "hidden")]
+    [InlineData("otlp_headers", "=hidden")]
+    [InlineData("otlp_headers", "a key=hidden")]
+    [InlineData("otlp_headers", "key=hidden%0d%0ax: y")]
+    [InlineData("otlp_headers", "key=hidden,other")]
+    public void TelemetryGoesNowhereWithABrokenSecretAndDoesNotSayIt(string name, string text)
+    {
+        Assert.False(Settings.Find(name, SettingScope.Global)!.TryParse(text, out _, out string? problem));
+        Assert.StartsWith($"{name} is not valid: ", problem, StringComparison.Ordinal);
+        Assert.DoesNotContain("hidden", problem, StringComparison.Ordinal);
+    }
+
+    [Theory]
+    [InlineData("")]
+    [InlineData("authorization=Bearer%20of=all")]
+    [InlineData("x-team=data%20base, x-key=of the house,")]
+    public void HeadersAreTakenAsTheyAreWritten(string text) => Assert.True(Settings.OtlpHeaders.TryParse(text, out _, out _));
 }

@@ -1,6 +1,7 @@
 using System.Security.Cryptography.X509Certificates;
 using Pooler.Config;
 using Pooler.Net;
+using Pooler.Statements;
 using static Pooler.Monitoring.MetricKind;
 
 namespace Pooler.Monitoring;
@@ -13,7 +14,7 @@ internal static class ProcessMetrics
         Thread("pooler.io_thread.busy", "s", "Time the I/O thread was not waiting for the kernel to call; its rate is the share of a processor it needs.", static c => c.Busy / 1e6),
         Thread("pooler.io_thread.turns", "", "Rounds of the I/O thread.", static c => c.Turns),
         Cache("pooler.cache_bytes", "By", "Memory of what is kept.", static c => c.Bytes),
-        Cache("pooler.cache_entries", "", "How much is kept: prepared statements; blocks of look-aheads, lent or kept for the next.", static c => c.Entries),
+        Cache("pooler.cache_entries", "", "How much is kept: prepared statements; statements that SHOW STATEMENTS tells of; blocks of look-aheads, lent or kept for the next.", static c => c.Entries),
         new("pooler.tls.certificate_expiry_timestamp", Gauge, "s", "When the certificate that is shown ends, in seconds since 1970.", ["side", "subject"], Certificates),
         new("pooler.build_info", Gauge, "", "Always 1; the label is the version.", ["version"], static s => [Sample.Of(1, s.Console.Version)]),
         One("pooler.config.last_reload_successful", Gauge, "", "0 after a RELOAD that found errors: the configuration before it is in force.", static s => s.Console.Control.LastReload.IsGood ? 1 : 0),
@@ -38,6 +39,8 @@ internal static class ProcessMetrics
     {
         (int statements, _, long bytes) = snapshot.Console.Pools.Statements.Measure();
         yield return ("prepared_statements", statements, bytes);
+        StatementTable[] tables = [.. snapshot.Console.Threads.Select(snapshot.Console.Statements.Of)];
+        yield return ("statements", tables.Sum(static t => t.Count), tables.Sum(static t => t.Bytes));
         long blocks = snapshot.Console.Threads.Sum(static t => (long)t.Blocks.Lent + t.Blocks.Free);
         yield return ("blocks", blocks, blocks * BlockPool.BlockSize);
     }

@@ -1,0 +1,3 @@
+namespace Pooler.Monitoring;
+
+internal readonly record struct TopLine(string Text, TopStyle Style);

@@ -1,0 +1,11 @@
+namespace Pooler.Monitoring;
+
+internal enum TopStyle
+{
+    Plain,
+    Head,
+    Faint,
+    Good,
+    Warning,
+    Bad,
+}
