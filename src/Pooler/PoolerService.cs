@@ -214,7 +214,7 @@ internal sealed class PoolerService : IHostedService, IDisposable
 
     private void LimitLogins(PoolerConfig config)
     {
-        int limit = config.Get(Settings.LoginWorkLimit) is > 0 and int given ? given : Environment.ProcessorCount;
+        int limit = config.Get(Settings.LoginWorkLimit) is > 0 and int given ? given : LoginContext.OrdinaryWorkLimit;
         _context.Work.Limit = limit;
 
         // The pool makes more threads than that only by and by: those that compute shall not be missing to all others.

@@ -147,7 +147,7 @@ internal static class Settings
     public static readonly Setting<string> LoginNotifyMessage = Row("login_notify_message", Text, "", Global,
         "NOTICE sent to each client at its login; empty = none.");
     public static readonly Setting<int> LoginWorkLimit = Row("login_work_limit", Count, "0", Global,
-        "Ours: of how many logins the password is computed (PBKDF2) at once; the others wait for their turn, those of the console have a place more; 0 = one for each processor.");
+        "Ours: for how many logins passwords (PBKDF2) and TLS handshakes are computed at once; the others wait for their turn, those of the console have a place more; 0 = one for each two processors.");
     public static readonly Setting<int> MaxClientConn = Row("max_client_conn", Count, "100", Global,
         "Most clients; the console is exempt.");
     public static readonly Setting<int> MaxDbClientConnections = Row("max_db_client_connections", Count, "0", Global | Database,

@@ -3,7 +3,7 @@ using System.Threading.Tasks.Sources;
 namespace Pooler.Net;
 
 /// <summary>
-/// The one door from an I/O thread to code that blocks or computes for long: it runs on the thread pool, and the awaiting code
+/// The one door from an I/O thread to code that blocks or computes for long: it runs on the thread pool or in an <see cref="OffloadQueue"/>, and the awaiting code
 /// goes on on the thread that owns the connection when it has ended.
 /// </summary>
 internal static class Offload

@@ -3,10 +3,11 @@ using System.Collections.Concurrent;
 namespace Pooler.Net;
 
 /// <summary>
-/// Work for the thread pool of which only so much runs at once: what a storm of clients asks for is computed as fast as the processors
-/// can, and the pool's threads are there for everybody else. First come, first served, in two lanes: the preferred one has a place of
+/// Work of which only so much runs at once, on threads of its own: what a storm of clients asks for is computed as fast as the processors
+/// can, and the thread pool is there for everybody else. First come, first served, in two lanes: the preferred one has a thread of
 /// its own, so that neither can shut the other out. Any thread may add. Its length is bounded by its callers: each waits for its piece
-/// before it adds another.
+/// before it adds another. Pieces are short and many, and .NET's thread pool wakes and locks several times for one: these threads
+/// are woken by one system call and sleep by another, and end when there is nothing to do.
 /// </summary>
 internal sealed class OffloadQueue(int limit)
 {
@@ -21,18 +22,25 @@ internal sealed class OffloadQueue(int limit)
     /// <summary>Pieces that wait for a place.</summary>
     public int Waiting => _ordinary.Waiting + _preferred.Waiting;
 
+    /// <summary>A piece throws nothing: nobody would be there to catch it.</summary>
     public void Add(IThreadPoolWorkItem work, bool isPreferred = false) => (isPreferred ? _preferred : _ordinary).Add(work);
 
-    private sealed class Lane(int limit) : IThreadPoolWorkItem
+    private sealed class Lane(int limit)
     {
+        private static readonly TimeSpan s_patience = TimeSpan.FromSeconds(5);
+
         private readonly ConcurrentQueue<IThreadPoolWorkItem> _waiting = new();
-        private int _limit = limit, _places;
+
+        // Sleepers are counted before they look for the last time, and taken off that count by whoever calls one: a call each.
+        private readonly Bell _bell = new();
+        private int _limit = limit, _threads, _sleepers;
 
         public int Waiting => _waiting.Count;
 
         public void Add(IThreadPoolWorkItem work)
         {
             _waiting.Enqueue(work);
+            Interlocked.MemoryBarrier(); // What was added is seen by him who lies down, or his sleep by us.
             Begin();
         }
 
@@ -45,41 +53,90 @@ internal sealed class OffloadQueue(int limit)
             }
         }
 
-        /// <summary>One piece: behind it all else that the thread pool has to do gets its turn.</summary>
-        void IThreadPoolWorkItem.Execute()
+        /// <summary>Wakes a thread or makes one, if one may be added: else whoever is through with his piece finds what waits.</summary>
+        private void Begin()
         {
-            try
+            if (TryTake(ref _sleepers, least: 0))
             {
-                if (_waiting.TryDequeue(out IThreadPoolWorkItem? work))
-                {
-                    work.Execute();
-                }
+                _bell.Ring();
             }
-            finally
+            else if (TryAddThread())
             {
-                Interlocked.Decrement(ref _places);
-                if (!_waiting.IsEmpty)
-                {
-                    Begin();
-                }
+                new Thread(Work) { IsBackground = true, Name = "work" }.Start();
             }
         }
 
-        /// <summary>Takes a place, if one is free: else whoever gives one back finds what waits.</summary>
-        private void Begin()
+        private void Work()
         {
-            Interlocked.MemoryBarrier(); // What was added is seen by him, or his place by us.
-            for (int places = Volatile.Read(ref _places); places < Volatile.Read(ref _limit);)
+            do
             {
-                int seen = Interlocked.CompareExchange(ref _places, places + 1, places);
-                if (seen == places)
+                while (Volatile.Read(ref _threads) <= Volatile.Read(ref _limit) && _waiting.TryDequeue(out IThreadPoolWorkItem? work))
                 {
-                    ThreadPool.UnsafeQueueUserWorkItem(this, preferLocal: false);
-                    return;
+                    work.Execute();
                 }
 
-                places = seen;
+                if (TryTake(ref _threads, least: Volatile.Read(ref _limit)))
+                {
+                    if (!_waiting.IsEmpty)
+                    {
+                        Begin(); // It was this one's call, and is another's to take.
+                    }
+
+                    return;
+                }
             }
+            while (Sleep());
+        }
+
+        /// <summary>False: nothing has come for long, and the thread's place is given back.</summary>
+        private bool Sleep()
+        {
+            Interlocked.Increment(ref _sleepers);
+            if (!_waiting.IsEmpty && TryTake(ref _sleepers, least: 0))
+            {
+                return true;
+            }
+
+            if (_bell.Wait(s_patience) || !TryTake(ref _sleepers, least: 0))
+            {
+                return true; // Called, or just about to be: that call is for the next to lie down.
+            }
+
+            Interlocked.Decrement(ref _threads);
+            return !_waiting.IsEmpty && TryAddThread(); // Somebody may have come who saw no place.
+        }
+
+        private bool TryAddThread()
+        {
+            for (int threads = Volatile.Read(ref _threads); threads < Volatile.Read(ref _limit);)
+            {
+                int seen = Interlocked.CompareExchange(ref _threads, threads + 1, threads);
+                if (seen == threads)
+                {
+                    return true;
+                }
+
+                threads = seen;
+            }
+
+            return false;
+        }
+
+        /// <summary>One less, if there are more than that.</summary>
+        private static bool TryTake(ref int count, int least)
+        {
+            for (int now = Volatile.Read(ref count); now > least;)
+            {
+                int seen = Interlocked.CompareExchange(ref count, now - 1, now);
+                if (seen == now)
+                {
+                    return true;
+                }
+
+                now = seen;
+            }
+
+            return false;
         }
     }
 }

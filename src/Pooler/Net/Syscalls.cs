@@ -10,14 +10,14 @@ namespace Pooler.Net;
 /// </summary>
 internal static unsafe partial class Syscalls
 {
-    public const int EAGAIN = 11, EINTR = 4, EMFILE = 24, ENFILE = 23, ENOBUFS = 105, ENOMEM = 12, EINPROGRESS = 115, ECONNABORTED = 103, ETIME = 62, ECANCELED = 125, EPROTO = 71,
+    public const int EAGAIN = 11, EINTR = 4, EMFILE = 24, ENFILE = 23, ENOBUFS = 105, ENOMEM = 12, EINPROGRESS = 115, ECONNABORTED = 103, ETIME = 62, ECANCELED = 125, EPROTO = 71, ETIMEDOUT = 110,
         EBUSY = 16, ENOENT = 2, ENOSYS = 38, EAFNOSUPPORT = 97, EADDRNOTAVAIL = 99;
     public const int AF_UNIX = 1, AF_INET = 2, AF_INET6 = 10;
     public const uint EPOLLIN = 1, EPOLLOUT = 4, EPOLLERR = 8, EPOLLHUP = 16, EPOLLRDHUP = 0x2000, EPOLLET = 1u << 31;
 
     private const int SOCK_STREAM = 1, SOCK_NONBLOCK = 0x800, SOCK_CLOEXEC = 0x80000;
     private const int EPOLL_CTL_ADD = 1, EPOLL_CTL_DEL = 2;
-    private const int EPOLL_CLOEXEC = 0x80000, EFD_NONBLOCK = 0x800, EFD_CLOEXEC = 0x80000;
+    private const int EPOLL_CLOEXEC = 0x80000, EFD_NONBLOCK = 0x800, EFD_CLOEXEC = 0x80000, FUTEX_WAIT_PRIVATE = 128, FUTEX_WAKE_PRIVATE = 129;
     private const int MSG_NOSIGNAL = 0x4000;
     private const int SHUT_WR = 1;
     private const int RLIMIT_NOFILE = 7;
@@ -25,7 +25,9 @@ internal static unsafe partial class Syscalls
     /// <summary>struct epoll_event is packed on x86-64 only (see epoll_ctl(2)).</summary>
     private static readonly bool Packed = RuntimeInformation.ProcessArchitecture == Architecture.X64;
 
-    private static readonly nint EpollPwaitNumber = Packed ? 281 : 22, RecvfromNumber = Packed ? 45 : 207, SendtoNumber = Packed ? 44 : 206;
+    // recv, send and epoll_wait go past libc's own: those are cancellation points, and the bookkeeping around them was 4 % of the time of a
+    // pooled `select 1`.
+    private static readonly nint EpollPwaitNumber = Packed ? 281 : 22, RecvfromNumber = Packed ? 45 : 207, SendtoNumber = Packed ? 44 : 206, FutexNumber = Packed ? 202 : 98;
 
     public static readonly int EpollEventSize = Packed ? 12 : 16;
 
@@ -90,6 +92,27 @@ internal static unsafe partial class Syscalls
     {
         ulong value;
         _ = read(fd, (byte*)&value, 8);
+    }
+
+    /// <summary>Sleeps while the word is that; 0, or why it does not any more: ETIMEDOUT, EAGAIN, EINTR.</summary>
+    /// <param name="word">Pinned, of one element.</param>
+    public static int FutexWait(int[] word, int value, TimeSpan patience)
+    {
+        long* time = stackalloc long[2];
+        (time[0], time[1]) = (patience.Ticks / TimeSpan.TicksPerSecond, patience.Ticks % TimeSpan.TicksPerSecond * TimeSpan.NanosecondsPerTick);
+        fixed (int* p = word)
+        {
+            return -Math.Min(0, Result((int)syscall(FutexNumber, (nint)p, FUTEX_WAIT_PRIVATE, value, (nint)time, 0, 0)));
+        }
+    }
+
+    /// <summary>Wakes one that sleeps there.</summary>
+    public static void FutexWake(int[] word)
+    {
+        fixed (int* p = word)
+        {
+            _ = syscall(FutexNumber, (nint)p, FUTEX_WAKE_PRIVATE, 1, 0, 0, 0);
+        }
     }
 
     public static int Socket(int family) => Result(socket(family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
@@ -306,10 +329,6 @@ internal static unsafe partial class Syscalls
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private static int Result(int result) => result >= 0 ? result : -Marshal.GetLastSystemError();
 
-    /// <summary>
-    /// The three calls of the data path go past libc's own recv, send and epoll_wait: those are cancellation points, and the
-    /// bookkeeping around them was 4 % of the time of a pooled `select 1`.
-    /// </summary>
     /// <summary>
     /// SIGINT and SIGQUIT end us even if whoever started us had them ignored, as a shell does for what it runs with &amp;: .NET would
     /// leave them so, PgBouncer does not. Before the first handler is registered.

@@ -1,11 +1,12 @@
 using System.Net.Security;
+using System.Security.Authentication;
 using System.Security.Cryptography.X509Certificates;
 using Pooler.Config;
 
 namespace Pooler.Net;
 
 /// <summary>
-/// The TLS handshake of one connection. Its thread receives and sends; what is computed is computed on the thread pool, flight by
+/// The TLS handshake of one connection. Its thread receives and sends; what is computed is computed on other threads, flight by
 /// flight, by an SslStream that sees nothing of the connection until the handshake is through.
 /// </summary>
 internal sealed class TlsHandshake : IDisposable
@@ -105,6 +106,12 @@ internal sealed class TlsHandshake : IDisposable
 
     public void Dispose() => _stream.Dispose();
 
+    /// <summary>
+    /// A server's last words in TLS 1.3 are tickets for later (RFC 8446, 4.6.1), which nobody waits for: the client speaks next, and they go
+    /// along with the answer to that.
+    /// </summary>
+    private bool HasOnlyTickets => !_isClient && _task is { IsCompletedSuccessfully: true } && _stream.SslProtocol == SslProtocols.Tls13;
+
     /// <summary>One flight: until more is needed, or all is said.</summary>
     private bool Step(Connection connection, byte[] received)
     {
@@ -132,7 +139,7 @@ internal sealed class TlsHandshake : IDisposable
 
     private void Answer(Connection connection)
     {
-        if (_wire.Produced.IsEmpty)
+        if (_wire.Produced.IsEmpty || HasOnlyTickets)
         {
             return;
         }

@@ -50,11 +50,11 @@ internal sealed class TlsWire : Stream, IValueTaskSource<int>
         Resume();
     }
 
-    /// <summary>From now on it is the socket of this connection, on whose thread it is used.</summary>
+    /// <summary>From now on it is the socket of this connection, on whose thread it is used. What is produced and not taken goes ahead of what is written next.</summary>
     public void Join(Connection connection)
     {
         _connection = connection;
-        _produced = null; // Clients are many, and stay.
+        _produced = _produced!.WrittenCount > 0 ? _produced : null; // Clients are many, and stay.
     }
 
     /// <summary>A pending read goes on if there are bytes now.</summary>
@@ -102,6 +102,12 @@ internal sealed class TlsWire : Stream, IValueTaskSource<int>
         }
         else
         {
+            if (_produced != null)
+            {
+                _connection.Wire.Append(_produced.WrittenSpan);
+                _produced = null;
+            }
+
             _connection.Wire.Send(buffer.Span);
         }
 

@@ -90,6 +90,29 @@ public sealed class OffloadQueueTests : IDisposable
         WaitFor(begun: 5);
     }
 
+    /// <summary>Its threads are asleep when the limit sinks: whoever is called and is too many leaves, and another takes the piece.</summary>
+    [Fact]
+    public void OneThatIsTooManyPassesItsCallOn()
+    {
+        _queue.Limit = 4;
+        for (int i = 0; i < 4; i++)
+        {
+            Add($"{i}");
+        }
+
+        WaitFor(begun: 4);
+        _mayEnd.Release(4);
+        PoolerRig.WaitUntil(() => _open.CurrentCount == 1, "all have ended");
+        _queue.Limit = 1;
+        for (int i = 5; i <= 8; i++)
+        {
+            Add($"{i}");
+            WaitFor(begun: i);
+            _mayEnd.Release();
+            PoolerRig.WaitUntil(() => _open.CurrentCount == 1, "it has ended");
+        }
+    }
+
     [Fact]
     public void NoPieceIsLostInACrowd()
     {

@@ -97,11 +97,12 @@ internal sealed class TopScreen(string address)
         int waiting = pools.Sum(static p => p.Waiting), active = pools.Sum(static p => p.ServersActive);
         int open = active + pools.Sum(static p => p.ServersIdle + p.ServersUsed + p.ServersTested + p.ServersLogin);
         string oldest = waiting > 0 ? $" (the oldest for {Figures.Time(pools.Max(static p => p.LongestWait))})" : "";
+        string wait = Each(Sum(now, static d => d.WaitTime), Sum(then, static d => d.WaitTime), Sum(now, static d => d.Assignments), Sum(then, static d => d.Assignments));
         yield return new TopLine(
             $"Clients {Figures.Count(state.Clients)} of {Figures.Count(state.MaxClients)}   Waiting {Figures.Count(waiting)}{oldest}   Servers active {Figures.Count(active)} of {Figures.Count(open)}   "
             + $"Transactions/s {PerSecond(Sum(now, static d => d.Transactions), Sum(then, static d => d.Transactions))}   "
             + $"Queries/s {PerSecond(Sum(now, static d => d.Queries), Sum(then, static d => d.Queries))}   "
-            + $"Wait {Each(Sum(now, static d => d.WaitTime), Sum(then, static d => d.WaitTime), Sum(now, static d => d.Assignments), Sum(then, static d => d.Assignments))}",
+            + $"Wait {(wait.Length > 0 ? wait : "–")}",
             TopStyle.Plain);
     }
 
