@@ -118,8 +118,10 @@ public sealed partial class MetricsTests(PostgresCluster postgres)
         {
             (ini.Settings["client_tls_sslmode"], ini.Settings["client_tls_cert_file"], ini.Settings["client_tls_key_file"]) = ("allow", certificate, key);
         });
+        string ok = "pooler_tls_handshakes_total{side=\"client\",result=\"ok\"}";
         using (await TlsSocket.OpenAsync(pooler.EndPoint))
         {
+            await Eventually.BecomesAsync("the handshake is counted", () => ScrapeAsync(port), seen => seen[ok] == 1);
         }
 
         using PgWire wire = await PgWire.ConnectAsync(pooler.EndPoint);
@@ -128,7 +130,7 @@ public sealed partial class MetricsTests(PostgresCluster postgres)
         await wire.SendAsync("this is no handshake"u8.ToArray());
         Dictionary<string, double> values = await Eventually.BecomesAsync(
             "the broken one is counted", () => ScrapeAsync(port), static seen => seen["pooler_tls_handshakes_total{side=\"client\",result=\"failed\"}"] == 1);
-        Assert.Equal(1, values["pooler_tls_handshakes_total{side=\"client\",result=\"ok\"}"]);
+        Assert.Equal(1, values[ok]);
         using var shown = X509CertificateLoader.LoadCertificateFromFile(certificate);
         Assert.Equal(
             new DateTimeOffset(shown.NotAfter.ToUniversalTime()).ToUnixTimeSeconds(), values["pooler_tls_certificate_expiry_timestamp_seconds{side=\"client\",subject=\"CN=localhost\"}"]);

@@ -84,7 +84,7 @@ public sealed class TopTests(PostgresCluster postgres)
 
             await pooler.StopAsync();
             await SeesAsync(seen, ", figures of ");
-            Assert.All(seen.ToString().Split("\e[?2026h"), static frame => Assert.InRange(frame.Split("\r\n").Length, 1, 30));
+            Assert.All(Shown(seen).Split("\e[?2026h"), static frame => Assert.InRange(frame.Split("\r\n").Length, 1, 30));
             await top.StandardInput.WriteAsync('q');
             await top.StandardInput.FlushAsync();
             await top.WaitForExitAsync().WaitAsync(Patience.Default);
@@ -99,11 +99,14 @@ public sealed class TopTests(PostgresCluster postgres)
         }
     }
 
-    private static Task<bool> SeesAsync(StringBuilder seen, string text) => Eventually.EqualsAsync($"the terminal shows {text}", true, () =>
+    private static Task<bool> SeesAsync(StringBuilder seen, string text) =>
+        Eventually.EqualsAsync($"the terminal shows {text}", true, () => Task.FromResult(Shown(seen).Contains(text, StringComparison.Ordinal)));
+
+    private static string Shown(StringBuilder seen)
     {
         lock (seen)
-            return Task.FromResult(seen.ToString().Contains(text, StringComparison.Ordinal));
-    });
+            return seen.ToString();
+    }
 
     private static (int, string) Told(CommandLine.Result result) => (result.ExitCode, result.Error);
 

@@ -18,7 +18,7 @@ internal sealed class Setting<T>(int index, string name, SettingScope scope, Val
     public override bool TryParse(string text, out object? value, out string? problem)
     {
         value = null;
-        bool mayHavePassword = text.Contains("://", StringComparison.Ordinal) && text.Contains('@');
+        bool mayHavePassword = text.Contains("://", StringComparison.Ordinal) && text.AsSpan().ContainsAny('@', '?');
         string shown = IsSecret || mayHavePassword ? Name : $"{Name} = \"{text}\"";
         if (!kind.TryParse(text, out T parsed))
         {

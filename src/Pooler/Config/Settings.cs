@@ -193,7 +193,7 @@ internal static class Settings
     public static readonly Setting<string?> OtlpEndpoint = Row("otlp_endpoint", CollectorUrl, null, Global,
         "Ours: where telemetry is sent by OTLP over HTTP (protobuf), as in http://collector:4318; /v1/metrics and /v1/traces are put behind it; left out or empty = nowhere.");
     public static readonly Setting<string?> OtlpHeaders = Row("otlp_headers", Headers, null, Global,
-        "Ours: headers for otlp_endpoint, name=value separated by commas, with what is special in URLs encoded (%20).", secret: true);
+        "Ours: headers for otlp_endpoint, name=value separated by commas; a % is written %25, and no value may have a comma.", secret: true);
     public static readonly Setting<TimeSpan> OtlpInterval = Row("otlp_interval", Seconds, "60", Global,
         "Ours: pause between two sendings of metrics to otlp_endpoint; 0 = no metrics are sent there.");
     public static readonly Setting<string> PamService = Row("pam_service", Text, "pgbouncer", Global,

@@ -69,11 +69,11 @@ internal static class ValueKinds
         static value => value);
 
     /// <summary>As OTEL_EXPORTER_OTLP_HEADERS. Null when it is not set, or empty.</summary>
-    public static ValueKind<string?> Headers { get; } = new("text", "name=value separated by commas: names of letters, digits and -, values with %XX for a comma, % or what is not ASCII",
+    public static ValueKind<string?> Headers { get; } = new("text", "name=value separated by commas: names of letters, digits and -, values of ASCII without a comma, with %25 for a %",
         static (string text, out string? value) =>
         {
             value = text.Length == 0 ? null : text;
-            return text.Split(',', StringSplitOptions.RemoveEmptyEntries | StringSplitOptions.TrimEntries).All(IsHeader);
+            return value == null || text.Split(',', StringSplitOptions.TrimEntries).All(IsHeader);
         },
         static value => value);
 
@@ -301,6 +301,6 @@ internal static class ValueKinds
     {
         string[] parts = pair.Split('=', 2, StringSplitOptions.TrimEntries);
         return parts.Length == 2 && parts[0].Length > 0 && parts[0].All(static c => char.IsAsciiLetterOrDigit(c) || "!#$%&'*+-.^_`|~".Contains(c))
-            && Uri.UnescapeDataString(parts[1]).All(static c => c is >= ' ' and <= '~');
+            && Uri.UnescapeDataString(parts[1]).All(static c => c is >= ' ' and <= '~' and not ','); // OpenTelemetry decodes before it looks for commas.
     }
 }

@@ -9,9 +9,10 @@ namespace Pooler.Net;
 /// before it adds another. Pieces are short and many, and .NET's thread pool wakes and locks several times for one: these threads
 /// are woken by one system call and sleep by another, and end when there is nothing to do.
 /// </summary>
-internal sealed class OffloadQueue(int limit)
+/// <param name="patience">Seconds a thread waits for more before it ends.</param>
+internal sealed class OffloadQueue(int limit, double patience = 5)
 {
-    private readonly Lane _ordinary = new(limit), _preferred = new(1);
+    private readonly Lane _ordinary = new(limit, TimeSpan.FromSeconds(patience)), _preferred = new(1, TimeSpan.FromSeconds(patience));
 
     /// <summary>Most pieces that run at once, the preferred one not counted; at least 1.</summary>
     public int Limit
@@ -25,10 +26,8 @@ internal sealed class OffloadQueue(int limit)
     /// <summary>A piece throws nothing: nobody would be there to catch it.</summary>
     public void Add(IThreadPoolWorkItem work, bool isPreferred = false) => (isPreferred ? _preferred : _ordinary).Add(work);
 
-    private sealed class Lane(int limit)
+    private sealed class Lane(int limit, TimeSpan patience)
     {
-        private static readonly TimeSpan s_patience = TimeSpan.FromSeconds(5);
-
         private readonly ConcurrentQueue<IThreadPoolWorkItem> _waiting = new();
 
         // Sleepers are counted before they look for the last time, and taken off that count by whoever calls one: a call each.
@@ -62,7 +61,20 @@ internal sealed class OffloadQueue(int limit)
             }
             else if (TryAddThread())
             {
+                StartThread();
+            }
+        }
+
+        private void StartThread()
+        {
+            try
+            {
                 new Thread(Work) { IsBackground = true, Name = "work" }.Start();
+            }
+            catch (Exception e) when (e is OutOfMemoryException or ThreadStartException)
+            {
+                // A limit of processes: one of the pool's threads takes the place.
+                ThreadPool.UnsafeQueueUserWorkItem(static lane => lane.Work(), this, preferLocal: false);
             }
         }
 
@@ -97,13 +109,17 @@ internal sealed class OffloadQueue(int limit)
                 return true;
             }
 
-            if (_bell.Wait(s_patience) || !TryTake(ref _sleepers, least: 0))
+            while (!_bell.Wait(patience))
             {
-                return true; // Called, or just about to be: that call is for the next to lie down.
+                // Whoever took this sleeper off the count calls one: that call must not be left for nobody.
+                if (TryTake(ref _sleepers, least: 0))
+                {
+                    Interlocked.Decrement(ref _threads);
+                    return !_waiting.IsEmpty && TryAddThread(); // Somebody may have come who saw no place.
+                }
             }
 
-            Interlocked.Decrement(ref _threads);
-            return !_waiting.IsEmpty && TryAddThread(); // Somebody may have come who saw no place.
+            return true;
         }
 
         private bool TryAddThread()

@@ -12,7 +12,7 @@ internal sealed class TlsSession(Connection connection, SslStream stream, TlsWir
     private bool _isLooking;
 
     /// <summary>Protocol and cipher suite, as SHOW CLIENTS and SHOW SERVERS have them in their column tls.</summary>
-    public string Description => $"{VersionOf(stream)}/{TlsCiphers.NameOf(stream.NegotiatedCipherSuite)}";
+    public string Description { get; } = $"{VersionOf(stream)}/{TlsCiphers.NameOf(stream.NegotiatedCipherSuite)}";
 
     /// <summary>
     /// As recv. First it is asked with an empty buffer, which may have to wait for the rest of a record; a buffer of the caller's

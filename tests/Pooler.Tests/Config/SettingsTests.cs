@@ -145,6 +145,9 @@ public sealed class SettingsTests
     [InlineData("otlp_headers", "a key=hidden")]
     [InlineData("otlp_headers", "key=hidden%0d%0ax: y")]
     [InlineData("otlp_headers", "key=hidden,other")]
+    [InlineData("otlp_headers", "key=hidden,,x=y")]
+    [InlineData("otlp_headers", "key=hidden%2Cx")]
+    [InlineData("otlp_endpoint", "http://collector:4318/?api_key=hidden")]
     public void TelemetryGoesNowhereWithABrokenSecretAndDoesNotSayIt(string name, string text)
     {
         Assert.False(Settings.Find(name, SettingScope.Global)!.TryParse(text, out _, out string? problem));
@@ -155,6 +158,6 @@ public sealed class SettingsTests
     [Theory]
     [InlineData("")]
     [InlineData("authorization=Bearer%20of=all")]
-    [InlineData("x-team=data%20base, x-key=of the house,")]
+    [InlineData("x-team=data%20base, x-key=of the house")]
     public void HeadersAreTakenAsTheyAreWritten(string text) => Assert.True(Settings.OtlpHeaders.TryParse(text, out _, out _));
 }

@@ -129,6 +129,22 @@ public sealed class OffloadQueueTests : IDisposable
         Assert.InRange(most, 1, 3);
     }
 
+    /// <summary>Threads give up waiting at just the time at which more comes, again and again.</summary>
+    [Fact]
+    public void NoPieceIsLostWhileThreadsEnd()
+    {
+        var queue = new OffloadQueue(2, patience: 0.0002);
+        for (int i = 0; i < 3000; i++)
+        {
+            var ran = new ManualResetEventSlim();
+            queue.Add(new Act(ran.Set), isPreferred: i % 3 == 0);
+            Assert.True(ran.Wait(RawPeer.Patience, TestContext.Current.CancellationToken), $"piece {i} was lost");
+            Thread.SpinWait(i % 200 * 60); // Around the time a thread waits.
+        }
+
+        Assert.Equal(0, queue.Waiting);
+    }
+
     private static void InterlockedMax(ref int most, int now)
     {
         for (int seen = Volatile.Read(ref most); now > seen; seen = Volatile.Read(ref most))

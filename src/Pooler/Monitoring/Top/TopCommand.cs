@@ -1,5 +1,4 @@
 using System.Net.ServerSentEvents;
-using System.Net.Sockets;
 using System.Text.Json;
 using System.Threading.Channels;
 using Pooler.Telemetry;
@@ -15,7 +14,7 @@ internal sealed class TopCommand(Uri address)
 
     // What happens, in turn: keys, states, a terminal of another size. The screen belongs to who takes it from here.
     private readonly Channel<Action> _events = Channel.CreateUnbounded<Action>();
-    private bool _isPaused, _isFirst;
+    private bool _isPaused;
 
     /// <summary>The exit status. On a terminal it goes on until q is pressed; else everything is printed once, with the rates of a second.</summary>
     public async Task<int> RunAsync()
@@ -43,18 +42,18 @@ internal sealed class TopCommand(Uri address)
     {
         try
         {
-            await foreach (SseItem<string> item in ListenAsync(http))
+            await foreach (Action change in ListenAsync(http))
             {
-                Take(item);
+                change();
                 if (_screen.HasRates)
                 {
                     break;
                 }
             }
         }
-        catch (Exception e) when (IsExpected(e))
+        catch (Exception e)
         {
-            Console.Error.WriteLine(Explain(e));
+            Console.Error.WriteLine(TopTable.Plain(Explain(e)));
             return 1;
         }
 
@@ -63,7 +62,7 @@ internal sealed class TopCommand(Uri address)
             Console.WriteLine(line);
         }
 
-        return 0;
+        return _screen.HasRates ? 0 : 1;
     }
 
     private async Task ListenForeverAsync(HttpClient http)
@@ -73,15 +72,14 @@ internal sealed class TopCommand(Uri address)
             string trouble = "The connection was closed";
             try
             {
-                _events.Writer.TryWrite(() => _isFirst = true);
-                await foreach (SseItem<string> item in ListenAsync(http))
+                await foreach (Action change in ListenAsync(http))
                 {
-                    _events.Writer.TryWrite(() => Take(item));
+                    _events.Writer.TryWrite(change);
                 }
             }
-            catch (Exception e) when (IsExpected(e))
+            catch (Exception e)
             {
-                trouble = Explain(e);
+                trouble = Explain(e); // Whatever it is, it is said, and tried again.
             }
 
             _events.Writer.TryWrite(() => _screen.Trouble = trouble);
@@ -89,39 +87,39 @@ internal sealed class TopCommand(Uri address)
         }
     }
 
-    /// <summary>The page's events; one that is silent, as after the machine slept, is left.</summary>
-    private async IAsyncEnumerable<SseItem<string>> ListenAsync(HttpClient http)
+    /// <summary>What the page's events change on the screen; one that is silent, as after the machine slept, is left.</summary>
+    private async IAsyncEnumerable<Action> ListenAsync(HttpClient http)
     {
         using var patience = new CancellationTokenSource(s_patience);
-        using HttpResponseMessage answer = await http.GetAsync(new Uri(address, "/events"), HttpCompletionOption.ResponseHeadersRead, patience.Token);
+        using HttpResponseMessage answer = await http.GetAsync(new Uri(address, "events"), HttpCompletionOption.ResponseHeadersRead, patience.Token);
         if (!answer.IsSuccessStatusCode)
         {
             throw new HttpRequestException((await answer.Content.ReadAsStringAsync(patience.Token)).Trim());
         }
 
         using Stream stream = await answer.Content.ReadAsStreamAsync(patience.Token);
+        bool isFirst = true;
         await foreach (SseItem<string> item in SseParser.Create(stream).EnumerateAsync(patience.Token))
         {
             patience.CancelAfter(s_patience);
-            yield return item;
+            if (item.EventType == "state" && JsonSerializer.Deserialize(item.Data, PageJson.Default.PageState) is { } state)
+            {
+                yield return () => Take(state);
+            }
+            else if (item.EventType == "log" && JsonSerializer.Deserialize(item.Data, PageJson.Default.ListRecentLine) is { } lines)
+            {
+                bool areAll = isFirst;
+                isFirst = false;
+                yield return () => _screen.Take(lines, areAll);
+            }
         }
     }
 
-    private void Take(SseItem<string> item)
+    private void Take(PageState state)
     {
-        if (_isPaused)
-        {
-            return;
-        }
-
-        if (item.EventType == "state" && JsonSerializer.Deserialize(item.Data, PageJson.Default.PageState) is { } state)
+        if (!_isPaused)
         {
             _screen.Take(state);
-        }
-        else if (item.EventType == "log" && JsonSerializer.Deserialize(item.Data, PageJson.Default.ListRecentLine) is { } lines)
-        {
-            _screen.Take(lines, _isFirst);
-            _isFirst = false;
         }
     }
 
@@ -153,9 +151,8 @@ internal sealed class TopCommand(Uri address)
         }
     }
 
-    private static bool IsExpected(Exception e) => e is HttpRequestException or IOException or OperationCanceledException or SocketException or JsonException;
-
     private string Explain(Exception e) => e is OperationCanceledException ? $"{address} says nothing (http_listen_addr, http_listen_port)"
+        : e is JsonException ? $"{address} is another version than this: {e.Message}"
         : e is HttpRequestException { StatusCode: null, HttpRequestError: HttpRequestError.Unknown } ? $"{address}: {e.Message}"
         : $"{address} does not answer: {e.GetBaseException().Message} (http_listen_addr, http_listen_port)";
 }

@@ -51,7 +51,7 @@ internal sealed class TopScreen(string address)
         if (_state != null)
         {
             TopTable table = TableOf(View);
-            int room = Math.Max(1, height - lines.Count - 2); // Its heads, and the line of keys.
+            int room = Math.Max(1, height - lines.Count - (table.More > 0 ? 3 : 2)); // Its heads, the line of keys, and how many more there are.
             Scrolled = Math.Clamp(Scrolled, 0, Math.Max(0, table.Rows.Count - room));
             int from = View == TopView.Log ? Math.Max(0, table.Rows.Count - room - Scrolled) : Scrolled;
             lines.AddRange(table.Lines(width, from, room).Select(static (text, i) => new TopLine(text, i == 0 ? TopStyle.Head : TopStyle.Plain)));
@@ -63,7 +63,7 @@ internal sealed class TopScreen(string address)
     /// <summary>Everything, for who does not look on: to be printed once.</summary>
     public IEnumerable<string> All()
     {
-        IEnumerable<string> tables = Enum.GetValues<TopView>().Where(static v => v != TopView.Log)
+        IEnumerable<string> tables = _state == null ? [] : Enum.GetValues<TopView>().Where(static v => v != TopView.Log)
             .SelectMany(v => (string[])["", $"{v}", .. TableOf(v).Lines(int.MaxValue, 0, int.MaxValue)]);
         return [.. Head().Select(static l => l.Text), .. tables];
     }
@@ -164,7 +164,12 @@ internal sealed class TopScreen(string address)
         where TRow : class
         where TKey : notnull
     {
-        Dictionary<TKey, TRow> old = before?.Rows.ToDictionary(key) ?? [];
+        Dictionary<TKey, TRow> old = [];
+        foreach (TRow row in before?.Rows ?? [])
+        {
+            old[key(row)] = row; // Two of one name share what they were: nothing forbids an entry that names a host twice.
+        }
+
         return new TopTable(heads, [.. now?.Rows.Select(row => cells(row, old.GetValueOrDefault(key(row)))) ?? []], now?.More ?? 0, empty);
     }
 

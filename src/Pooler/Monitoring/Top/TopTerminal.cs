@@ -8,7 +8,8 @@ internal sealed class TopTerminal : IDisposable
 {
     private const string Keys = "1–7 tables   ↑ ↓ scroll   space pauses   q ends";
 
-    private const int WindowChange = 28; // SIGWINCH of Linux.
+    // Of Linux: SIGWINCH, SIGTSTP.
+    private const int WindowChange = 28, Suspend = 20;
 
     private readonly bool _isPlain = Environment.GetEnvironmentVariable("NO_COLOR") is { Length: > 0 };
     private readonly PosixSignalRegistration[] _signals;
@@ -22,11 +23,12 @@ internal sealed class TopTerminal : IDisposable
     {
         _signals =
         [
-            .. ((PosixSignal[])[PosixSignal.SIGINT, PosixSignal.SIGTERM, PosixSignal.SIGHUP]).Select(s => PosixSignalRegistration.Create(s, context =>
+            .. ((PosixSignal[])[PosixSignal.SIGINT, PosixSignal.SIGTERM, PosixSignal.SIGHUP, PosixSignal.SIGQUIT]).Select(s => PosixSignalRegistration.Create(s, context =>
             {
                 context.Cancel = true;
                 ended();
             })),
+            PosixSignalRegistration.Create((PosixSignal)Suspend, static context => context.Cancel = true), // The shell would be left with this screen.
             PosixSignalRegistration.Create((PosixSignal)WindowChange, _ => resized()),
         ];
         Write("\e[?1049h\e[?25l\e[?7l"); // Another screen, no cursor, no wrapping of lines.
@@ -90,7 +92,14 @@ internal sealed class TopTerminal : IDisposable
         {
             if (!_isLeft)
             {
-                _output.Write(Encoding.UTF8.GetBytes(text));
+                try
+                {
+                    _output.Write(Encoding.UTF8.GetBytes(text));
+                }
+                catch (IOException)
+                {
+                    _isLeft = true; // The window was closed.
+                }
             }
         }
     }
