@@ -114,7 +114,6 @@ internal sealed class PoolerService : IHostedService, IDisposable
         }
 
         RaiseDescriptorLimit(config);
-        Task listensForHttp = _http.StartAsync();
         if (!ListenOnHandedOver())
         {
             Listen(config);
@@ -136,7 +135,7 @@ internal sealed class PoolerService : IHostedService, IDisposable
         }
 
         _isUp = true;
-        await listensForHttp;
+        await _http.StartAsync(); // Last: clients of PostgreSQL do not wait for it.
         _signals.Register();
         if (config.Get(Settings.PidFile) is { Length: > 0 } pidFile)
         {

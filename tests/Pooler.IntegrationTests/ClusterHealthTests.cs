@@ -267,7 +267,13 @@ public sealed class ClusterHealthTests
         // The monitor loses its place, and everybody else's is taken before it may have it back.
         await host.ExecuteAsync("ALTER ROLE watcher CONNECTION LIMIT 0");
         await host.ExecuteAsync("SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE usename = 'watcher'");
-        List<PgWire> fillers = await FillAsync(host);
+        await Eventually.BecomesAsync("it asks in vain", () => HostAsync(pooler, 0, "problem"), static problem => problem?.Contains("for role", StringComparison.Ordinal) == true);
+        List<PgWire> fillers = [];
+        await Eventually.BecomesAsync("every place is taken", async () =>
+        {
+            fillers.AddRange(await FillAsync(host)); // Whoever is just being refused has a place, too, for a moment.
+            return await host.ScalarAsync<long>("SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'client backend' AND usename <> 'watcher' AND pid <> pg_backend_pid()");
+        }, static taken => taken >= 10 - 3); // superuser_reserved_connections
         await host.ExecuteAsync("ALTER ROLE watcher CONNECTION LIMIT -1");
         await Eventually.BecomesAsync("the monitor is refused", () => HostAsync(pooler, 0, "problem"), static problem => problem?.Contains("connection slots", StringComparison.Ordinal) == true);
         Assert.Equal(("primary", "up"), (await HostAsync(pooler, 0, "role"), await HostAsync(pooler, 0, "status")));
