@@ -134,19 +134,19 @@ internal sealed class TopCommand(Uri address)
                 _isPaused = !_isPaused;
                 break;
             case { KeyChar: >= '1' and <= '7' }:
-                (screen.View, screen.Scrolled) = ((TopView)(key.KeyChar - '1'), 0);
+                screen.Show((TopView)(key.KeyChar - '1'));
                 break;
             case { Key: ConsoleKey.Tab or ConsoleKey.RightArrow }:
-                (screen.View, screen.Scrolled) = ((TopView)(((int)screen.View + 1) % 7), 0);
+                screen.Turn(1);
                 break;
             case { Key: ConsoleKey.LeftArrow }:
-                (screen.View, screen.Scrolled) = ((TopView)(((int)screen.View + 6) % 7), 0);
+                screen.Turn(-1);
                 break;
             case { Key: ConsoleKey.DownArrow or ConsoleKey.PageDown }:
-                screen.Scrolled += (key.Key == ConsoleKey.PageDown ? 10 : 1) * (screen.View == TopView.Log ? -1 : 1);
+                screen.Scroll(key.Key == ConsoleKey.PageDown ? 10 : 1);
                 break;
             case { Key: ConsoleKey.UpArrow or ConsoleKey.PageUp }:
-                screen.Scrolled -= (key.Key == ConsoleKey.PageUp ? 10 : 1) * (screen.View == TopView.Log ? -1 : 1);
+                screen.Scroll(key.Key == ConsoleKey.PageUp ? -10 : -1);
                 break;
         }
     }

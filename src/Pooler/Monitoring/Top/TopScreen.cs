@@ -9,14 +9,13 @@ internal sealed class TopScreen(string address)
 {
     private PageState? _state, _before;
     private readonly List<RecentLine> _log = [];
+    private TopView _view;
+
+    // Rows of the table that are above the screen; of the log, whose end is what is looked at, below it.
+    private int _scrolled;
 
     /// <summary>Why there is nothing new; null while there is.</summary>
     public string? Trouble { get; set; }
-
-    public TopView View { get; set; }
-
-    /// <summary>Rows of the table that are above the screen.</summary>
-    public int Scrolled { get; set; }
 
     /// <summary>Rates are known: there was a state before.</summary>
     public bool HasRates => Seconds > 0;
@@ -43,17 +42,29 @@ internal sealed class TopScreen(string address)
         _log.RemoveRange(0, Math.Max(0, _log.Count - RecentLines.Most));
     }
 
+    public void Show(TopView view) => (_view, _scrolled) = (view, 0);
+
+    /// <summary>So many tables on, around the end.</summary>
+    public void Turn(int steps)
+    {
+        int count = Enum.GetValues<TopView>().Length;
+        Show((TopView)(((int)_view + steps + count) % count));
+    }
+
+    /// <summary>So many rows down.</summary>
+    public void Scroll(int rows) => _scrolled += _view == TopView.Log ? -rows : rows;
+
     /// <summary>The screen, a line each: what is wrong, sums, the names of the tables, and one of them.</summary>
     public List<TopLine> Lines(int width, int height)
     {
         List<TopLine> lines = [.. Head().Select(l => l with { Text = TopTable.Cut(l.Text, width) })];
-        lines.Add(new TopLine(TopTable.Cut(string.Join("  ", Enum.GetValues<TopView>().Select(v => v == View ? $"[{v}]" : $"{(int)v + 1} {v}")), width), TopStyle.Faint));
+        lines.Add(new TopLine(TopTable.Cut(string.Join("  ", Enum.GetValues<TopView>().Select(v => v == _view ? $"[{v}]" : $"{(int)v + 1} {v}")), width), TopStyle.Faint));
         if (_state != null)
         {
-            TopTable table = TableOf(View);
+            TopTable table = TableOf(_view);
             int room = Math.Max(1, height - lines.Count - (table.More > 0 ? 3 : 2)); // Its heads, the line of keys, and how many more there are.
-            Scrolled = Math.Clamp(Scrolled, 0, Math.Max(0, table.Rows.Count - room));
-            int from = View == TopView.Log ? Math.Max(0, table.Rows.Count - room - Scrolled) : Scrolled;
+            _scrolled = Math.Clamp(_scrolled, 0, Math.Max(0, table.Rows.Count - room));
+            int from = _view == TopView.Log ? Math.Max(0, table.Rows.Count - room - _scrolled) : _scrolled;
             lines.AddRange(table.Lines(width, from, room).Select(static (text, i) => new TopLine(text, i == 0 ? TopStyle.Head : TopStyle.Plain)));
         }
 
