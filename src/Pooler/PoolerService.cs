@@ -1,7 +1,6 @@
 using System.Net;
 using System.Net.Sockets;
 using System.Reflection;
-using Microsoft.Extensions.Hosting;
 using Microsoft.Extensions.Logging;
 using Pooler.Admin;
 using Pooler.Backend;
@@ -18,7 +17,7 @@ using Pooler.Telemetry;
 namespace Pooler;
 
 /// <summary>Puts the rooms together: I/O threads, pools, listeners; starts and stops them.</summary>
-internal sealed class PoolerService : IHostedService, IDisposable
+internal sealed class PoolerService : IDisposable
 {
     private readonly LiveConfig _live;
     private readonly ILogger _log;
@@ -46,11 +45,10 @@ internal sealed class PoolerService : IHostedService, IDisposable
     private readonly HttpServer _http;
     private readonly OtlpSender _otlp;
     private int _nextThread, _listening;
+    private readonly TaskCompletionSource _end = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private volatile bool _isUp;
 
-    public PoolerService(
-        LiveConfig live, Dictionary<string, string> environment, ILogger<PoolerService> log, LogOutput? output = null,
-        IHostApplicationLifetime? lifetime = null)
+    public PoolerService(LiveConfig live, Dictionary<string, string> environment, ILogger log, LogOutput? output = null)
     {
         _output = output;
         _environment = environment;
@@ -76,7 +74,7 @@ internal sealed class PoolerService : IHostedService, IDisposable
         _traces = new TraceExport(_statements.Traces, Version, log);
         _peers = new Peers(_threads[0], live, _names);
         var control = new ConfigControl(live, pools, environment, log, Apply);
-        _shutdown = new Shutdown(_threads, live, pools, sessions, log, StopListening, () => Volatile.Read(ref _listening) > 0, () => lifetime?.StopApplication());
+        _shutdown = new Shutdown(_threads, live, pools, sessions, log, StopListening, () => Volatile.Read(ref _listening) > 0, () => _end.TrySetResult());
         _console = new AdminConsole(_threads, live, _clusters, _names, pools, sessions, _statements, _peers, control, _shutdown, log, Version);
         var readiness = new Readiness(_console, () => _isUp);
         var feed = new PageFeed(new PageReader(_console, readiness), live, output, what => log.Defect(what));
@@ -105,7 +103,15 @@ internal sealed class PoolerService : IHostedService, IDisposable
     public static string Version { get; } =
         "pooler " + (Assembly.GetExecutingAssembly().GetCustomAttribute<AssemblyInformationalVersionAttribute>()?.InformationalVersion.Split('+')[0] ?? "0");
 
-    public async Task StartAsync(CancellationToken cancellationToken)
+    /// <summary>From the start to the end that a signal or the console asks for; StartException: it could not start.</summary>
+    public async Task RunAsync()
+    {
+        await StartAsync();
+        await _end.Task;
+        await StopAsync();
+    }
+
+    public async Task StartAsync()
     {
         PoolerConfig config = _live.Current;
         foreach (string warning in config.Warnings)
@@ -151,7 +157,7 @@ internal sealed class PoolerService : IHostedService, IDisposable
         }
     }
 
-    public async Task StopAsync(CancellationToken cancellationToken)
+    public async Task StopAsync()
     {
         _log.Note("stopping");
         _signals.Unregister();

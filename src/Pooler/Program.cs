@@ -1,7 +1,4 @@
 using System.Collections;
-using Microsoft.Extensions.DependencyInjection;
-using Microsoft.Extensions.Hosting;
-using Microsoft.Extensions.Logging;
 using Pooler;
 using Pooler.Config;
 using Pooler.Monitoring;
@@ -74,7 +71,7 @@ try
 {
     if (pidFile.Length > 0 && PidFile.Check(pidFile) && !Daemon.IsThisProcess)
     {
-        log.CreateLogger("").Note("stale pidfile, removing");
+        log.Note("stale pidfile, removing");
         File.Delete(pidFile);
     }
 
@@ -98,18 +95,10 @@ catch (StartException e)
     return NotStarted(e);
 }
 
-HostApplicationBuilder builder = Host.CreateEmptyApplicationBuilder(new HostApplicationBuilderSettings { DisableDefaults = true });
-builder.Logging.AddProvider(log);
-builder.Services.Configure<HostOptions>(static o => o.ShutdownTimeout = TimeSpan.FromSeconds(30));
-builder.Services.AddSingleton<IHostLifetime, SignalLifetime>();
-builder.Services.AddSingleton(new LiveConfig(result.Config));
-builder.Services.AddSingleton(environment);
-builder.Services.AddSingleton(log);
-builder.Services.AddHostedService<PoolerService>();
-using IHost host = builder.Build();
 try
 {
-    host.Run();
+    using var service = new PoolerService(new LiveConfig(result.Config), environment, log, log);
+    await service.RunAsync();
     return Environment.ExitCode;
 }
 catch (StartException e)
@@ -125,6 +114,6 @@ int NotStarted(StartException e)
         Console.Error.WriteLine(e.Message);
     }
 
-    log.CreateLogger("").Failed(e.Message);
+    log.Failed(e.Message);
     return 1;
 }

@@ -40,9 +40,9 @@ public class DataPathBenchmarks : IDisposable
     public void Start()
     {
         _folder = new BenchFolder();
-        _pooler = new PoolerService(new LiveConfig(_folder.Config), [], NullLogger<PoolerService>.Instance);
+        _pooler = new PoolerService(new LiveConfig(_folder.Config), [], NullLogger.Instance);
         IoThread.DefectLog = static defect => Environment.FailFast(defect);
-        _pooler.StartAsync(CancellationToken.None).Wait();
+        _pooler.StartAsync().Wait();
 
         _client = new Socket(AddressFamily.Unix, SocketType.Stream, ProtocolType.Unspecified);
         _client.Connect(new UnixDomainSocketEndPoint(Path.Combine(_folder.Path, $".s.PGSQL.{BenchFolder.PoolerPort}")));
@@ -64,7 +64,7 @@ public class DataPathBenchmarks : IDisposable
     public void Dispose()
     {
         _client!.Dispose();
-        _pooler!.StopAsync(CancellationToken.None).Wait();
+        _pooler!.StopAsync().Wait();
         _folder!.Dispose();
         GC.SuppressFinalize(this);
     }

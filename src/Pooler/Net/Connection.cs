@@ -1,5 +1,4 @@
 using System.Net;
-using System.Security.Cryptography;
 
 namespace Pooler.Net;
 
@@ -10,7 +9,7 @@ namespace Pooler.Net;
 internal sealed class Connection : PollTarget
 {
     // Whatever ran before this process, or runs beside it, counts elsewhere: an id is found in one log only.
-    private static long s_lastId = (long)RandomNumberGenerator.GetInt32(1, int.MaxValue) << 32;
+    private static long s_lastId = (long)(BitConverter.ToUInt32(Syscalls.RandomBytes(sizeof(uint))) >> 1 | 1) << 32;
 
     private bool _closeWhenDrained, _isShutDown;
     private LingerTimer? _linger;

@@ -8,7 +8,7 @@ namespace Pooler.Telemetry;
 /// Log lines on standard error, in logfile and to syslog, written by a thread of their own: a reader that does not read, or a full
 /// disk, never holds up an I/O thread. Beyond the bound lines are dropped and counted.
 /// </summary>
-internal sealed class LogOutput : ILoggerProvider, ILogger
+internal sealed class LogOutput : ILogger, IDisposable
 {
     private const int Bound = 16_384;
 
@@ -61,10 +61,6 @@ internal sealed class LogOutput : ILoggerProvider, ILogger
 
     /// <summary>The setting verbose: above 0 debug lines are written, too.</summary>
     public int Verbosity { get; set; }
-
-    // The host's own words say again what ours say better.
-    public ILogger CreateLogger(string categoryName) =>
-        categoryName.StartsWith("Microsoft.", StringComparison.Ordinal) ? Microsoft.Extensions.Logging.Abstractions.NullLogger.Instance : this;
 
     public IDisposable? BeginScope<TState>(TState state)
         where TState : notnull => null;
