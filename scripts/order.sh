@@ -57,12 +57,23 @@ printf 'select 1;\n' >"$folder/select.sql"
 
 # bench OPTION…: pgbench through the pooler, with the password.
 bench() {
-  PGPASSWORD=secret "$programs/pgbench" -h 127.0.0.1 -p "$port" -U bench -n -f "$folder/select.sql" "$@" bench >/dev/null 2>&1 ||
+  PGPASSWORD=secret PGSSLMODE=${tls:-disable} "$programs/pgbench" -h 127.0.0.1 -p "$port" -U bench -n -f "$folder/select.sql" "$@" bench >/dev/null 2>&1 ||
     die "pgbench $* failed"
 }
+# So that nothing but queries is between two marks, each in its midst.
 queries() {
-  local protocol
-  for protocol in simple extended prepared; do bench -M "$protocol" -c 20 -j 2 -T "$1"; done
+  local protocol load tls
+  for protocol in simple extended prepared tls; do
+    tls=disable
+    if [ "$protocol" = tls ]; then protocol=extended tls=require; fi
+    bench -M "$protocol" -c 20 -j 2 -T 4 &
+    load=$!
+    sleep 2
+    mark
+    sleep 1
+    mark
+    wait "$load" || exit 1
+  done
 }
 mark() { kill -s RTMAX "$pooler_id"; }
 
@@ -96,10 +107,7 @@ END
   mark
   bench -C -c 4 -t 25
   ask "$port" bench 'select 1' sslmode=require || die "no login with TLS"
-  queries 1
-  mark
-  queries 2
-  mark
+  queries
   for name in pools databases servers clients stats; do ask "$port" pgbouncer "show $name" || die "SHOW $name failed"; done
   for name in metrics readyz livez; do
     exec 3<>"/dev/tcp/127.0.0.1/$http" && printf 'GET /%s HTTP/1.0\r\n\r\n' "$name" >&3 && cat <&3 >/dev/null
@@ -108,7 +116,7 @@ END
   kill -s QUIT "$pooler_id"
   wait "$pooler_id"
   pooler_id=''
-  # start, login, query, operator
+  # 1 start, 2 login, 3, 5, 7, 9 queries alone, 4, 6, 8, 10 the rest
   awk -v out="$folder/$engine" 'BEGIN { part = 1 } /^-/ { part++; next } /^[0-9a-f]/ { print > (out "." part) }' "$folder/run/$engine"
 }
 for engine in io_uring epoll; do
@@ -117,6 +125,6 @@ for engine in io_uring epoll; do
 done
 
 # 4. Queries first: they run for ever.
-for part in 3 1 2 4; do cat "$folder/io_uring.$part" "$folder/epoll.$part"; done | awk '!seen[$0]++' >"$folder/ran"
+for part in 3 5 7 9 1 2 4 6 8 10; do cat "$folder/io_uring.$part" "$folder/epoll.$part"; done | awk '!seen[$0]++' >"$folder/ran"
 awk 'NR == FNR { names[$1] = names[$1] $2 "\n"; next } { printf "%s", names[$1] }' "$folder/symbols" "$folder/ran" >"$root/src/Pooler/pooler.order"
-say "src/Pooler/pooler.order: $(wc -l <"$root/src/Pooler/pooler.order") methods of $(wc -l <"$folder/symbols"), $(sort -u "$folder/io_uring.3" "$folder/epoll.3" | wc -l) of them for queries"
+say "src/Pooler/pooler.order: $(wc -l <"$root/src/Pooler/pooler.order") methods of $(wc -l <"$folder/symbols"), $(sort -u "$folder"/*.[3579] | wc -l) of them for queries"

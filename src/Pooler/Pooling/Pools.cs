@@ -528,7 +528,9 @@ internal sealed partial class Pools
     private static ServerSlot? TakeIdle(ServerPool pool, IoThread thread)
     {
         SlotList idle = pool.Idle[thread.Index];
-        ServerSlot? slot = pool.Settings.RoundRobin ? idle.Oldest : idle.Newest;
+
+        // Where all are idle requests come one after the other, and the server used last has had its rest.
+        ServerSlot? slot = pool.Settings.RoundRobin ? idle.Oldest : idle.Count == pool.Slots.Count ? idle.Newest : idle.NewestRested(thread.Now);
         if (slot != null)
         {
             idle.Remove(slot);
