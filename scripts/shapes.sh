@@ -9,6 +9,8 @@ need aot
 shapes=(
   "aot-size=-p:OptimizationPreference=Size"
   "aot-balanced=-p:OptimizationPreference="
+  "aot-unordered=-p:IlcOrderFile="
+  "aot-unpacked-at-start=-p:PackedRelocations=false"
   "aot-native-cpu=-p:IlcInstructionSet=native"
   "aot-concurrent-gc=-p:ConcurrentGarbageCollection=true"
   "aot-default-gc=-p:SmallYoungGeneration=false"

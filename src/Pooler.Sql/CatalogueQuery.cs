@@ -3,7 +3,9 @@ namespace Pooler.Sql;
 /// <summary>
 /// The query from whose rows <see cref="VolatileNames"/> is built. Every role may ask it. It needs PostgreSQL 11.
 /// Stored expressions are read as PostgreSQL writes them down (pg_node_tree), for what they use of PostgreSQL itself is not in
-/// pg_depend. A connection that asks it does so with jit = off: compiling takes longer than all the rest. Two parameters of type text[]: names of functions and relations to count as harmless, and as volatile.
+/// pg_depend. A connection that asks it does so with jit = off: compiling takes longer than all the rest. Two parameters: names of
+/// functions and relations to count as harmless, and as volatile, with commas between them (with Npgsql's arrays its converters of all
+/// types would be in the binary).
 /// </summary>
 public static class CatalogueQuery
 {
@@ -43,19 +45,19 @@ public static class CatalogueQuery
             SELECT t.oid FROM unsafe_type u JOIN pg_catalog.pg_type t ON u.oid IN (t.typbasetype, t.typelem)),
         volatile_function (oid) AS (
             SELECT oid FROM proc
-            WHERE name <> ALL ($1) AND (name = ANY ($2)
+            WHERE name <> ALL (string_to_array($1, ',')) AND (name = ANY (string_to_array($2, ','))
                 OR (provolatile = 'v' AND NOT (is_own AND name IN (SELECT h.name FROM harmless h)))
                 OR (is_own AND (name IN (SELECT e.name FROM elsewhere e) OR name LIKE 'pg\_stat\_get\_%')))
             UNION
             -- An aggregate is what its functions are.
             SELECT a.aggfnoid::oid FROM pg_catalog.pg_aggregate a JOIN pg_catalog.pg_proc p ON p.oid IN (a.aggtransfn::oid, a.aggfinalfn::oid,
                 a.aggcombinefn::oid, a.aggserialfn::oid, a.aggdeserialfn::oid, a.aggmtransfn::oid, a.aggminvtransfn::oid, a.aggmfinalfn::oid)
-            WHERE p.provolatile = 'v' AND p.proname <> ALL ($1)
+            WHERE p.provolatile = 'v' AND p.proname <> ALL (string_to_array($1, ','))
             UNION
             -- What a call leaves out is computed at the call.
             SELECT f.oid FROM proc f, regexp_matches(f.proargdefaults::text, ':(?:funcid|opfuncid) (\d+)', 'g') AS used
                 JOIN pg_catalog.pg_proc p ON p.oid = used[1]::oid
-            WHERE f.pronargdefaults > 0 AND p.provolatile = 'v' AND p.proname <> ALL ($1)),
+            WHERE f.pronargdefaults > 0 AND p.provolatile = 'v' AND p.proname <> ALL (string_to_array($1, ','))),
         -- Views and what row security adds to a query.
         expression AS (
             SELECT c.oid, r.ev_action::text AS tree
@@ -71,7 +73,7 @@ public static class CatalogueQuery
             SELECT oid FROM (
                 SELECT c.oid, c.relname FROM pg_catalog.pg_class c WHERE c.relkind = 'S' OR c.relpersistence = 'u'
                 UNION
-                SELECT c.oid, c.relname FROM pg_catalog.pg_class c WHERE c.relname = ANY ($2)
+                SELECT c.oid, c.relname FROM pg_catalog.pg_class c WHERE c.relname = ANY (string_to_array($2, ','))
                 UNION
                 SELECT c.oid, c.relname FROM pg_catalog.pg_attribute a JOIN unsafe_type u ON u.oid = a.atttypid JOIN pg_catalog.pg_class c ON c.oid = a.attrelid
                 WHERE a.attnum > 0 AND NOT a.attisdropped
@@ -82,7 +84,7 @@ public static class CatalogueQuery
                 UNION
                 -- FOR UPDATE
                 SELECT c.oid, c.relname FROM expression e JOIN pg_catalog.pg_class c ON c.oid = e.oid WHERE e.tree ~ ':rowMarks \('
-            ) AS start WHERE relname <> ALL ($1)
+            ) AS start WHERE relname <> ALL (string_to_array($1, ','))
             UNION
             -- A view of a relation, a table with this partition.
             SELECT user_of.oid FROM unsafe_relation u JOIN (

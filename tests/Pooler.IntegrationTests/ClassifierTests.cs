@@ -185,8 +185,8 @@ public sealed class ClassifierTests(PostgresCluster postgres, ITestOutputHelper 
         await using var connection = new NpgsqlConnection(connectionString + ";Options=-c jit=off");
         await connection.OpenAsync();
         await using var command = new NpgsqlCommand(CatalogueQuery.Text, connection);
-        command.Parameters.Add(new NpgsqlParameter { Value = allow, NpgsqlDbType = NpgsqlTypes.NpgsqlDbType.Array | NpgsqlTypes.NpgsqlDbType.Text });
-        command.Parameters.Add(new NpgsqlParameter { Value = deny, NpgsqlDbType = NpgsqlTypes.NpgsqlDbType.Array | NpgsqlTypes.NpgsqlDbType.Text });
+        command.Parameters.Add(new NpgsqlParameter { Value = string.Join(',', allow) });
+        command.Parameters.Add(new NpgsqlParameter { Value = string.Join(',', deny) });
         await using NpgsqlDataReader reader = await command.ExecuteReaderAsync();
         List<(char, string)> rows = [];
         while (await reader.ReadAsync())

@@ -99,11 +99,11 @@ internal sealed class Catalogue(HostCluster cluster, ServerPasswords passwords, 
         NpgsqlConnectionStringBuilder connect = MonitorLogin.ConnectString(config, host);
         connect.ApplicationName = "pooler catalogue";
         connect.Options = "-c jit=off";
-        await using NpgsqlDataSource source = new MonitorLogin(config, host, passwords).SourceOf(connect).EnableArrays().Build();
+        await using NpgsqlDataSource source = new MonitorLogin(config, host, passwords).SourceOf(connect).Build();
         await using NpgsqlConnection connection = await source.OpenConnectionAsync(deadline).ConfigureAwait(false);
         await using var command = new NpgsqlCommand(CatalogueQuery.Text, connection);
-        command.Parameters.Add(new NpgsqlParameter<string[]> { TypedValue = [.. config.ReadOnlyFunctions] });
-        command.Parameters.Add(new NpgsqlParameter<string[]> { TypedValue = [.. config.VolatileFunctions] });
+        command.Parameters.Add(new NpgsqlParameter<string> { TypedValue = string.Join(',', config.ReadOnlyFunctions) });
+        command.Parameters.Add(new NpgsqlParameter<string> { TypedValue = string.Join(',', config.VolatileFunctions) });
         await using NpgsqlDataReader reader = await command.ExecuteReaderAsync(CancellationToken.None).ConfigureAwait(false); // As ProbeConnection.
         List<(char, string)> rows = [];
         while (await reader.ReadAsync(CancellationToken.None).ConfigureAwait(false))
