@@ -263,7 +263,7 @@ internal static class Settings
     public static readonly Setting<bool> ServerResetQueryAlways = Row("server_reset_query_always", Switch, "0", Global,
         "Sends server_reset_query in every pool mode.");
     public static readonly Setting<bool> ServerRoundRobin = Row("server_round_robin", Switch, "0", Global,
-        "Lends the server idle longest instead of the one used last (with others at work: the last of those that have rested for 0.2 ms).");
+        "Lends the server idle longest instead of the one used last (for another client than the last: of those that have rested for 0.2 ms).");
     public static readonly Setting<TlsCiphers?> ServerTls13Ciphers = Row("server_tls13_ciphers", OptionalTls13Ciphers, null, Global,
         "TLS 1.3 cipher suites offered to servers; left out = the platform's.");
     public static readonly Setting<string> ServerTlsCaFile = Row("server_tls_ca_file", Text, "", Global,

@@ -145,7 +145,7 @@ internal sealed partial class Pools
                 waiter.HeldSince = 0;
             }
 
-            if (!pool.IsPaused && TakeIdle(pool, thread) is { } slot)
+            if (!pool.IsPaused && TakeIdle(pool, waiter, thread) is { } slot)
             {
                 if (slot.NeedsCheck(thread.Now))
                 {
@@ -525,12 +525,10 @@ internal sealed partial class Pools
         slot.Generation++;
     }
 
-    private static ServerSlot? TakeIdle(ServerPool pool, IoThread thread)
+    private static ServerSlot? TakeIdle(ServerPool pool, Waiter waiter, IoThread thread)
     {
         SlotList idle = pool.Idle[thread.Index];
-
-        // Where all are idle requests come one after the other, and the server used last has had its rest.
-        ServerSlot? slot = pool.Settings.RoundRobin ? idle.Oldest : idle.Count == pool.Slots.Count ? idle.Newest : idle.NewestRested(thread.Now);
+        ServerSlot? slot = pool.Settings.RoundRobin ? idle.Oldest : idle.NextFor(waiter, thread.Now);
         if (slot != null)
         {
             idle.Remove(slot);

@@ -8,6 +8,7 @@ internal sealed class SlotList
     private const long Rest = 200;
 
     private ServerSlot? _rested;
+    private Waiter? _last;
 
     /// <summary>The server that became idle last.</summary>
     public ServerSlot? Newest { get; private set; }
@@ -18,11 +19,20 @@ internal sealed class SlotList
     public int Count { get; private set; }
 
     /// <summary>
-    /// The newest that has had its rest; none has: the one that has had most of it. In time O(1), since each is passed once.
+    /// The server to lend, which the caller removes. For one who asks twice in a row the newest: the server has had its rest while the
+    /// client read the answer. With others at work the newest that has rested; none has: the one that has rested most.
     /// </summary>
     /// <param name="now">The thread's clock.</param>
-    public ServerSlot? NewestRested(long now)
+    public ServerSlot? NextFor(Waiter waiter, long now)
     {
+        if (_last == waiter)
+        {
+            return Newest;
+        }
+
+        _last = waiter;
+
+        // In time O(1): each is passed once.
         ServerSlot? next = _rested == null ? Oldest : _rested.Newer;
         while (next != null && now - next.IdleSince >= Rest)
         {

@@ -4,14 +4,14 @@ using Xunit;
 
 namespace Pooler.Tests.Pooling;
 
-/// <summary>Which idle server is the newest that has rested: against a list that is searched from its end.</summary>
+/// <summary>Which idle server is lent next: against a list that is searched from its end.</summary>
 [Collection(IoThreads.Name)]
 public sealed class SlotListTests
 {
     private const long Rest = 200;
 
     [Fact]
-    public void TheNewestThatHasRestedWhateverCameAndWent()
+    public void TheLastThatHasRestedOrForTheSameClientTheLast()
     {
         using var rig = new PoolerRig();
         _ = rig.Client(); // Makes the pool.
@@ -21,6 +21,8 @@ public sealed class SlotListTests
             var list = new SlotList();
             var expected = new List<ServerSlot>();
             var free = new Stack<ServerSlot>(Enumerable.Range(0, 12).Select(_ => new ServerSlot(rig.Pools, rig.Pool, 0, rig.Threads[0])));
+            Waiter[] clients = [new Client(), new Client()];
+            Waiter? last = null;
             int rested = 0, none = 0;
             long now = 1;
             for (int i = 0; i < 20_000; i++)
@@ -36,9 +38,12 @@ public sealed class SlotListTests
                 else if (expected.Count > 0)
                 {
                     ServerSlot? own = expected.FindLast(s => now - s.IdleSince >= Rest);
-                    Assert.Same(own ?? expected[0], list.NewestRested(now));
+                    Waiter client = clients[random.Next(2)];
+                    ServerSlot chosen = list.NextFor(client, now)!;
+                    Assert.Same(client == last ? expected[^1] : own ?? expected[0], chosen);
+                    last = client;
                     (rested, none) = own != null ? (rested + 1, none) : (rested, none + 1);
-                    ServerSlot taken = random.Next(3) > 0 ? list.NewestRested(now)! : expected[random.Next(expected.Count)];
+                    ServerSlot taken = random.Next(3) > 0 ? chosen : expected[random.Next(expected.Count)];
                     list.Remove(taken);
                     expected.Remove(taken);
                     free.Push(taken);
@@ -50,5 +55,12 @@ public sealed class SlotListTests
             Assert.True(rested > 1000 && none > 1000, $"both must have been tried: {rested}, {none}");
             return 0;
         });
+    }
+
+    private sealed class Client : Waiter
+    {
+        internal override void Wake()
+        {
+        }
     }
 }
