@@ -44,8 +44,8 @@ internal sealed class PoolerService : IDisposable
     private readonly List<string> _socketFiles = [];
     private readonly HttpServer _http;
     private readonly OtlpSender _otlp;
-    private int _nextThread, _listening;
     private readonly TaskCompletionSource _end = new(TaskCreationOptions.RunContinuationsAsynchronously);
+    private int _nextThread, _listening;
     private volatile bool _isUp;
 
     public PoolerService(LiveConfig live, Dictionary<string, string> environment, ILogger log, LogOutput? output = null)
