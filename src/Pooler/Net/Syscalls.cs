@@ -330,13 +330,16 @@ internal static unsafe partial class Syscalls
     private static int Result(int result) => result >= 0 ? result : -Marshal.GetLastSystemError();
 
     /// <summary>
-    /// SIGINT and SIGQUIT end us even if whoever started us had them ignored, as a shell does for what it runs with &amp;: .NET would
-    /// leave them so, PgBouncer does not. Before the first handler is registered.
+    /// Signals are heeded even if whoever started us had them ignored, as a shell does for what it runs with &amp; and nohup with SIGHUP:
+    /// .NET would leave them so, PgBouncer does not. Before the first handler is registered.
     /// </summary>
     public static void HeedSignals()
     {
-        _ = signal(2, 0); // SIGINT, SIG_DFL
-        _ = signal(3, 0); // SIGQUIT
+        ReadOnlySpan<int> heeded = [1, 2, 3, 10, 12, 15]; // SIGHUP, SIGINT, SIGQUIT, SIGUSR1, SIGUSR2, SIGTERM
+        foreach (int number in heeded)
+        {
+            _ = signal(number, 0); // SIG_DFL
+        }
     }
 
     /// <summary>
