@@ -7,7 +7,10 @@ internal sealed class SlotList
     // request that comes in between waits for that: at 16 clients a transaction cost 4 to 25 % more (docs/performance.md).
     private const long Rest = 200;
 
+    // Null: none is known to have rested, the search begins at the oldest.
     private ServerSlot? _rested;
+
+    // Who asked last; one client of a pool and thread is kept by it after it has gone.
     private Waiter? _last;
 
     /// <summary>The server that became idle last.</summary>
